@@ -1,0 +1,86 @@
+"""Every error a user can meet: one sentence, `where: subject: value broke rule`, with its data.
+
+Library code raises these; only the command line prints them and chooses an exit status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Where:
+    """A place in a file: 1-based line and column, each None where it is not known."""
+
+    path: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        parts = [self.path, *(str(part) for part in (self.line, self.column) if part is not None)]
+        return ":".join(parts)
+
+
+class BootwrightError(Exception):
+    """A sentence for a person. `str()` is "where: message", or the message alone without a place."""
+
+    def __init__(self, message: str, where: Where | None = None) -> None:
+        super().__init__(message, where)
+        self.message = message
+        self.where = where
+
+    def __str__(self) -> str:
+        return self.message if self.where is None else f"{self.where}: {self.message}"
+
+
+class DescriptionError(BootwrightError):
+    """The description says something that cannot be."""
+
+
+class PlanError(BootwrightError):
+    """What the description asks for does not fit together, or into the machine."""
+
+
+class KernelError(BootwrightError):
+    """A file is not a kernel that can be booted as asked."""
+
+
+class SourceError(BootwrightError):
+    """A file that is needed is missing, unreadable or malformed."""
+
+
+class AssemblyError(BootwrightError):
+    """Assembly source is wrong, or did not assemble to what was written."""
+
+
+class LinkError(BootwrightError):
+    """Objects do not fit together, or into their layout."""
+
+
+class VerifyError(BootwrightError):
+    """A written image does not read back as planned."""
+
+
+class RunError(BootwrightError):
+    """A machine did not do what was expected of it."""
+
+
+class ToolError(BootwrightError):
+    """A program that bootwright calls is missing or failed."""
+
+
+class ErrorList(BootwrightError):
+    """Several errors found in one go; `str()` is one line for each. Lists given are flattened."""
+
+    def __init__(self, errors: Iterable[BootwrightError]) -> None:
+        flat: list[BootwrightError] = []
+        for error in errors:
+            flat.extend(error.errors if isinstance(error, ErrorList) else (error,))
+        self.errors: tuple[BootwrightError, ...] = tuple(flat)
+        super().__init__("\n".join(str(error) for error in self.errors))
+
+
+def format_range(start: int, end: int) -> str:
+    """A half-open range of addresses as people read it: "[0x100000, 0x200000)"."""
+    return f"[{start:#x}, {end:#x})"

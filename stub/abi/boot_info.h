@@ -1,0 +1,47 @@
+/* boot_info: what the loader handed over, in one form whatever the loader was. The entry files
+ * (stub/entry_*.asm) fill it with copies, so that nothing in it lies in the loader's memory. */
+
+struct boot_info {
+    uint64 entry_name;      /* string: the boot protocol that was used */
+    uint64 loader_name;     /* string, 0 if the protocol has none */
+    uint64 cmdline;         /* string: the stub's own command line */
+    uint64 rsdp;            /* physical address of the ACPI RSDP, 0 for none */
+    uint32 nr_modules;      /* in loader_modules */
+    uint32 nr_ranges;       /* in memory_ranges */
+    uint32 no_vga;          /* the loader set a graphics mode: there is no text screen */
+    uint32 reserved;
+};
+
+struct boot_module {
+    uint32 kind;            /* BOOTMOD_* */
+    uint32 claimed;         /* a loader's module: matched with one of the tables */
+    uint64 start;           /* physical address */
+    uint64 size;            /* bytes */
+    uint64 string;          /* never 0; may be empty */
+    uint32 string_kind;     /* BOOTSTR_* */
+    uint32 headroom;        /* bytes in front of a bzImage that unpacking needs */
+};
+
+struct memory_range {       /* = hvm_memmap_table_entry */
+    uint64 start;
+    uint64 size;
+    uint32 type;            /* XEN_HVM_MEMMAP_TYPE_*, the numbers of e820 */
+    uint32 reserved;
+};
+
+/* Records that files contribute to sections of their own; references are offsets from
+ * __image_start, so that the stub may lie anywhere. */
+
+struct entry_record {       /* .entries: one way in */
+    uint32 magic;           /* EAX at entry */
+    uint32 parse;           /* routine: fills boot_info from the loader's structure */
+    uint32 name;            /* string */
+    uint32 reserved;
+};
+
+struct launcher_record {    /* .launchers: one way out */
+    uint32 protocol;        /* PROTOCOL_* */
+    uint32 launch;          /* routine: never returns */
+    uint32 name;            /* string */
+    uint32 reserved;
+};

@@ -1,0 +1,87 @@
+/* Everything that can go wrong at boot: a number, and a sentence with the values that matter.
+ * Printed as "bootwright: E0404: ..."; the number is written in hex so that it reads as printed.
+ * NAME_TEXT takes %u (decimal), %x (hex with 0x), %s (string); at most four values.
+ * docs/errors.md is made from this file. */
+
+/* 01: entry and cpu. The first two are printed before long mode, without values. */
+#define E_NO_LONG_MODE          0x0101
+#define E_NO_LONG_MODE_TEXT     "this cpu has no 64-bit long mode; a 64-bit x86 cpu is needed"
+#define E_LOADER                0x0102
+#define E_LOADER_TEXT           "entered with EAX %x, which no boot protocol of this stub uses (multiboot1, multiboot2, PVH)"
+#define E_EXCEPTION             0x0110
+#define E_EXCEPTION_TEXT        "cpu exception %u (%s) at %x, error code %x"
+
+/* 02: what the loader handed over. */
+#define E_NO_MEMORY_MAP         0x0201
+#define E_NO_MEMORY_MAP_TEXT    "the loader (%s) handed over no memory map"
+#define E_TOO_MANY_RANGES       0x0202
+#define E_TOO_MANY_RANGES_TEXT  "the memory map has more than %u entries"
+#define E_TOO_MANY_MODULES      0x0203
+#define E_TOO_MANY_MODULES_TEXT "the loader handed over more than %u modules"
+#define E_STRING_TOO_LONG       0x0204
+#define E_STRING_TOO_LONG_TEXT  "the loader's string at %x is longer than %u bytes"
+#define E_LOADER_TAGS           0x0205
+#define E_LOADER_TAGS_TEXT      "the loader's information at %x ends early: a tag at %x says it is %u bytes long"
+#define E_LOADER_ADDRESS        0x0206
+#define E_LOADER_ADDRESS_TEXT   "the loader put something at %x, beyond the 4 GiB that the stub reaches"
+
+/* 03: the tables. */
+#define E_TABLES_MAGIC          0x0301
+#define E_TABLES_MAGIC_TEXT     "the tables at %x start with %x, not with the magic of bootwright's tables"
+#define E_TABLES_VERSION        0x0302
+#define E_TABLES_VERSION_TEXT   "the tables are version %u; this stub reads version %u"
+#define E_TABLES_LENGTH         0x0303
+#define E_TABLES_LENGTH_TEXT    "the tables say they are %u bytes long, but %u bytes were loaded"
+#define E_TABLES_CHECKSUM       0x0304
+#define E_TABLES_CHECKSUM_TEXT  "the tables' checksum is %x, but they say %x: the image is damaged"
+#define E_TABLES_COUNT          0x0305
+#define E_TABLES_COUNT_TEXT     "the tables list %u domains and %u modules; at most %u and %u are allowed"
+#define E_TABLES_OFFSET         0x0306
+#define E_TABLES_OFFSET_TEXT    "the tables refer to byte %x, but are only %x bytes long"
+
+#define E_TABLES_INDEX          0x0307
+#define E_TABLES_INDEX_TEXT     "the tables refer to %s %u of %u"
+
+/* 04: memory. */
+#define E_NO_RAM                0x0401
+#define E_NO_RAM_TEXT           "the memory map has no RAM at all in its %u entries"
+#define E_NO_ROOM               0x0402
+#define E_NO_ROOM_TEXT          "%s needs [%x, %x), which is not all free RAM on this machine"
+#define E_NO_FREE_ROOM          0x0403
+#define E_NO_FREE_ROOM_TEXT     "no %u bytes of free RAM below 4 GiB to move module %s to"
+#define E_TOO_LITTLE_MEMORY     0x0404
+#define E_TOO_LITTLE_MEMORY_TEXT "domain %s needs %u KiB of memory; this machine has %u KiB"
+
+/* 05: modules. */
+#define E_MODULE_MISSING        0x0501
+#define E_MODULE_MISSING_TEXT   "module %s is not among the %u that the loader handed over"
+#define E_MODULE_SIZE           0x0502
+#define E_MODULE_SIZE_TEXT      "module %s is %u bytes long, but %u bytes were planned"
+#define E_MODULE_HASH           0x0503
+#define E_MODULE_HASH_TEXT      "module %s at [%x, %x) has another SHA-256 than planned: it is damaged or not the one built for"
+#define E_MODULE_PIECE          0x0504
+#define E_MODULE_PIECE_TEXT     "module %s: a piece takes bytes [%x, %x) of a module of %x bytes"
+#define E_MODULE_UNPACK         0x0505
+#define E_MODULE_UNPACK_TEXT    "module %s: the LZ4 block at %x does not unpack to %u bytes"
+
+/* 06: the domain builder. */
+#define E_NO_INITIAL_DOMAIN     0x0601
+#define E_NO_INITIAL_DOMAIN_TEXT "none of the %u domains is the initial domain"
+#define E_NO_KERNEL             0x0602
+#define E_NO_KERNEL_TEXT        "domain %s is the initial domain and has no kernel"
+#define E_CMDLINE_TOO_LONG      0x0603
+#define E_CMDLINE_TOO_LONG_TEXT "the command line of domain %s would be longer than %u bytes"
+#define E_NO_GUEST_INTERFACE    0x0604
+#define E_NO_GUEST_INTERFACE_TEXT "domain %s has mode %x, and the native launcher builds only PVH; a PV domain needs launcher = xen"
+#define E_NO_HARDWARE_DOMAIN    0x0605
+#define E_NO_HARDWARE_DOMAIN_TEXT "no hardware domain was built, of %u domains"
+#define E_DOMID                 0x0606
+#define E_DOMID_TEXT            "domain %s has domid %u, but the initial domain is domid %u"
+#define E_VCPU                  0x0607
+#define E_VCPU_TEXT             "domain %s: vcpu 0 is in state %u, not %u"
+
+/* 07: launch. */
+#define E_PROTOCOL              0x0701
+#define E_PROTOCOL_TEXT         "domain %s asks for launch protocol %u, which this stub does not have"
+#define E_ENTRY                 0x0702
+#define E_ENTRY_TEXT            "domain %s: entry %x is outside of what was loaded"

@@ -1,0 +1,17 @@
+/* Where the stub lives. The linker asserts that stub and tables fit below IMAGE_LIMIT;
+ * the plan puts nothing else there. */
+#define IMAGE_BASE      0x100000
+#define IMAGE_LIMIT     0x200000
+
+#define PAGE_SIZE       0x1000
+
+/* Limits that host and stub both hold. */
+#define MAX_DOMAINS     64
+#define MAX_MODULES     63
+#define MAX_RANGES      512         /* memory map entries, after normalising */
+#define MAX_STRING      1024        /* a command line or module string, with its terminator */
+#define MAX_NAME        64          /* a module, domain or image name, with its terminator */
+#define MAX_CHUNK       0x400000    /* unpacked bytes of one piece */
+
+#define STACK_SIZE      0x4000
+#define EXCEPTION_STACK_SIZE 0x2000

@@ -1,0 +1,34 @@
+/* The boot transcript: every line that the stub prints when all goes well, and its warnings.
+ * The reference model prints the same lines from the same text. Each begins with "bootwright: ".
+ * %u decimal, %x hex with 0x, %s string; at most five values. */
+
+#define M_PREFIX        "bootwright: "
+
+#define M_ENTRY         "image %s, entered by %s from %s"
+#define M_CPU           "cpu: %s, long mode"
+#define M_TABLES        "tables: %u bytes, %u domains, %u modules"
+#define M_MEMORY        "memory: %u ranges, %u MiB of RAM, RSDP at %x"
+#define M_RANGE         "memory: [%x, %x) type %u"
+#define M_MODULE        "module %u: %s %s at [%x, %x)"
+#define M_MODULE_MOVED  "module %u: moved from [%x, %x) to [%x, %x)"
+#define M_MODULE_LEFT   "warning: module %u of the loader (%s) is not in the tables"
+#define M_BUILDER       "builder: %u domains from the tables"
+#define M_DOMAIN        "d%u: domain %s, kernel %s, ramdisk %s, %u MiB"
+#define M_SKIPPED       "warning: domain %s is not built: the native launcher builds only the initial domain"
+#define M_NO_XENSTORE   "warning: no domain has the xenstore function"
+#define M_NO_CONSOLE    "warning: no domain has the console function"
+#define M_CMDLINE       "d%u: command line: %s"
+#define M_BUILT         "d%u: built, %u of %u domains"
+#define M_HWDOM         "d%u: domain %s is the hardware domain"
+#define M_LAUNCH        "d%u: launch by %s: entry %x, start info %x"
+
+#define M_FAILED_HALT   "halted"
+#define M_FAILED_REBOOT "rebooting in %u seconds"
+
+/* Registers at a cpu exception. */
+#define M_REGISTERS_1   "rax %x rbx %x rcx %x rdx %x"
+#define M_REGISTERS_2   "rsi %x rdi %x rbp %x r8 %x"
+#define M_REGISTERS_3   "r8 %x r9 %x r10 %x r11 %x"
+#define M_REGISTERS_4   "r12 %x r13 %x r14 %x r15 %x"
+#define M_REGISTERS_5   "cr0 %x cr2 %x cr3 %x cr4 %x"
+#define M_REGISTERS_6   "rsp %x rflags %x cs %x"

@@ -1,0 +1,106 @@
+/* Bits and registers of the x86 architecture (Intel SDM volume 3, AMD APM volume 2). */
+
+#define CR0_PE          (1 << 0)
+#define CR0_MP          (1 << 1)
+#define CR0_ET          (1 << 4)
+#define CR0_NE          (1 << 5)
+#define CR0_WP          (1 << 16)
+#define CR0_PG          (1 << 31)
+
+#define CR4_PAE         (1 << 5)
+#define CR4_OSFXSR      (1 << 9)
+#define CR4_OSXMMEXCPT  (1 << 10)
+
+#define MSR_EFER        0xc0000080
+#define EFER_LME        (1 << 8)
+
+#define EFLAGS_ID       (1 << 21)
+
+#define CPUID_MAX_EXTENDED      0x80000000
+#define CPUID_EXTENDED          0x80000001
+#define CPUID_EXTENDED_EDX_LM   (1 << 29)
+#define CPUID_BRAND_FIRST       0x80000002
+#define CPUID_BRAND_LAST        0x80000004
+
+#define PTE_PRESENT     (1 << 0)
+#define PTE_WRITABLE    (1 << 1)
+#define PTE_LARGE       (1 << 7)
+#define PAGE_SIZE_2M    0x200000
+#define PAGE_ENTRIES    512
+
+/* Selectors of the stub's descriptor table (stub/long_mode.asm). */
+#define GDT_CODE64      0x08
+#define GDT_DATA        0x10
+#define GDT_CODE32      0x18
+#define GDT_TSS64       0x20    /* 16 bytes */
+#define GDT_TSS32       0x30    /* what PVH wants TR to be */
+
+#define GDT_TYPE_TSS    0x89    /* present, available TSS: ltr makes it busy */
+
+#define IDT_INTERRUPT_GATE  0x8e
+#define IDT_VECTORS         32
+#define EXCEPTION_VECTOR_SIZE 8
+#define EXCEPTION_NAME_SIZE 4
+/* Exceptions that push an error code: 8, 10 to 14, 17, 21, 29, 30. */
+#define IDT_ERROR_CODES     0x60227d00
+
+struct idt_gate {
+    uint16 offset_low;
+    uint16 selector;
+    uint8  ist;
+    uint8  type;
+    uint16 offset_middle;
+    uint32 offset_high;
+    uint32 reserved;
+};
+
+struct tss64 {
+    uint32 reserved;
+    uint64 rsp[3];
+    uint64 reserved2;
+    uint64 ist[7];
+    uint64 reserved3;
+    uint16 reserved4;
+    uint16 iomap;
+};
+
+/* 16550 UART: register offsets from the port, and the bits used. */
+#define UART_DATA       0
+#define UART_DIVISOR_LOW    0       /* while UART_LCR_DLAB is set */
+#define UART_IER        1
+#define UART_DIVISOR_HIGH   1
+#define UART_FCR        2
+#define UART_LCR        3
+#define UART_MCR        4
+#define UART_LSR        5
+#define UART_SCRATCH    7
+#define UART_FCR_ENABLE     0x07    /* enable and clear both FIFOs */
+#define UART_LCR_8N1        0x03
+#define UART_LCR_DLAB       0x80
+#define UART_MCR_DTR_RTS    0x03
+#define UART_LSR_THRE       0x20    /* room for one more byte */
+#define UART_COM1       0x3f8
+#define UART_SCRATCH_TEST 0x5a
+#define UART_TRIES      0x20000     /* polls of UART_LSR, about 1 us each: longer than 16 bytes take at 9600 baud */
+
+#define VGA_TEXT        0xb8000
+#define VGA_COLUMNS     80
+#define VGA_ROWS        25
+#define VGA_GREY        0x07        /* attribute: light grey on black */
+#define VGA_BLANK       0x0720          /* a space in it */
+
+/* Reset and time. */
+#define PORT_CMOS_INDEX     0x70
+#define PORT_CMOS_DATA      0x71
+#define CMOS_SECONDS        0
+#define CMOS_TRIES      2000000     /* two port accesses each: at least two seconds */
+#define PORT_RESET          0xcf9   /* PCI reset control register */
+#define RESET_HARD          0x06
+#define PORT_KEYBOARD       0x64
+#define KEYBOARD_RESET      0xfe
+
+#define BDA_EBDA_SEGMENT    0x40e   /* BIOS data area: segment of the extended one */
+#define BIOS_ROM_START      0xe0000
+#define BIOS_ROM_END        0x100000
+#define EBDA_LOWEST         0x80000
+#define EBDA_SCAN           0x400
