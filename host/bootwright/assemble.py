@@ -1,0 +1,320 @@
+"""One file of assembly source into an Object: sections of items, labels, constants and assertions.
+
+    from bootwright import assemble, layout, link, listing
+    objects = [assemble.assemble(path) for path in sorted(stub_directory().glob("*.asm"))]
+    linked = link.link(objects, layout.load("stub"), reserve={"tables": 4096})
+    Path("stub.elf").write_bytes(linked.image)
+    Path("stub.lst").write_text(listing.render(linked))
+
+Nothing is encoded here: what an instruction becomes depends on addresses, which the linker gives.
+The dialect is described in docs/assembler.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bootwright import abi, expression, source
+from bootwright.errors import AssemblyError, BootwrightError
+from bootwright.expression import Expression, Number, Symbol
+from bootwright.instructions import INSTRUCTIONS, PREFIXES, select_form
+from bootwright.operands import RESERVED, Instruction, Memory, convert, parse_operand, values
+from bootwright.source import Line, Statement
+
+_WIDTHS = {".byte": 1, ".word": 2, ".long": 4, ".quad": 8}
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"$')
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|.)")
+_SYMBOL = re.compile(r"[A-Za-z_][\w.]*$")
+_LINKER_NAMES = re.compile(r"__(start|end|image)_")
+
+
+@dataclass(frozen=True)
+class Label:
+    """A name for the address of what follows."""
+
+    line: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Code:
+    """An instruction."""
+
+    line: int
+    instruction: Instruction[Expression]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Numbers of `width` bytes each, little endian."""
+
+    line: int
+    width: int
+    values: tuple[Expression, ...]
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """Bytes as they are."""
+
+    line: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Align:
+    """Padding up to a multiple of `boundary` bytes: nops where there is code, else zeros. mode: of the nops."""
+
+    line: int
+    boundary: int
+    mode: int
+
+
+@dataclass(frozen=True)
+class Space:
+    """`size` bytes of value `fill`."""
+
+    line: int
+    size: Expression
+    fill: Expression
+
+
+Item = Label | Code | Data | Bytes | Align | Space
+
+
+@dataclass(frozen=True)
+class Assertion:
+    """Something that must be true (not 0) once addresses are known, and what to say if it is not."""
+
+    line: int
+    condition: Expression
+    message: str
+
+
+@dataclass(frozen=True)
+class Object:
+    """What one file with its includes contributes to a link. Every `line` is an index into `lines`."""
+
+    path: str
+    lines: tuple[Line, ...]
+    sections: Mapping[str, tuple[Item, ...]]
+    constants: Mapping[str, tuple[int, Expression]]
+    assertions: tuple[Assertion, ...]
+
+
+def assemble(path: Path | str) -> Object:
+    """Read one file of source. Raises AssemblyError at a line, or ErrorList with all that is wrong."""
+    read = source.read(path)
+    assembler = _Assembler(read.lines)
+    errors: list[BootwrightError] = []
+    for statement in read.statements:
+        try:
+            assembler.add(statement)
+        except AssemblyError as error:
+            errors.append(error if error.where else read.lines[statement.index].error(error.message))
+    if errors:
+        raise source.one_or_all(errors)
+    return Object(
+        source.shown_path(Path(path)),
+        tuple(read.lines),
+        {name: tuple(items) for name, items in assembler.sections.items()},
+        assembler.constants,
+        tuple(assembler.assertions),
+    )
+
+
+@dataclass
+class _File:
+    """Where a file stands: modes, sections and local labels are its own, whatever it includes."""
+
+    mode: int = 64
+    section: str = ".text"
+    routine: dict[str, str] = field(default_factory=dict)
+
+
+class _Assembler:
+    def __init__(self, lines: list[Line]) -> None:
+        self.sections: dict[str, list[Item]] = {}
+        self.constants: dict[str, tuple[int, Expression]] = {}
+        self.assertions: list[Assertion] = []
+        self._lines = lines
+        self._abi = abi.load()
+        self._files: dict[str, _File] = {}
+        self._file = _File()
+        self._line = 0
+        self._directives: dict[str, Callable[[str], None]] = {
+            ".section": self._section,
+            ".code16": lambda text: self._mode(16, text),
+            ".code32": lambda text: self._mode(32, text),
+            ".code64": lambda text: self._mode(64, text),
+            ".align": self._align,
+            ".ascii": lambda text: self._string(text, b""),
+            ".asciz": lambda text: self._string(text, b"\0"),
+            ".space": self._space,
+            ".set": self._set,
+            ".assert": self._assert,
+        }
+
+    def add(self, statement: Statement) -> None:
+        """Take in one statement."""
+        self._file = self._files.setdefault(statement.file, _File())
+        self._line = statement.index
+        if statement.label is not None:
+            self._label(statement.label)
+        elif statement.name in _WIDTHS:
+            parts = [self._expression(part) for part in source.split_operands(statement.operands)]
+            if not parts:
+                raise AssemblyError(f"{statement.name} takes at least one value")
+            self._emit(Data(self._line, _WIDTHS[statement.name], tuple(parts)))
+        elif statement.name in self._directives:
+            self._directives[statement.name](statement.operands)
+        elif statement.name.startswith("."):
+            raise AssemblyError(f"{statement.name} is no directive of this assembler")
+        else:
+            self._instruction(statement.name, statement.operands)
+
+    def _emit(self, item: Item) -> None:
+        if self._file.section == ".bss" and isinstance(item, Code | Data | Bytes):
+            raise AssemblyError(".bss holds labels, .align and .space only: it is not in the file")
+        self.sections.setdefault(self._file.section, []).append(item)
+
+    def _label(self, name: str) -> None:
+        if name.startswith("."):
+            full = self._qualified(name)
+        else:
+            full = name
+            if "." not in name:
+                self._file.routine[self._file.section] = name
+            self._check_name(name)
+        self._emit(Label(self._line, full))
+
+    def _check_name(self, name: str) -> None:
+        if name.lower() in RESERVED:
+            raise AssemblyError(f"label {name}: that is the name of a register or a reserved word")
+        if name.lower() in INSTRUCTIONS or name.lower() in PREFIXES:
+            raise AssemblyError(f"label {name}: that is the name of an instruction")
+        if name in self._abi.constants or name in self._abi.strings:
+            raise AssemblyError(f"label {name}: that is a constant of stub/abi")
+        if _LINKER_NAMES.match(name):
+            raise AssemblyError(f"label {name}: names that start with __start_, __end_ or __image_ are the linker's")
+
+    def _qualified(self, name: str) -> str:
+        if name == "." or not name.startswith("."):
+            return name
+        routine = self._file.routine.get(self._file.section)
+        if routine is None:
+            raise AssemblyError(f"{name}: no label stands before this local one in {self._file.section}")
+        return routine + name
+
+    def _expression(self, text: str) -> Expression:
+        return expression.rename(expression.parse(text), self._qualified)
+
+    def _instruction(self, name: str, text: str) -> None:
+        prefix = ""
+        if name in PREFIXES:
+            prefix, (name, _, text) = name, (*text.partition(" "),)
+            name, text = name.lower(), text.strip()
+        mode = self._file.mode
+        operands = [
+            parse_operand(operand, mode, self._abi.constants.get) for operand in source.split_operands(text)
+        ]
+        written = select_form(mode, prefix, name, operands)
+        for operand in written.operands:
+            if isinstance(operand, Memory):
+                self._check_displacement(operand.displacement)
+        self._emit(Code(self._line, convert(written, lambda tree: expression.rename(tree, self._qualified))))
+
+    def _check_displacement(self, tree: Expression) -> None:
+        for name in expression.symbols(tree):
+            if name in self._abi.shadowed:
+                raise AssemblyError(f"{name} is a value; the offset of the field is {name}_OFFSET")
+
+    def _section(self, text: str) -> None:
+        if not re.fullmatch(r"\.[\w.-]+", text):
+            raise AssemblyError(f".section takes a name such as .text, not {text!r}")
+        self._file.section = text
+        self.sections.setdefault(text, [])
+
+    def _mode(self, mode: int, text: str) -> None:
+        if text:
+            raise AssemblyError(f".code{mode} takes nothing behind it")
+        self._file.mode = mode
+
+    def _align(self, text: str) -> None:
+        boundary = self._number(text)
+        if boundary < 1 or boundary & (boundary - 1) or boundary > 4096:
+            raise AssemblyError(f".align {boundary}: not a power of two up to 4096")
+        self._emit(Align(self._line, boundary, self._file.mode))
+
+    def _string(self, text: str, end: bytes) -> None:
+        if text in self._abi.strings:
+            self._emit(Bytes(self._line, self._abi.strings[text].encode() + end))
+        elif match := _STRING.match(text):
+            self._emit(Bytes(self._line, unescape(match[1]) + end))
+        else:
+            raise AssemblyError(f"{text!r} is neither a string in quotes nor the name of a text in stub/abi")
+
+    def _space(self, text: str) -> None:
+        parts = [self._expression(part) for part in source.split_operands(text)]
+        if not 1 <= len(parts) <= 2:
+            raise AssemblyError(".space takes a size and perhaps a value to fill with")
+        if self._file.section == ".bss" and len(parts) == 2:
+            raise AssemblyError(".bss is always zero: .space takes only a size here")
+        self._emit(Space(self._line, parts[0], parts[1] if len(parts) == 2 else Number(0)))
+
+    def _set(self, text: str) -> None:
+        parts = source.split_operands(text)
+        if len(parts) != 2 or not _SYMBOL.match(parts[0]):
+            raise AssemblyError(".set takes a name and a value: .set STACK_SIZE, 4 * PAGE_SIZE")
+        name, tree = parts[0], self._expression(parts[1])
+        self._check_name(name)
+        if Symbol(".") in (tree, *(Symbol(symbol) for symbol in expression.symbols(tree))):
+            raise AssemblyError(".set: a constant has no address of its own, so . means nothing here")
+        if name in self.constants:
+            raise AssemblyError(f"{name} is already set at {self._lines[self.constants[name][0]].where}")
+        self.constants[name] = (self._line, tree)
+
+    def _assert(self, text: str) -> None:
+        parts = source.split_operands(text)
+        message = _STRING.match(parts[1]) if len(parts) == 2 else None
+        if not message:
+            raise AssemblyError('.assert takes a condition and a sentence: .assert a <= b, "a is too large"')
+        said = unescape(message[1]).decode()
+        self.assertions.append(Assertion(self._line, self._expression(parts[0]), said))
+
+    def _number(self, text: str) -> int:
+        """A value that must be known right here: numbers and constants of stub/abi."""
+
+        def lookup(name: str) -> expression.Value:
+            if name not in self._abi.constants:
+                raise AssemblyError(f"{name} is not known here: only numbers and constants of stub/abi are")
+            return expression.Value(self._abi.constants[name])
+
+        return expression.evaluate(expression.parse(text), lookup).number
+
+
+def unescape(text: str) -> bytes:
+    """The bytes of a string's inside: UTF-8, with \\n \\r \\t \\0 \\\\ \\" \\' and \\xNN. Raises AssemblyError."""
+    found, position = b"", 0
+    for match in _ESCAPE.finditer(text):
+        found += text[position : match.start()].encode()
+        code = int(match[1][1:], 16) if len(match[1]) == 3 else expression.character(match[0])
+        found += bytes([code])
+        position = match.end()
+    return found + text[position:].encode()
+
+
+def item_symbols(item: Item) -> list[str]:
+    """The names of all symbols that an item refers to."""
+    trees: list[Expression] = []
+    match item:
+        case Code(_, instruction):
+            trees = values(instruction)
+        case Data(_, _, numbers):
+            trees = list(numbers)
+        case Space(_, size, fill):
+            trees = [size, fill]
+    return [name for tree in trees for name in expression.symbols(tree)]

@@ -1,0 +1,273 @@
+"""Objects and a layout into one ELF image: addresses, sizes, bytes.
+
+    linked = link([assemble("stub/entry.asm"), ...], layout.load("stub"), reserve={"tables": n}, spare_headers=3)
+    linked.image                        # the ELF file
+    linked.symbols["start"]             # 0x100040
+    listing.render(linked)              # source with addresses and bytes
+    linked.code_size                    # bytes of code and read-only data
+
+Every instruction's bytes are disassembled and compared with what was written (`check`) before they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from bootwright import check, elfwrite
+from bootwright.assemble import Align, Bytes, Code, Data, Label, Object, Space
+from bootwright.elfwrite import ElfSection, ElfSegment, ElfSymbol
+from bootwright.encode import encode
+from bootwright.errors import AssemblyError, BootwrightError, LinkError, Where
+from bootwright.expression import Expression
+from bootwright.layout import PAGE, Layout, LayoutSegment
+from bootwright.operands import Instruction
+from bootwright.place import Placed, PlacedSection, Placement, aligned, collect, space_size
+from bootwright.resolve import Symbols, relative, resolve
+from bootwright.source import Line, one_or_all
+
+_NOTHING: Mapping[str, int] = MappingProxyType({})
+# Intel SDM, table 4-12: the multi-byte nops for 32- and 64-bit code.
+_LONG_NOPS = ("90", "6690", "0f1f00", "0f1f4000", "0f1f440000", "660f1f440000", "0f1f8000000000", "0f1f840000000000")
+_NOPS = tuple(bytes.fromhex(nop) for nop in _LONG_NOPS)
+
+
+@dataclass(frozen=True)
+class LinkedSection:
+    """A section in the image: link address, offset in the file, size in bytes, flags of "rwx"."""
+
+    name: str
+    address: int
+    offset: int
+    size: int
+    flags: str
+
+
+@dataclass(frozen=True)
+class LinkedInstruction:
+    """An instruction in the image as it was understood: numbers only, rip-relative places as addresses."""
+
+    line: Line
+    address: int
+    data: bytes
+    instruction: Instruction[int]
+
+
+@dataclass(frozen=True)
+class ListedLine:
+    """A line of source and what became of it; address None for a line that puts nothing anywhere."""
+
+    line: Line
+    address: int | None
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Linked:
+    """The result of a link. symbols: all names with their addresses, local and pooled ones too."""
+
+    image: bytes
+    symbols: Mapping[str, int]
+    sections: tuple[LinkedSection, ...]
+    listing: tuple[ListedLine, ...]
+    instructions: tuple[LinkedInstruction, ...]
+    entry: int
+
+    @property
+    def code_size(self) -> int:
+        """Bytes of code and read-only data: all sections that are executable or in one segment with code."""
+        return sum(section.size for section in self.sections if "x" in section.flags)
+
+
+def link(
+    objects: Sequence[Object],
+    layout: Layout,
+    *,
+    reserve: Mapping[str, int] = _NOTHING,
+    defines: Mapping[str, int] = _NOTHING,
+    spare_headers: int = 0,
+) -> Linked:
+    """Link objects, in this order within each section.
+
+    reserve: bytes of each section of kind reserved, by its name without the dot. defines: more constants.
+    spare_headers: PT_NULL program headers for what is patched in later.
+    Raises LinkError or AssemblyError, or ErrorList with all that is wrong.
+    """
+    marks = [f"__{end}_{section.short_name}" for section in layout.sections for end in ("start", "end")]
+    symbols = Symbols(objects, defines, [*marks, "__image_start", "__image_end"])
+    sections, errors = collect(objects, layout, symbols, reserve)
+    errors = [*symbols.errors, *errors, *symbols.check(objects)]
+    if layout.entry not in symbols.addresses:
+        errors.append(LinkError(f"entry: symbol {layout.entry!r} is not defined", Where(layout.path)))
+    _raise(errors)
+    Placement(layout, sections, symbols).settle()
+    output = _Output(symbols)
+    contents = {name: output.section(section) for name, section in sections.items()}
+    _raise([*output.errors, *_failed_assertions(objects, layout, symbols)])
+    segments, placed = _arrange(layout, sections, contents)
+    entry = symbols.addresses[layout.entry]
+    try:
+        image = elfwrite.write(entry, segments, placed, _elf_symbols(sections, placed, symbols), spare_headers)
+    except ValueError as error:
+        raise LinkError(str(error), Where(layout.path)) from error
+    return Linked(
+        image,
+        MappingProxyType(dict(symbols.addresses)),
+        tuple(LinkedSection(part.name, part.address, part.offset, part.size, part.flags) for part in placed),
+        tuple(_listing(objects, output)),
+        tuple(output.instructions),
+        entry,
+    )
+
+
+def _raise(errors: list[BootwrightError]) -> None:
+    if errors:
+        raise one_or_all(errors)
+
+
+class _Output:
+    """Turns placed items into bytes, and keeps what was understood of each."""
+
+    def __init__(self, symbols: Symbols) -> None:
+        self.errors: list[BootwrightError] = []
+        self.instructions: list[LinkedInstruction] = []
+        self.made: dict[tuple[int, int], list[tuple[int, bytes]]] = {}
+        self._symbols = symbols
+
+    def section(self, section: PlacedSection) -> bytes:
+        """The bytes of a section, none for one that is not in the file."""
+        absent = section.layout.kind == "nobits"
+        code = section.layout.kind == "code"
+        found = bytearray()
+        for placed in section.items:
+            try:
+                data = b"" if absent else self._bytes(placed, code)
+            except AssemblyError as error:
+                self.errors.append(error if error.where else placed.line.error(error.message))
+                continue
+            found += data
+            if placed.source >= 0:
+                self.made.setdefault((placed.source, placed.item.line), []).append((placed.address, data))
+        return bytes(found)
+
+    def _bytes(self, placed: Placed, code: bool) -> bytes:
+        match placed.item:
+            case Code(_, instruction):
+                return self._code(placed, instruction)
+            case Data(_, width, numbers):
+                return b"".join(self._number(tree, width, placed.address) for tree in numbers)
+            case Bytes(_, data):
+                return data
+            case Align(_, _, mode):
+                return _padding(placed.size, mode) if code else bytes(placed.size)
+            case Space(_, size, fill):
+                space_size(size, self._symbols, placed.address)
+                return self._number(fill, 1, placed.address) * placed.size
+            case Label():
+                return b""
+
+    def _code(self, placed: Placed, instruction: Instruction[Expression]) -> bytes:
+        numbers = resolve(instruction, self._symbols, placed.address)
+        end = placed.address + placed.size
+        data = encode(relative(numbers, end), placed.address, placed.near)
+        if len(data) != placed.size:
+            raise AssemblyError(f"changed its size from {placed.size} to {len(data)} bytes after the last pass")
+        check.check(numbers, data, placed.address)
+        self.instructions.append(LinkedInstruction(placed.line, placed.address, data, numbers))
+        return data
+
+    def _number(self, tree: Expression, width: int, here: int) -> bytes:
+        value = self._symbols.evaluate(tree, here)
+        if value.addresses not in (0, 1):
+            raise AssemblyError("addresses are added or negated: only label + number and label - label are right")
+        if not -(1 << (8 * width - 1)) <= value.number < 1 << (8 * width):
+            raise AssemblyError(f"{value.number} ({value.number:#x}) does not fit into {width} bytes")
+        return (value.number & ((1 << (8 * width)) - 1)).to_bytes(width, "little")
+
+
+def _padding(size: int, mode: int) -> bytes:
+    longest = len(_NOPS) if mode != 16 else 1
+    return _NOPS[longest - 1] * (size // longest) + (_NOPS[size % longest - 1] if size % longest else b"")
+
+
+def _failed_assertions(objects: Sequence[Object], layout: Layout, symbols: Symbols) -> list[BootwrightError]:
+    checks: list[tuple[Expression, str, Callable[[str], BootwrightError]]] = [
+        (assertion.condition, assertion.message, item.lines[assertion.line].error)
+        for item in objects
+        for assertion in item.assertions
+    ]
+    place = Where(layout.path)
+    checks += [
+        (assertion.condition, assertion.message, lambda message: LinkError(message, place))
+        for assertion in layout.assertions
+    ]
+    failed = []
+    for condition, message, error in checks:
+        try:
+            if not symbols.evaluate(condition, symbols.addresses["__image_end"]).number:
+                failed.append(error(message))
+        except AssemblyError as reason:
+            failed.append(reason if reason.where else error(reason.message))
+    return failed
+
+
+def _arrange(
+    layout: Layout, sections: Mapping[str, PlacedSection], contents: Mapping[str, bytes]
+) -> tuple[list[ElfSegment], list[ElfSection]]:
+    """Segments and sections with their places in the file. What is empty is left out."""
+    segments: list[ElfSegment] = []
+    placed: list[ElfSection] = []
+    offset = PAGE
+    for segment in layout.segments:
+        parts = [sections[part.name] for part in segment.sections if sections[part.name].end > sections[part.name].start]
+        if not parts:
+            continue
+        start = aligned(parts[0].start - PAGE + 1, PAGE)
+        found = [_elf_section(part, contents[part.layout.name], offset, start, segment) for part in parts]
+        file_size = max((part.address + len(part.data) - start for part in found if part.data), default=0)
+        segments.append(ElfSegment(segment.flags, start, offset, file_size, parts[-1].end - start))
+        placed += found
+        offset = aligned(offset + file_size, PAGE)
+    return segments, placed
+
+
+def _elf_section(
+    part: PlacedSection, data: bytes, offset: int, start: int, segment: LayoutSegment
+) -> ElfSection:
+    kind = {"build-id": "note", "reserved": "progbits"}.get(part.layout.kind, part.layout.kind)
+    place = offset + part.start - start
+    return ElfSection(
+        part.layout.name, part.start, place, part.end - part.start, part.layout.align, segment.flags, kind, data
+    )
+
+
+def _elf_symbols(
+    sections: Mapping[str, PlacedSection], placed: Sequence[ElfSection], symbols: Symbols
+) -> list[ElfSymbol]:
+    """Labels without a dot, each up to the next, and the linker's own names, in order of address and name."""
+    present = {part.name for part in placed}
+    found: list[ElfSymbol] = []
+    names: set[str] = set()
+    for name, section in sections.items():
+        labels = [entry.item.name for entry in section.items if isinstance(entry.item, Label)]
+        plain = [label for label in labels if "." not in label]
+        ends = [symbols.addresses[label] for label in plain[1:]] + [section.end]
+        for label, end in zip(plain, ends, strict=False):
+            address = symbols.addresses[label]
+            found.append(ElfSymbol(label, address, end - address, name if name in present else None))
+        names.update(labels)
+    for name, address in symbols.addresses.items():
+        if name not in names:
+            found.append(ElfSymbol(name, address, 0, None))
+    return sorted(found, key=lambda symbol: (symbol.value, symbol.name))
+
+
+def _listing(objects: Sequence[Object], output: _Output) -> list[ListedLine]:
+    listed: list[ListedLine] = []
+    for index, item in enumerate(objects):
+        for number, line in enumerate(item.lines):
+            pieces = output.made.get((index, number), [])
+            data = b"".join(piece for _, piece in pieces)
+            listed.append(ListedLine(line, pieces[0][0] if pieces else None, data))
+    return listed
