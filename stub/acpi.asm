@@ -1,0 +1,81 @@
+; The ACPI root pointer, for loaders that do not hand it over. ACPI 6.5, 5.2.5.1.
+
+.section .text
+
+; Looks for the RSDP in the first KiB of the EBDA and in the BIOS ROM.
+; out: boot_info.rsdp, unchanged if there is none
+; clobbers: rax, rcx, rdx, rsi, rdi
+find_rsdp:
+        mov  edi, BDA_EBDA_SEGMENT
+        movzx edi, word ptr [rdi]
+        shl  edi, 4
+        cmp  edi, EBDA_LOWEST           ; a machine without one leaves any value here
+        jb   .rom
+        lea  esi, [rdi + EBDA_SCAN]
+        call scan_rsdp
+        test rax, rax
+        jnz  .found
+.rom:
+        mov  edi, BIOS_ROM_START
+        mov  esi, BIOS_ROM_END
+        call scan_rsdp
+        test rax, rax
+        jz   .done
+.found:
+        mov  qword ptr [rip + boot_info + BOOT_INFO_RSDP], rax
+.done:
+        ret
+
+; in:  rdi = start, 16-byte aligned; rsi = end
+; out: rax = the RSDP, 0 for none
+; clobbers: rcx, rdx, rdi
+scan_rsdp:
+        mov  rcx, RSDP_SIGNATURE
+.next:
+        cmp  rdi, rsi
+        jae  .none
+        cmp  qword ptr [rdi], rcx
+        jne  .step
+        xor  eax, eax                   ; the bytes of a real one add up to 0
+        xor  edx, edx
+.sum:
+        add  al, byte ptr [rdi + rdx]
+        inc  edx
+        cmp  edx, RSDP_V1_LENGTH
+        jb   .sum
+        test al, al
+        jnz  .step
+        mov  rax, rdi
+        ret
+.step:
+        add  rdi, RSDP_ALIGN
+        jmp  .next
+.none:
+        xor  eax, eax
+        ret
+
+; Keeps a loader's copy of the RSDP, in a page of its own that the hardware domain is told is ACPI's:
+; the kernel may read it long after the loader's memory and the stub's are in use for something else.
+; in:  rsi = copy, ecx = bytes
+; out: boot_info.rsdp
+; clobbers: rax, rcx, rdx, rsi, rdi
+; fails: E_TOO_MANY_RANGES
+keep_rsdp:
+        lea  rdi, [rip + rsdp_page]
+        mov  eax, RSDP_SIZEOF
+        cmp  ecx, eax
+        cmova ecx, eax
+        rep movsb
+        lea  rdi, [rip + rsdp_page]
+        cmp  qword ptr [rip + boot_info + BOOT_INFO_RSDP], 0
+        mov  qword ptr [rip + boot_info + BOOT_INFO_RSDP], rdi
+        jne  .kept                      ; the page is in the map already
+        mov  esi, PAGE_SIZE
+        mov  edx, XEN_HVM_MEMMAP_TYPE_ACPI
+        jmp  add_range
+.kept:
+        ret
+
+.section .bss
+.align PAGE_SIZE
+rsdp_page:      .space PAGE_SIZE

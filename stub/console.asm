@@ -1,0 +1,281 @@
+; The console: a 16550 UART and the VGA text screen, whichever are there. Shared with our own kernels.
+; Nothing here waits for ever: a port without a UART reads 0xff, a UART that does not empty is given up.
+
+.section .text
+
+; Starts the console unless it runs already.
+; clobbers: rax, rcx, rdx, rdi
+console_start:
+        cmp  byte ptr [rip + console_started], 0
+        jne  console_init.done
+        mov  byte ptr [rip + console_started], 1
+
+; Finds out what there is. Settings: console_sinks, serial_port, serial_divisor.
+; out: console_sinks without what is missing
+; clobbers: rax, rcx, rdx, rdi
+console_init:
+        test byte ptr [rip + console_sinks], CONSOLE_SERIAL
+        jz   .vga
+        movzx ecx, word ptr [rip + serial_port]
+        lea  edx, [rcx + UART_SCRATCH]  ; a UART keeps what is written to its scratch register
+        mov  al, UART_SCRATCH_TEST
+        out  dx, al
+        in   al, dx
+        cmp  al, UART_SCRATCH_TEST
+        jne  .no_serial
+        lea  edx, [rcx + UART_IER]
+        xor  eax, eax
+        out  dx, al
+        lea  edx, [rcx + UART_LCR]
+        mov  al, UART_LCR_DLAB | UART_LCR_8N1
+        out  dx, al
+        movzx edi, word ptr [rip + serial_divisor]
+        lea  edx, [rcx + UART_DIVISOR_LOW]
+        mov  eax, edi
+        out  dx, al
+        lea  edx, [rcx + UART_DIVISOR_HIGH]
+        shr  eax, 8
+        out  dx, al
+        lea  edx, [rcx + UART_LCR]
+        mov  al, UART_LCR_8N1
+        out  dx, al
+        lea  edx, [rcx + UART_FCR]
+        mov  al, UART_FCR_ENABLE
+        out  dx, al
+        lea  edx, [rcx + UART_MCR]
+        mov  al, UART_MCR_DTR_RTS
+        out  dx, al
+        jmp  .vga
+.no_serial:
+        and  byte ptr [rip + console_sinks], ~CONSOLE_SERIAL & 0xff
+.vga:
+        test byte ptr [rip + console_sinks], CONSOLE_VGA
+        jz   .done
+        mov  edi, VGA_TEXT
+        mov  eax, VGA_BLANK
+        mov  ecx, VGA_ROWS * VGA_COLUMNS
+        rep stosw
+        mov  dword ptr [rip + vga_cursor], 0
+.done:
+        ret
+
+; Prints one character; a line feed also returns the carriage.
+; in:  dil = character
+; clobbers: rax, rcx, rdx, rsi, rdi
+put_char:
+        test byte ptr [rip + console_sinks], CONSOLE_SERIAL
+        jz   .vga
+        mov  eax, edi
+        cmp  al, 10
+        jne  .serial
+        mov  al, 13
+        call put_serial
+        mov  al, 10
+.serial:
+        call put_serial
+.vga:
+        test byte ptr [rip + console_sinks], CONSOLE_VGA
+        jz   .done
+        mov  ecx, dword ptr [rip + vga_cursor]
+        cmp  dil, 10
+        je   .line_feed
+        mov  eax, edi
+        mov  ah, VGA_GREY
+        lea  edx, [rcx * 2 + VGA_TEXT]
+        mov  word ptr [rdx], ax
+        inc  ecx
+        jmp  .scroll
+.line_feed:
+        mov  eax, ecx
+        xor  edx, edx
+        mov  esi, VGA_COLUMNS
+        div  esi
+        sub  esi, edx                   ; to the start of the next row
+        add  ecx, esi
+.scroll:
+        cmp  ecx, VGA_ROWS * VGA_COLUMNS
+        jb   .keep
+        mov  esi, VGA_TEXT + VGA_COLUMNS * 2
+        mov  edi, VGA_TEXT
+        mov  ecx, (VGA_ROWS - 1) * VGA_COLUMNS
+        rep movsw
+        mov  eax, VGA_BLANK
+        mov  ecx, VGA_COLUMNS
+        rep stosw
+        mov  ecx, (VGA_ROWS - 1) * VGA_COLUMNS
+.keep:
+        mov  dword ptr [rip + vga_cursor], ecx
+.done:
+        ret
+
+; Sends one byte to the UART, or gives the UART up.
+; in:  al = byte
+; clobbers: rax, rcx, rdx
+put_serial:
+        mov  ah, al
+        mov  ecx, UART_TRIES
+        movzx edx, word ptr [rip + serial_port]
+        add  edx, UART_LSR
+.wait:
+        in   al, dx
+        test al, UART_LSR_THRE
+        jnz  .send
+        dec  ecx
+        jnz  .wait
+        and  byte ptr [rip + console_sinks], ~CONSOLE_SERIAL & 0xff
+        ret
+.send:
+        sub  edx, UART_LSR - UART_DATA
+        mov  al, ah
+        out  dx, al
+        ret
+
+; Print a line if the log level lets it through. As print_line.
+print_debug:
+        cmp  byte ptr [rip + log_level], LOG_DEBUG
+        jae  print_line
+        ret
+print_normal:
+        cmp  byte ptr [rip + log_level], LOG_NORMAL
+        jae  print_line
+        ret
+
+; Prints the prefix, a line with up to five values, and a line feed.
+; in:  rdi = format, rsi, rdx, rcx, r8, r9 = values
+; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
+print_line:
+        push rdi
+        push rsi
+        push rdx
+        push rcx
+        lea  rdi, [rip + M_PREFIX]
+        call print
+        pop  rcx
+        pop  rdx
+        pop  rsi
+        pop  rdi
+        call print
+        mov  edi, 10
+        jmp  put_char
+
+; Prints text in which %s stands for a string (0: "-"), %u for a decimal and %x for a hex number.
+; in:  rdi = format, rsi, rdx, rcx, r8, r9 = values in their order
+; clobbers: rax, rcx, rdx, rsi, rdi, r10, r11
+print:
+        push rbx
+        push r12
+        push r9
+        push r8
+        push rcx
+        push rdx
+        push rsi
+        mov  rbx, rdi                   ; rbx = cursor, r12 = next value
+        mov  r12, rsp
+.next:
+        movzx edi, byte ptr [rbx]
+        inc  rbx
+        test edi, edi
+        jz   .done
+        cmp  edi, '%'
+        je   .value
+        call put_char
+        jmp  .next
+.value:
+        movzx eax, byte ptr [rbx]
+        inc  rbx
+        mov  rdi, qword ptr [r12]
+        add  r12, 8
+        cmp  al, 's'
+        je   .string
+        cmp  al, 'u'
+        je   .decimal
+        call print_hex
+        jmp  .next
+.decimal:
+        call print_decimal
+        jmp  .next
+.string:
+        call print_string
+        jmp  .next
+.done:
+        pop  rsi
+        pop  rdx
+        pop  rcx
+        pop  r8
+        pop  r9
+        pop  r12
+        pop  rbx
+        ret
+
+; in:  rdi = string; 0 is printed as "-"
+; clobbers: rax, rcx, rdx, rsi, rdi
+print_string:
+        push rbx
+        mov  rbx, rdi
+        test rdi, rdi
+        jnz  .next
+        mov  edi, '-'
+        call put_char
+        pop  rbx
+        ret
+.next:
+        movzx edi, byte ptr [rbx]
+        inc  rbx
+        test edi, edi
+        jz   .done
+        call put_char
+        jmp  .next
+.done:
+        pop  rbx
+        ret
+
+; in:  rdi = number, printed in decimal
+; clobbers: rax, rcx, rdx, rsi, rdi
+print_decimal:
+        mov  esi, 10
+; in:  rdi = number, esi = base; leaves digits on the stack, highest on top
+print_number:
+        mov  rax, rdi
+        push 0                          ; ends the digits
+.divide:
+        xor  edx, edx
+        div  rsi
+        mov  ecx, edx
+        lea  rdx, [rip + hex_digits]
+        movzx edx, byte ptr [rdx + rcx]
+        push rdx
+        test rax, rax
+        jnz  .divide
+.digit:
+        pop  rdi
+        test edi, edi
+        jz   .done
+        call put_char
+        jmp  .digit
+.done:
+        ret
+
+; in:  rdi = number, printed in hex behind 0x, without leading zeros
+; clobbers: rax, rcx, rdx, rsi, rdi
+print_hex:
+        push rdi
+        mov  edi, '0'
+        call put_char
+        mov  edi, 'x'
+        call put_char
+        pop  rdi
+        mov  esi, 16
+        jmp  print_number
+
+.section .rodata
+hex_digits:
+        .ascii "0123456789abcdef"
+
+.section .data
+.align 8
+vga_cursor:     .long 0                 ; cell, from the top left
+serial_port:    .word UART_COM1
+serial_divisor: .word 1                 ; 115200 baud
+console_started: .byte 0
+log_level:      .byte LOG_NORMAL
+console_sinks:  .byte CONSOLE_SERIAL | CONSOLE_VGA

@@ -1,0 +1,157 @@
+; Where a boot begins. Loaders enter at `start` (multiboot1, multiboot2) or `start_pvh`, in 32-bit
+; protected mode, flat segments, paging off, at the link address. What they guarantee: EAX, EBX, CS, DS, ES, SS.
+; All other registers, and the stack, are unspecified.
+
+.include "macros.inc"
+
+.section .text
+.code32
+
+; in: ebx = hvm_start_info; EAX is not specified by the PVH ABI
+start_pvh:
+        mov  eax, XEN_HVM_START_MAGIC_VALUE
+
+; in: eax = the loader's magic, ebx = its information
+start:
+        cli
+        cld
+        mov  dword ptr [entry_magic], eax
+        mov  dword ptr [entry_info], ebx
+        mov  esp, stack_end
+        call check_long_mode
+        call enter_long_mode
+.code64
+        call load_descriptors
+        call apply_settings
+        call parse_loader
+        jmp  main
+
+; Hands the loader's information to the entry file that knows its magic.
+; in:  entry_magic, entry_info
+; out: boot_info
+; clobbers: all but rbp, rsp
+; fails: E_LOADER
+parse_loader:
+        mov  esi, dword ptr [rip + entry_magic]
+        lea  rbx, [rip + __start_entries]
+        lea  r12, [rip + __image_start]
+.next:
+        lea  rax, [rip + __end_entries]
+        cmp  rbx, rax
+        jae  .unknown
+        cmp  esi, dword ptr [rbx + ENTRY_RECORD_MAGIC]
+        je   .found
+        add  rbx, ENTRY_RECORD_SIZEOF
+        jmp  .next
+.found:
+        mov  eax, dword ptr [rbx + ENTRY_RECORD_NAME]
+        add  rax, r12
+        mov  qword ptr [rip + boot_info + BOOT_INFO_ENTRY_NAME], rax
+        lea  rax, [rip + empty_string]
+        mov  qword ptr [rip + boot_info + BOOT_INFO_CMDLINE], rax
+        mov  edi, dword ptr [rip + entry_info]
+        mov  eax, dword ptr [rbx + ENTRY_RECORD_PARSE]
+        add  rax, r12
+        jmp  rax
+.unknown:
+        mov  edx, esi
+        fail E_LOADER
+
+; --- for the entry files: copies into boot_info -------------------------------------------------
+
+; Copies a string of the loader.
+; in:  rdi = string, 0 for none
+; out: rax = the copy (the empty string for none)
+; clobbers: rcx, rdx, rsi, rdi
+; fails: E_STRING_TOO_LONG
+keep_string:
+        lea  rax, [rip + empty_string]
+        test rdi, rdi
+        jz   .done
+        mov  rsi, rdi
+        mov  rdx, rdi                   ; for the message
+        mov  rdi, qword ptr [rip + string_space_used]
+        lea  rax, [rip + string_space]
+        add  rdi, rax
+        mov  rax, rdi
+        mov  ecx, MAX_STRING
+.byte:
+        movsb
+        cmp  byte ptr [rdi - 1], 0
+        je   .ended
+        dec  ecx
+        jnz  .byte
+        mov  ecx, MAX_STRING - 1
+        fail E_STRING_TOO_LONG
+.ended:
+        lea  rcx, [rip + string_space]
+        sub  rdi, rcx
+        mov  qword ptr [rip + string_space_used], rdi
+.done:
+        ret
+
+; Adds a module of the loader.
+; in:  rdi = start, rsi = size in bytes, rdx = string, 0 for none
+; clobbers: rax, rcx, rdx, rsi, rdi
+; fails: E_TOO_MANY_MODULES, E_STRING_TOO_LONG, E_LOADER_ADDRESS
+add_module:
+        mov  ecx, dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES]
+        cmp  ecx, MAX_MODULES
+        jae  .too_many
+        lea  rax, [rdi + rsi]
+        shr  rax, 32
+        jnz  .out_of_reach
+        imul ecx, ecx, BOOT_MODULE_SIZEOF
+        lea  rax, [rip + loader_modules]
+        add  rax, rcx
+        mov  qword ptr [rax + BOOT_MODULE_START], rdi
+        mov  qword ptr [rax + BOOT_MODULE_SIZE], rsi
+        push rax
+        mov  rdi, rdx
+        call keep_string
+        pop  rcx
+        mov  qword ptr [rcx + BOOT_MODULE_STRING], rax
+        mov  dword ptr [rcx + BOOT_MODULE_STRING_KIND], BOOTSTR_STRING
+        inc  dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES]
+        ret
+.too_many:
+        mov  edx, MAX_MODULES
+        fail E_TOO_MANY_MODULES
+.out_of_reach:
+        mov  rdx, rdi
+        fail E_LOADER_ADDRESS
+
+; Adds an entry of the loader's memory map.
+; in:  rdi = start, rsi = size in bytes, edx = type
+; clobbers: rax, rcx
+; fails: E_TOO_MANY_RANGES
+add_range:
+        mov  ecx, dword ptr [rip + boot_info + BOOT_INFO_NR_RANGES]
+        cmp  ecx, MAX_RANGES
+        jae  .too_many
+        imul ecx, ecx, MEMORY_RANGE_SIZEOF
+        lea  rax, [rip + loader_ranges]
+        add  rax, rcx
+        mov  qword ptr [rax + MEMORY_RANGE_START], rdi
+        mov  qword ptr [rax + MEMORY_RANGE_SIZE], rsi
+        mov  dword ptr [rax + MEMORY_RANGE_TYPE], edx
+        inc  dword ptr [rip + boot_info + BOOT_INFO_NR_RANGES]
+        ret
+.too_many:
+        mov  edx, MAX_RANGES
+        fail E_TOO_MANY_RANGES
+
+.section .rodata
+empty_string:
+        .byte 0
+
+.section .bss
+.align 16
+entry_magic:            .space 4
+entry_info:             .space 4
+boot_info:              .space BOOT_INFO_SIZEOF
+string_space_used:      .space 8
+loader_modules:         .space MAX_MODULES * BOOT_MODULE_SIZEOF
+.align 16
+loader_ranges:          .space MAX_RANGES * MEMORY_RANGE_SIZEOF
+string_space:           .space (MAX_MODULES + 2) * MAX_STRING    ; each module's, the loader's name, the command line

@@ -1,0 +1,84 @@
+; Multiboot1 (QEMU's -kernel, iPXE, old GRUB): header, and the boot information. Specification 0.6.96.
+
+.include "macros.inc"
+
+.section .multiboot
+.align 4
+multiboot1_header:
+        .long MULTIBOOT1_HEADER_MAGIC
+        .long MULTIBOOT1_PAGE_ALIGN | MULTIBOOT1_MEMORY_INFO
+        .long (0 - MULTIBOOT1_HEADER_MAGIC - (MULTIBOOT1_PAGE_ALIGN | MULTIBOOT1_MEMORY_INFO)) & 0xffffffff
+
+.section .entries
+        .long MULTIBOOT1_LOADER_MAGIC
+        .long parse_multiboot1 - __image_start
+        .long multiboot1_name - __image_start
+        .long 0
+
+.section .rodata
+multiboot1_name:
+        .asciz "multiboot1"
+
+.section .text
+
+; in:  rdi = multiboot1_info
+; out: boot_info. The RSDP is not part of this protocol: it is looked for in the BIOS areas.
+; clobbers: all but rbp, rsp
+; fails: E_NO_MEMORY_MAP and what add_module, add_range, keep_string fail with
+parse_multiboot1:
+        mov  rbx, rdi
+        mov  r12d, dword ptr [rbx + MULTIBOOT1_INFO_FLAGS]
+
+        test r12d, MULTIBOOT1_INFO_FLAG_LOADER_NAME
+        jz   .cmdline
+        mov  edi, dword ptr [rbx + MULTIBOOT1_INFO_BOOT_LOADER_NAME]
+        call keep_string
+        mov  qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME], rax
+.cmdline:
+        test r12d, MULTIBOOT1_INFO_FLAG_CMDLINE
+        jz   .modules
+        mov  edi, dword ptr [rbx + MULTIBOOT1_INFO_CMDLINE]
+        call keep_string
+        mov  qword ptr [rip + boot_info + BOOT_INFO_CMDLINE], rax
+
+.modules:
+        test r12d, MULTIBOOT1_INFO_FLAG_MODS
+        jz   .mmap
+        mov  r13d, dword ptr [rbx + MULTIBOOT1_INFO_MODS_COUNT]
+        mov  r14d, dword ptr [rbx + MULTIBOOT1_INFO_MODS_ADDR]
+.module:
+        test r13d, r13d
+        jz   .mmap
+        mov  edi, dword ptr [r14 + MULTIBOOT1_MODULE_MOD_START]
+        mov  esi, dword ptr [r14 + MULTIBOOT1_MODULE_MOD_END]
+        sub  rsi, rdi
+        mov  edx, dword ptr [r14 + MULTIBOOT1_MODULE_STRING]
+        call add_module
+        add  r14, MULTIBOOT1_MODULE_SIZEOF
+        dec  r13d
+        jmp  .module
+
+.mmap:
+        test r12d, MULTIBOOT1_INFO_FLAG_MMAP
+        jz   .no_map
+        mov  r13d, dword ptr [rbx + MULTIBOOT1_INFO_MMAP_ADDR]
+        mov  r14d, dword ptr [rbx + MULTIBOOT1_INFO_MMAP_LENGTH]
+        add  r14, r13                   ; the map's end
+.mmap_entry:
+        lea  rax, [r13 + MULTIBOOT1_MMAP_SIZEOF]
+        cmp  rax, r14
+        ja   .mmap_end
+        mov  rdi, qword ptr [r13 + MULTIBOOT1_MMAP_ADDR]
+        mov  rsi, qword ptr [r13 + MULTIBOOT1_MMAP_LEN]
+        mov  edx, dword ptr [r13 + MULTIBOOT1_MMAP_TYPE]
+        call add_range
+        mov  eax, dword ptr [r13 + MULTIBOOT1_MMAP_SIZE]
+        lea  r13, [r13 + rax + MULTIBOOT1_MMAP_ADDR]    ; `size` does not count itself
+        jmp  .mmap_entry
+.mmap_end:
+        cmp  dword ptr [rip + boot_info + BOOT_INFO_NR_RANGES], 0
+        je   .no_map
+        jmp  find_rsdp
+.no_map:
+        mov  rdx, qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME]
+        fail E_NO_MEMORY_MAP

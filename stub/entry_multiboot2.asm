@@ -1,0 +1,152 @@
+; Multiboot2 (GRUB): header, and the boot information. Specification 2.0.
+
+.include "macros.inc"
+
+.section .multiboot
+.align MULTIBOOT2_ALIGN
+multiboot2_header:
+        .long MULTIBOOT2_HEADER_MAGIC
+        .long MULTIBOOT2_ARCHITECTURE_I386
+        .long multiboot2_header_end - multiboot2_header
+        .long (0 - MULTIBOOT2_HEADER_MAGIC - MULTIBOOT2_ARCHITECTURE_I386 - (multiboot2_header_end - multiboot2_header)) & 0xffffffff
+multiboot2_console:                     ; a text screen, if there can be one
+        .word MULTIBOOT2_HEADER_TAG_CONSOLE, MULTIBOOT2_HEADER_TAG_OPTIONAL
+        .long multiboot2_align - multiboot2_console
+        .long MULTIBOOT2_CONSOLE_EGA_TEXT
+.align MULTIBOOT2_ALIGN
+multiboot2_align:                       ; modules on page boundaries
+        .word MULTIBOOT2_HEADER_TAG_MODULE_ALIGN, MULTIBOOT2_HEADER_TAG_OPTIONAL
+        .long multiboot2_end - multiboot2_align
+multiboot2_end:
+        .word MULTIBOOT2_HEADER_TAG_END, 0
+        .long multiboot2_header_end - multiboot2_end
+multiboot2_header_end:
+
+.section .entries
+        .long MULTIBOOT2_LOADER_MAGIC
+        .long parse_multiboot2 - __image_start
+        .long multiboot2_name - __image_start
+        .long 0
+
+.section .rodata
+multiboot2_name:
+        .asciz "multiboot2"
+
+.section .text
+
+; Walks the tags. Every tag is bounded by the total size before it is read.
+; in:  rdi = multiboot2_info
+; out: boot_info
+; clobbers: all but rbp, rsp
+; fails: E_LOADER_TAGS, E_NO_MEMORY_MAP and what add_module, add_range, keep_string fail with
+parse_multiboot2:
+        mov  rbx, rdi                   ; rbx = information, r12 = cursor, r13 = its end
+        lea  r12, [rdi + MULTIBOOT2_INFO_SIZEOF]
+        mov  r13d, dword ptr [rdi + MULTIBOOT2_INFO_TOTAL_SIZE]
+        add  r13, rdi
+.tag:
+        lea  rax, [r12 + MULTIBOOT2_TAG_SIZEOF]
+        cmp  rax, r13
+        ja   .cut_short
+        mov  r14d, dword ptr [r12 + MULTIBOOT2_TAG_SIZE]
+        cmp  r14d, MULTIBOOT2_TAG_SIZEOF
+        jb   .cut_short
+        lea  rax, [r12 + r14]
+        cmp  rax, r13
+        ja   .cut_short
+
+        mov  eax, dword ptr [r12 + MULTIBOOT2_TAG_TYPE]
+        cmp  eax, MULTIBOOT2_TAG_END
+        je   .end
+        cmp  eax, MULTIBOOT2_TAG_CMDLINE
+        je   .cmdline
+        cmp  eax, MULTIBOOT2_TAG_LOADER_NAME
+        je   .loader_name
+        cmp  eax, MULTIBOOT2_TAG_MODULE
+        je   .module
+        cmp  eax, MULTIBOOT2_TAG_MMAP
+        je   .mmap
+        cmp  eax, MULTIBOOT2_TAG_FRAMEBUFFER
+        je   .framebuffer
+        cmp  eax, MULTIBOOT2_TAG_ACPI_OLD
+        je   .acpi
+        cmp  eax, MULTIBOOT2_TAG_ACPI_NEW
+        je   .acpi
+.next:
+        lea  r12, [r12 + r14 + MULTIBOOT2_ALIGN - 1]
+        and  r12, -MULTIBOOT2_ALIGN
+        jmp  .tag
+.cut_short:
+        mov  rdx, rbx
+        mov  rcx, r12
+        mov  r8, r14
+        fail E_LOADER_TAGS
+
+.cmdline:
+        lea  rdi, [r12 + MULTIBOOT2_TAG_SIZEOF]
+        call keep_string
+        mov  qword ptr [rip + boot_info + BOOT_INFO_CMDLINE], rax
+        jmp  .next
+.loader_name:
+        lea  rdi, [r12 + MULTIBOOT2_TAG_SIZEOF]
+        call keep_string
+        mov  qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME], rax
+        jmp  .next
+.module:
+        cmp  r14d, MULTIBOOT2_TAG_MODULE_SIZEOF
+        jb   .cut_short
+        mov  edi, dword ptr [r12 + MULTIBOOT2_TAG_MODULE_MOD_START]
+        mov  esi, dword ptr [r12 + MULTIBOOT2_TAG_MODULE_MOD_END]
+        sub  rsi, rdi
+        lea  rdx, [r12 + MULTIBOOT2_TAG_MODULE_SIZEOF]
+        call add_module
+        jmp  .next
+
+.mmap:
+        cmp  r14d, MULTIBOOT2_TAG_MMAP_SIZEOF
+        jb   .cut_short
+        mov  r15d, dword ptr [r12 + MULTIBOOT2_TAG_MMAP_ENTRY_SIZE]
+        cmp  r15d, MULTIBOOT2_MMAP_ENTRY_SIZEOF
+        jb   .cut_short
+        lea  r8, [r12 + MULTIBOOT2_TAG_MMAP_SIZEOF]     ; r8 = entry, r9 = the tag's end
+        lea  r9, [r12 + r14]
+.mmap_entry:
+        lea  rax, [r8 + r15]
+        cmp  rax, r9
+        ja   .next
+        mov  rdi, qword ptr [r8 + MULTIBOOT2_MMAP_ENTRY_ADDR]
+        mov  rsi, qword ptr [r8 + MULTIBOOT2_MMAP_ENTRY_LEN]
+        mov  edx, dword ptr [r8 + MULTIBOOT2_MMAP_ENTRY_TYPE]
+        call add_range
+        add  r8, r15
+        jmp  .mmap_entry
+
+.framebuffer:
+        cmp  r14d, MULTIBOOT2_TAG_FRAMEBUFFER_SIZEOF
+        jb   .cut_short
+        xor  eax, eax
+        cmp  byte ptr [r12 + MULTIBOOT2_TAG_FRAMEBUFFER_FRAMEBUFFER_TYPE], MULTIBOOT2_FRAMEBUFFER_EGA_TEXT
+        setne al
+        mov  dword ptr [rip + boot_info + BOOT_INFO_NO_VGA], eax
+        jmp  .next
+
+.acpi:                                  ; a copy of the RSDP; the new one (revision 2) wins
+        cmp  eax, MULTIBOOT2_TAG_ACPI_NEW
+        je   .acpi_take
+        cmp  qword ptr [rip + boot_info + BOOT_INFO_RSDP], 0
+        jne  .next
+.acpi_take:
+        lea  rsi, [r12 + MULTIBOOT2_TAG_SIZEOF]
+        lea  ecx, [r14 - MULTIBOOT2_TAG_SIZEOF]
+        call keep_rsdp
+        jmp  .next
+
+.end:
+        cmp  dword ptr [rip + boot_info + BOOT_INFO_NR_RANGES], 0
+        je   .no_map
+        cmp  qword ptr [rip + boot_info + BOOT_INFO_RSDP], 0
+        je   find_rsdp
+        ret
+.no_map:
+        mov  rdx, qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME]
+        fail E_NO_MEMORY_MAP

@@ -1,0 +1,149 @@
+; From 32-bit protected mode to 64-bit long mode: cpu check, page tables, switch. Shared with our own kernels.
+
+.section .text
+.code32
+
+; Ends the boot unless the cpu has CPUID and long mode.
+; clobbers: eax, ebx, ecx, edx
+; fails: E_NO_LONG_MODE
+check_long_mode:
+        pushfd                          ; CPUID is there if EFLAGS.ID can be changed (SDM 1, 20.1.2)
+        pop  eax
+        mov  ecx, eax
+        xor  eax, EFLAGS_ID
+        push eax
+        popfd
+        pushfd
+        pop  eax
+        xor  eax, ecx
+        test eax, EFLAGS_ID
+        jz   .missing
+        mov  eax, CPUID_MAX_EXTENDED
+        cpuid
+        cmp  eax, CPUID_EXTENDED
+        jb   .missing
+        mov  eax, CPUID_EXTENDED
+        cpuid
+        test edx, CPUID_EXTENDED_EDX_LM
+        jz   .missing
+        ret
+.missing:
+        mov  esi, E_NO_LONG_MODE_TEXT
+        mov  edi, E_NO_LONG_MODE
+        jmp  panic32
+
+; Maps the first 4 GiB to themselves in 2 MiB pages and returns to the caller in 64-bit mode.
+; in:  esp = stack below 4 GiB, with the caller's 32-bit return address
+; out: 64-bit mode, rsp = the same stack without that address
+; clobbers: eax, ecx, edx, edi; the upper halves of all registers are unspecified
+enter_long_mode:
+        mov  eax, page_directories + (PTE_PRESENT | PTE_WRITABLE)
+        xor  ecx, ecx
+.directory:                             ; four directories, one for each GiB
+        mov  dword ptr [page_directory_pointers + ecx * 8], eax
+        add  eax, PAGE_SIZE
+        inc  ecx
+        cmp  ecx, 4
+        jb   .directory
+        mov  eax, PTE_PRESENT | PTE_WRITABLE | PTE_LARGE
+        xor  ecx, ecx
+.page:
+        mov  dword ptr [page_directories + ecx * 8], eax
+        add  eax, PAGE_SIZE_2M
+        inc  ecx
+        cmp  ecx, 4 * PAGE_ENTRIES
+        jb   .page
+        mov  eax, page_directory_pointers + (PTE_PRESENT | PTE_WRITABLE)
+        mov  dword ptr [page_map], eax
+
+        mov  eax, page_map
+        mov  cr3, eax
+        mov  eax, cr4
+        or   eax, CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT
+        mov  cr4, eax
+        mov  ecx, MSR_EFER
+        rdmsr
+        or   eax, EFER_LME
+        wrmsr
+        pop  edx                        ; the return address; a far return takes it from here on
+        mov  eax, CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE
+        mov  cr0, eax
+        lgdt [gdt_pointer32]
+        push GDT_CODE64
+        push edx
+        retf
+
+; The only failure before long mode: the number and the text, on COM1 and on the VGA screen.
+; in:  edi = number, esi = text
+; never returns
+panic32:
+        mov  ebp, VGA_TEXT
+        mov  ebx, esi
+        mov  esi, M_PREFIX
+        call .text
+        mov  al, 'E'
+        call .char
+        mov  ecx, 16                    ; four hex digits of 16 bits
+.digit:
+        sub  ecx, 4
+        mov  eax, edi
+        shr  eax, cl
+        and  eax, 15
+        add  eax, '0'                   ; the numbers of errors.h use decimal digits only
+        call .char
+        test ecx, ecx
+        jnz  .digit
+        mov  al, ':'
+        call .char
+        mov  al, ' '
+        call .char
+        mov  esi, ebx
+        call .text
+        mov  al, 13
+        call .serial
+        mov  al, 10
+        call .serial
+.halt:
+        cli
+        hlt
+        jmp  .halt
+
+; in: esi = text; clobbers: eax, edx, esi
+.text:
+        mov  al, byte ptr [esi]
+        inc  esi
+        test al, al
+        jz   .text_end
+        call .char
+        jmp  .text
+.text_end:
+        ret
+
+; in: al = character, ebp = place on the screen, which moves on; clobbers: eax, edx
+.char:
+        mov  ah, VGA_GREY
+        mov  word ptr [ebp], ax
+        add  ebp, 2
+.serial:                                ; in: al; waits a bounded time for room
+        mov  ah, al
+        push ecx
+        mov  ecx, UART_TRIES
+.wait:
+        mov  edx, UART_COM1 + UART_LSR
+        in   al, dx
+        test al, UART_LSR_THRE
+        jnz  .send
+        dec  ecx
+        jnz  .wait
+.send:
+        mov  edx, UART_COM1 + UART_DATA
+        mov  al, ah
+        out  dx, al
+        pop  ecx
+        ret
+
+.section .bss
+.align PAGE_SIZE
+page_map:                       .space PAGE_SIZE
+page_directory_pointers:        .space PAGE_SIZE
+page_directories:               .space 4 * PAGE_SIZE
