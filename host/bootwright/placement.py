@@ -1,0 +1,64 @@
+"""Where things go in physical memory, before anything runs.
+
+First fit: everything gets the lowest page-aligned address from IMAGE_LIMIT on that is clear of the kernels'
+final places and of what was placed before it. [15 MiB, 16 MiB) stays free: old chipsets can open a hole
+there for ISA cards. All is below 4 GiB, which is what the stub reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bootwright.abi import load as load_abi
+from bootwright.errors import PlanError
+from bootwright.ranges import Range, first_fit
+
+ISA_HOLE = Range(15 << 20, 16 << 20)
+FOUR_GIB = 1 << 32
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A range that is taken. what: as an error names it, such as `kernel of domain "dom0"`; lasting: still
+    in use when the kernel runs, where others are only needed until then."""
+
+    range: Range
+    what: str
+    lasting: bool
+
+
+class Memory:
+    """Physical memory as it fills up."""
+
+    def __init__(self) -> None:
+        constants = load_abi().constants
+        self._page = constants["PAGE_SIZE"]
+        self._room = Range(constants["IMAGE_LIMIT"], FOUR_GIB)
+        self.placements: list[Placement] = [
+            Placement(Range(0, constants["IMAGE_BASE"]), "the first MiB, which is the firmware's", True),
+            Placement(Range(constants["IMAGE_BASE"], constants["IMAGE_LIMIT"]), "bootwright's stub", False),
+        ]
+
+    def claim(self, taken: Range, what: str, *, lasting: bool = True) -> None:
+        """Take a range that is not ours to choose. Raises PlanError that names both parties of a clash."""
+        for other in self.placements:
+            if taken.overlaps(other.range):
+                raise PlanError(f"{what} {taken} overlaps {other.what} {other.range}")
+        self.placements.append(Placement(taken, what, lasting))
+
+    def place(self, size: int, what: str, *, lasting: bool) -> Range:
+        """Choose room for `size` bytes (at least one page). Raises PlanError when there is none."""
+        taken = [placement.range for placement in self.placements]
+        found = first_fit(max(size, 1), [*taken, ISA_HOLE], self._room, self._page)
+        if found is None:
+            raise PlanError(f"{what} of {size} bytes finds no room below 4 GiB beside {self._lasting()}")
+        self.placements.append(Placement(found, what, lasting))
+        return Range.sized(found.start, size)
+
+    @property
+    def top(self) -> int:
+        """The address behind the highest byte taken."""
+        return max(placement.range.end for placement in self.placements)
+
+    def _lasting(self) -> str:
+        named = [f"{p.what} {p.range}" for p in self.placements[2:]]
+        return ", ".join(named) or "nothing"

@@ -1,0 +1,201 @@
+"""Symbols of a link and what they are worth, and instructions with their symbols turned into numbers.
+
+A name is, in this order: a constant set in source (.set), a label, a constant of stub/abi or one that the caller of
+link() defines, a name the linker defines, the name of a text of stub/abi (then its address in the string pool).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+
+from bootwright import abi, expression
+from bootwright.assemble import Label, Object, item_symbols
+from bootwright.errors import AssemblyError, BootwrightError
+from bootwright.expression import Expression, Value
+from bootwright.operands import Immediate, Instruction, Memory, Operand, Register, Target
+from bootwright.source import Line
+
+
+class Symbols:
+    """All names of a link. `addresses` is filled and changed by the linker while it lays out."""
+
+    def __init__(self, objects: Sequence[Object], defines: Mapping[str, int], provided: Iterable[str]) -> None:
+        """Collect all names. `errors` holds what is wrong with their definitions."""
+        self.addresses: dict[str, int] = dict.fromkeys(provided, 0)
+        self.errors: list[BootwrightError] = []
+        self._abi = abi.load()
+        self._constants: dict[str, int] = {**self._abi.constants, **defines}
+        self._sets: dict[str, tuple[Line, Expression]] = {}
+        self._set_values: dict[str, Value] = {}
+        self._fixed: dict[str, bool] = {}
+        self._open: list[str] = []
+        self._places: dict[str, Line] = {}
+        for item in objects:
+            self._collect(item)
+        self.pool = self._pool(objects)
+        self.addresses |= dict.fromkeys((pool_label(name) for name in self.pool), 0)
+
+    def lookup(self, name: str) -> Value:
+        """The Value of a symbol at the addresses of this moment. Raises AssemblyError without a place."""
+        if name in self._sets:
+            return self._set_value(name)
+        if name in self.addresses:
+            return Value(self.addresses[name], 1)
+        if name in self._constants:
+            return Value(self._constants[name])
+        if name in self.pool:
+            return Value(self.addresses[pool_label(name)], 1)
+        near = get_close_matches(name, [*self._sets, *self.addresses, *self._constants, *self._abi.strings], 1, 0.7)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise AssemblyError(f'symbol "{name}" is not defined{hint}')
+
+    def evaluate(self, tree: Expression, here: int) -> Value:
+        """The value of an expression in a statement at address `here`."""
+        return expression.evaluate(tree, lambda name: Value(here, 1) if name == "." else self.lookup(name))
+
+    def check(self, objects: Sequence[Object]) -> list[BootwrightError]:
+        """An error for each statement that refers to what is not defined."""
+        errors: dict[tuple[str, str], BootwrightError] = {}
+        for item in objects:
+            used = [(entry.line, item_symbols(entry)) for entries in item.sections.values() for entry in entries]
+            used += [(index, list(expression.symbols(tree))) for index, tree in item.constants.values()]
+            used += [(entry.line, list(expression.symbols(entry.condition))) for entry in item.assertions]
+            for index, names in used:
+                for name in names:
+                    self._check_name(name, item.lines[index], errors)
+        return list(errors.values())
+
+    def _check_name(self, name: str, line: Line, errors: dict[tuple[str, str], BootwrightError]) -> None:
+        try:
+            if name != ".":
+                self.lookup(name)
+        except AssemblyError as error:
+            found = error if error.where else line.error(error.message)
+            errors.setdefault((str(found.where), found.message), found)
+
+    def is_fixed(self, name: str) -> bool:
+        """Whether a symbol has the same value wherever the linker puts things."""
+        if name not in self._sets:
+            return name in self._constants and name not in self.addresses
+        if name not in self._fixed:
+            self._fixed[name] = False  # ends a cycle; evaluating it reports it
+            self._fixed[name] = all(self.is_fixed(inner) for inner in expression.symbols(self._sets[name][1]))
+        return self._fixed[name]
+
+    def moved(self) -> None:
+        """Addresses have changed: what was computed from them is void."""
+        self._set_values.clear()
+
+    def _set_value(self, name: str) -> Value:
+        if name not in self._set_values:
+            line, tree = self._sets[name]
+            if name in self._open:
+                raise line.error(f"{name} is defined by itself")
+            self._open.append(name)
+            try:
+                self._set_values[name] = expression.evaluate(tree, self.lookup)
+            except AssemblyError as error:
+                raise error if error.where else line.error(error.message) from error
+            finally:
+                self._open.pop()
+        return self._set_values[name]
+
+    def _collect(self, item: Object) -> None:
+        for name, (index, tree) in item.constants.items():
+            if self._claim(name, item.lines[index]):
+                self._sets[name] = (item.lines[index], tree)
+        for items in item.sections.values():
+            for entry in items:
+                if isinstance(entry, Label) and self._claim(entry.name, item.lines[entry.line]):
+                    self.addresses[entry.name] = 0
+
+    def _claim(self, name: str, line: Line) -> bool:
+        if name in self._places:
+            self.errors.append(line.error(f"{name} is already defined at {self._places[name].where}"))
+        elif name in self._constants:
+            self.errors.append(line.error(f"{name} is already a constant of this link"))
+        else:
+            self._places[name] = line
+            return True
+        return False
+
+    def _pool(self, objects: Sequence[Object]) -> dict[str, str]:
+        """Texts of stub/abi that are used by name, in order of name."""
+        used = {
+            name
+            for item in objects
+            for entries in item.sections.values()
+            for entry in entries
+            for name in item_symbols(entry)
+        }
+        known = self._sets.keys() | self.addresses.keys()
+        return {name: text for name, text in sorted(self._abi.strings.items()) if name in used - known}
+
+
+def pool_label(name: str) -> str:
+    """What a pooled text is called in the image's symbols."""
+    return f"text.{name}"
+
+
+def resolve(instruction: Instruction[Expression], symbols: Symbols, here: int) -> Instruction[int]:
+    """The instruction at address `here` in numbers; of a rip-relative operand the absolute address.
+
+    Raises AssemblyError without a place for values that do not fit.
+    """
+    operands = tuple(_resolve_operand(operand, instruction.mode, symbols, here) for operand in instruction.operands)
+    return Instruction(instruction.mode, instruction.mnemonic, operands, instruction.prefix)
+
+
+def relative(instruction: Instruction[int], end: int) -> Instruction[int]:
+    """The same with rip-relative displacements counted from `end`, the address behind the instruction."""
+    operands = tuple(
+        replace(operand, displacement=operand.displacement - end)
+        if isinstance(operand, Memory) and operand.rip
+        else operand
+        for operand in instruction.operands
+    )
+    return replace(instruction, operands=operands)
+
+
+def _resolve_operand(
+    operand: Operand[Expression], mode: int, symbols: Symbols, here: int
+) -> Operand[int]:
+    match operand:
+        case Register():
+            return operand
+        case Immediate(tree, bits, low, high):
+            return Immediate(_fit(_plain(symbols.evaluate(tree, here)), bits, low, high), bits, low, high)
+        case Target(tree):
+            return Target(_plain(symbols.evaluate(tree, here)))
+        case Memory(size, tree, segment, base, index, scale, rip):
+            value = symbols.evaluate(tree, here)
+            if rip and value.addresses != 1:
+                raise AssemblyError(f"[rip + {value.number:#x}]: write [rip + label], a number alone is no place")
+            number = _plain(value) if rip else _displacement(_plain(value), mode, base)
+            return Memory(size, number, segment, base, index, scale, rip)
+
+
+def _plain(value: Value) -> int:
+    if value.addresses not in (0, 1):
+        raise AssemblyError("addresses are added or negated: only label + number and label - label are right")
+    return value.number
+
+
+def _fit(value: int, bits: int, low: int, high: int) -> int:
+    if bits == 64 and high < 1 << 32 and (1 << 64) - (1 << 31) <= value < 1 << 64:
+        return value - (1 << 64)  # written unsigned, and what sign extension gives
+    if not low <= value <= high:
+        raise AssemblyError(f"{value} ({value:#x}) does not fit: from {low:#x} to {high:#x} is possible here")
+    return value
+
+
+def _displacement(value: int, mode: int, base: str) -> int:
+    bits = 16 if mode == 16 and not base.startswith("e") else 32
+    high = (1 << 31) if mode == 64 else (1 << bits)
+    if not -(1 << (bits - 1)) <= value < high:
+        raise AssemblyError(f"displacement {value:#x} does not fit into {bits} bits")
+    if base and value >> (bits - 1) > 0:
+        return value - (1 << bits)  # the same address, in the form that encodes shortest
+    return value
