@@ -1,0 +1,254 @@
+"""The map of an image: where everything lies in memory and in the file, for people and for machines.
+
+NAME.map is text with aligned columns and half-open ranges in hex; NAME.json holds the same facts, and is
+what `run` and the media know of a built image. Both are a pure function of the map: no times, no paths.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bootwright import abi
+from bootwright.errors import SourceError, Where, format_range
+from bootwright.link import Linked
+from bootwright.patch import Patched
+from bootwright.plan import Plan, PlannedDomain, PlannedModule
+from bootwright.verify import Image
+
+FORMAT = 1
+MODULES = "modules"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A half-open range [start, end) of bytes, of physical memory or of the file, and what lies there."""
+
+    start: int
+    end: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module as it travels: bytes as packed and as used, its SHA-256 (of the packed bytes) in hex.
+
+    file: where it lies beside the image when the loader brings it, None for one inside the image.
+    """
+
+    name: str
+    kind: str
+    size: int
+    unpacked_size: int
+    pack: str
+    sha256: str
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain: memory in bytes, names of its modules (None for none), command line, entry address."""
+
+    name: str
+    memory: int
+    kernel: str | None
+    ramdisk: str | None
+    cmdline: str
+    entry: int
+
+
+@dataclass(frozen=True)
+class Map:
+    """All that is known of an image. Addresses are physical, sizes in bytes.
+
+    machine_memory: what a machine needs to boot it; stub_size: code and read-only data of the stub;
+    notes: sentences that a user may want to know.
+    """
+
+    name: str
+    build_id: str
+    entry: int
+    pvh_entry: int
+    stub_size: int
+    machine_memory: int
+    memory: tuple[Place, ...]
+    file: tuple[Place, ...]
+    modules: tuple[Module, ...]
+    domains: tuple[Domain, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A module that a loader must bring: its name, and its file, relative to the image's directory."""
+
+    name: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Built:
+    """A built image on disk: its ELF file, modules that a loader must bring, bytes of memory it needs.
+
+    stub_size: bytes of the stub's code and read-only data; notes: sentences that a user may want to know.
+    """
+
+    name: str
+    elf: Path
+    modules: tuple[Loaded, ...]
+    machine_memory: int
+    stub_size: int
+    notes: tuple[str, ...]
+
+
+def module_file(name: str) -> str:
+    """Where a module that a loader brings lies, relative to the image's directory."""
+    return f"{MODULES}/{name}"
+
+
+def map_image(plan: Plan, linked: Linked, patched: Patched, image: Image) -> Map:
+    """The map of an image that was planned, linked, patched, and read back as `image`."""
+    embedded = [module for module in plan.modules if module.embedded]
+    stub = [section for section in linked.sections if section.size]
+    memory = [Place(s.address, s.address + s.size, f"stub {s.name}") for s in stub]
+    below = abi.load().constants["IMAGE_LIMIT"]  # the stub's own, which is known better by its sections
+    memory += [Place(p.range.start, p.range.end, p.what) for p in plan.placements if p.range.start >= below]
+    file = [Place(s.offset, s.offset + s.size, f"stub {s.name}") for s in stub if s.name != ".bss"]
+    file += [
+        Place(offset, offset + module.size, f"module {module.name}")
+        for module, offset in zip(embedded, patched.offsets, strict=True)
+    ]
+    return Map(
+        name=plan.image.name,
+        build_id=patched.build_id.hex(),
+        entry=image.entry,
+        pvh_entry=image.pvh_entry,
+        stub_size=image.code_and_rodata,
+        machine_memory=max([place.end for place in memory] + [_memory(d) for d in plan.domains if d.entry]),
+        memory=tuple(memory),
+        file=tuple(file),
+        modules=tuple(_module(module) for module in plan.modules),
+        domains=tuple(_domain(domain, plan) for domain in plan.domains),
+        notes=plan.notes,
+    )
+
+
+def _module(module: PlannedModule) -> Module:
+    constants = abi.load().constants
+    kinds = {constants["BOOTMOD_KERNEL"]: "kernel", constants["BOOTMOD_RAMDISK"]: "ramdisk"}
+    lz4 = any(piece.method == constants["PACK_LZ4"] for piece in module.pieces)
+    return Module(
+        name=module.name,
+        kind=kinds[module.kind],
+        size=module.size,
+        unpacked_size=module.unpacked_size,
+        pack="lz4" if lz4 else "stored",
+        sha256=module.sha256.hex(),
+        file=None if module.embedded else module_file(module.name),
+    )
+
+
+def _memory(planned: PlannedDomain) -> int:
+    return planned.domain.mem_size.pages(0) * abi.load().constants["PAGE_SIZE"]
+
+
+def _domain(planned: PlannedDomain, plan: Plan) -> Domain:
+    def module(index: int | None) -> PlannedModule | None:
+        return None if index is None else plan.modules[index]
+
+    kernel, ramdisk = module(planned.domain.kernel), module(planned.domain.ramdisk)
+    return Domain(
+        name=planned.domain.name,
+        memory=_memory(planned),
+        kernel=kernel.name if kernel else None,
+        ramdisk=ramdisk.name if ramdisk else None,
+        cmdline=kernel.string if kernel else "",
+        entry=planned.entry,
+    )
+
+
+def text(found: Map) -> str:
+    """NAME.map."""
+    lines = [
+        f"image {found.name}",
+        "",
+        f"build id   {found.build_id}",
+        f"entry      {found.entry:#x} (multiboot), {found.pvh_entry:#x} (PVH)",
+        f"stub       {found.stub_size} bytes of code and read-only data",
+        f"machine    {found.machine_memory >> 20} MiB of memory or more",
+        "",
+        "memory",
+        *_ranges(found.memory),
+        "",
+        "file",
+        *_ranges(found.file),
+    ]
+    if found.modules:
+        columns = [
+            (m.name, m.kind, m.pack, f"{m.size}", f"{m.unpacked_size}", m.file or "in the image", m.sha256)
+            for m in found.modules
+        ]
+        head = ("name", "kind", "packed as", "bytes", "unpacked", "where", "SHA-256 (as packed)")
+        lines += ["", "modules", *_table(head, columns, right=(3, 4))]
+    for domain in found.domains:
+        lines += ["", f"domain {domain.name}", f"  memory   {domain.memory >> 20} MiB"]
+        if domain.kernel is not None:
+            lines.append(f"  kernel   {domain.kernel}, entered at {domain.entry:#x}")
+        if domain.ramdisk is not None:
+            lines.append(f"  ramdisk  {domain.ramdisk}")
+        if domain.cmdline:
+            lines.append(f"  cmdline  {domain.cmdline}")
+    if found.notes:
+        lines += ["", "notes", *(f"  {note}" for note in found.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def _ranges(places: Sequence[Place]) -> list[str]:
+    rows = [(format_range(p.start, p.end), f"{p.end - p.start}", p.what) for p in sorted(places, key=_order)]
+    return _table(("range", "bytes", "what"), rows, right=(1,))
+
+
+def _order(place: Place) -> tuple[int, int]:
+    return place.start, place.end
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> list[str]:
+    """Rows with aligned columns, two spaces in front; `right` are the columns aligned to the right."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    return [
+        "  "
+        + "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (head, *rows)
+    ]
+
+
+def as_json(found: Map) -> str:
+    """NAME.json."""
+    return json.dumps({"format": FORMAT} | dataclasses.asdict(found), indent=2, ensure_ascii=False) + "\n"
+
+
+def load(path: Path) -> Built:
+    """The built image that NAME.json at `path` describes. Raises SourceError where there is none."""
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
+            raise ValueError(data["format"])
+        return Built(
+            name=data["name"],
+            elf=path.with_suffix(".elf"),
+            modules=tuple(Loaded(m["name"], m["file"]) for m in data["modules"] if m["file"] is not None),
+            machine_memory=data["machine_memory"],
+            stub_size=data["stub_size"],
+            notes=tuple(data["notes"]),
+        )
+    except OSError as error:
+        raise SourceError(f"cannot be read: {error.strerror}", Where(str(path))) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise SourceError("is not the map of an image; build the image anew", Where(str(path))) from error

@@ -1,0 +1,74 @@
+"""`bootwright run`: an image on a machine under QEMU, by one of the media."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootwright import qemu
+from bootwright.errors import RunError
+from bootwright.media import MEDIA
+from bootwright.report import Built
+
+# What a firmware keeps of the machine's memory for itself, at most.
+FIRMWARE_MEMORY = 64 << 20
+
+_UNITS = {"": 20, "M": 20, "G": 30}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to boot.
+
+    via: a name of media.MEDIA; expect: None for a guest that powers off; timeout in seconds; memory in bytes,
+    None for what the image needs; keep_log: gets what the serial console showed.
+    """
+
+    via: str = "kernel"
+    expect: str | None = None
+    timeout: float = 120.0
+    memory: int | None = None
+    cpus: int = 1
+    firmware: str = "bios"
+    accelerator: str = "tcg"
+    keep_log: Path | None = None
+
+
+def memory_size(text: str) -> int:
+    """Bytes of "512M", "2G" or "512" (MiB). Raises RunError for anything else."""
+    match = re.fullmatch(r"([1-9]\d*)([MG]?)", text)
+    if match is None:
+        raise RunError(f"memory: {text!r} is no amount such as 512M or 2G")
+    return int(match[1]) << _UNITS[match[2]]
+
+
+def boot(built: Built, options: Options, show: Callable[[str], None]) -> qemu.Result:
+    """Boot an image and watch its serial console; show is given the console's text as it comes.
+
+    Raises RunError for a way to boot that does not exist, ToolError for a program that is missing or fails.
+    """
+    medium = MEDIA.get(options.via)
+    if medium is None:
+        raise RunError(f"via: {options.via!r} is none of {', '.join(MEDIA)}")
+    if options.firmware in qemu.FIRMWARE and options.firmware not in medium.firmware:
+        raise RunError(f"via {medium.name}: boots on {', '.join(sorted(medium.firmware))} only")
+    if options.cpus < 1 or options.timeout <= 0:
+        raise RunError(f"cpus: {options.cpus} and timeout: {options.timeout:g} must be more than 0")
+    memory = built.machine_memory + FIRMWARE_MEMORY if options.memory is None else options.memory
+    machine = qemu.Machine(memory, options.cpus, options.firmware, options.accelerator)
+    # First what can be missing, then what takes time.
+    qemu.command(machine, [])
+    arguments = qemu.command(machine, medium.make(built, options.firmware))
+    with options.keep_log.open("w", encoding="utf-8") if options.keep_log else nullcontext() as log:
+
+        def see(text: str) -> None:
+            show(text)
+            if log is not None:
+                log.write(text)
+
+        return qemu.run(
+            arguments, expect=options.expect, timeout=options.timeout, show=see, directory=built.elf.parent
+        )

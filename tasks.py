@@ -1,0 +1,46 @@
+"""The tasks of a checkout: those of the tool, and `test` for who works on it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "host"))
+sys.dont_write_bytecode = False  # invoke turns it off; a checkout would be compiled anew in every run
+
+from bootwright.command import task  # noqa: E402
+from bootwright.tasks import namespace  # noqa: E402
+
+
+@task(
+    positional=["path"],
+    help={
+        "path": "only the tests there",
+        "k": "only tests with such names",
+        "fast": "nothing that boots a machine",
+    },
+)
+def test(context: Context, path: str = "", k: str = "", fast: bool = False) -> None:
+    """Lint, types and tests; with a path or -k only those tests."""
+    chosen = [path] * bool(path) + ["-k", k] * bool(k) + ["-m", "not slow"] * fast
+    checks = [] if path or k else [["ruff", "check", "."], ["mypy"]]
+    for command in [*checks, ["pytest", "-q", *chosen]]:
+        status = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode
+        if status:
+            raise Exit(code=status)
+
+
+@task()
+def docs(context: Context) -> None:
+    """Write the pages that are made from the source: docs/errors.md."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    import errors_page
+
+    errors_page.PAGE.write_text(errors_page.render(), encoding="utf-8")
+
+
+namespace.add_task(test)
+namespace.add_task(docs)

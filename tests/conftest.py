@@ -1,0 +1,25 @@
+"""What several tests share."""
+
+from pathlib import Path
+
+import pytest
+
+from bootwright import image, places, report
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that output goes below."""
+    monkeypatch.setattr(places, "root", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> report.Built:
+    """The demo's image, built once for all tests."""
+    with pytest.MonkeyPatch.context() as patched:
+        folder = tmp_path_factory.mktemp("demo")
+        patched.setattr(places, "root", lambda: folder)
+        return image.build(ROOT / "images/demo.toml", lambda stage: None)

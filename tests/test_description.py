@@ -1,0 +1,146 @@
+"""Descriptions that are right, and random ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import samples
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bootwright import abi, description
+from bootwright.description import FileSource, PackageSource
+from bootwright.errors import BootwrightError, ErrorList
+from bootwright.values import Console
+
+ROOT = Path(__file__).parent.parent
+CONSTANTS = abi.load().constants
+
+
+def parse(text: str) -> description.Description:
+    return description.parse(text, Path("lab.toml"))
+
+
+def test_defaults() -> None:
+    found = parse(samples.DOMAIN)
+    assert found.image == description.ImageDescription("lab")
+    assert found.image.console == Console(0x3F8, 1, True)
+    assert found.domains == (
+        description.DomainDescription(
+            "dom0", 64 << 20, functions=CONSTANTS["FUNCTION_INITIAL_DOMAIN"], kernel=FileSource("good.elf")
+        ),
+    )
+    assert str(found.domains[0].place("kernel")) == "lab.toml:6:10"
+    assert str(found.domains[0].place("ramdisk")) == "lab.toml:2:1"
+
+
+def test_every_key() -> None:
+    found = parse(
+        """
+        [image]
+        name = "lab-1"
+        launcher = "native"
+        console = ["0x2e8,9600"]
+        log = "debug"
+        on-failure = "reboot after 10 s"
+        pack = "none"
+        modules = "loader"
+        verify = false
+        [[domain]]
+        name = "dom0"
+        permissions = ["control", "hardware"]
+        functions = ["boot", "crash", "console", "stubdom", "xenstore", "initial-domain"]
+        mode = "pvh"
+        protocol = "pvh"
+        domid = 0
+        uuid = "00112233-4455-6677-8899-aabbccddeeff"
+        cpus = 4
+        memory = "1G"
+        memory-min = "512M"
+        memory-max = "2GiB"
+        security-id = "system_u:system_r:dom0_t"
+        kernel = { package = "linux-image-cloud-amd64", file = "boot/vmlinuz-*" }
+        ramdisk = { package = "busybox-static", file = "bin/busybox", init = "debian.init" }
+        cmdline = "console=ttyS0"
+        """
+    )
+    image, (domain,) = found.image, found.domains
+    assert image.console == Console(0x2E8, 12, False)
+    assert (image.on_failure, image.verify, image.modules) == (10, False, "loader")
+    assert domain.permissions == 3
+    assert domain.functions == 0xC000000F
+    assert domain.uuid == bytes.fromhex("00112233445566778899aabbccddeeff")
+    assert (domain.memory_min, domain.memory, domain.memory_max) == (512 << 20, 1 << 30, 2 << 30)
+    assert domain.ramdisk == PackageSource("busybox-static", "bin/busybox", "debian.init")
+
+
+def test_errors_come_all_at_once() -> None:
+    with pytest.raises(ErrorList) as caught:
+        parse('[image]\nlog = 1\npack = 2\n[[domain]]\nmemory = "1M"\n[[domain]]\nname = 3\n')
+    assert [(e.where.line if e.where else None) for e in caught.value.errors] == [2, 3, 4, 7, 6]
+
+
+def test_longest_command_line() -> None:
+    limit = CONSTANTS["MAX_STRING"] - 1
+    assert len(parse(samples.DOMAIN + f'cmdline = "{"a" * limit}"').domains[0].cmdline) == limit
+    with pytest.raises(BootwrightError):
+        parse(samples.DOMAIN + f'cmdline = "{"a" * (limit - 1)}é"')
+
+
+@pytest.mark.parametrize("name", ["demo", "debian"])
+def test_our_own_images(name: str) -> None:
+    assert description.load(ROOT / "images" / f"{name}.toml").image.name == name
+
+
+values = st.one_of(
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(["pvh", "64M", "native", "vga", "com1,9600", "halt", "initial-domain", "0x10,1", "a/b"]),
+).flatmap(
+    lambda value: st.sampled_from([value, [value], [value, value], {"package": value, "file": value}])
+)
+IMAGE_KEYS = ["name", "launcher", "console", "log", "on-failure", "pack", "modules", "verify", "x"]
+DOMAIN_KEYS = ["name", "permissions", "functions", "mode", "protocol", "domid", "uuid", "cpus", "memory",
+               "memory-min", "memory-max", "security-id", "kernel", "ramdisk", "cmdline", "kernal"]  # fmt: skip
+
+
+def spell(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + "".join(f"\\U{ord(c):08x}" for c in value) + '"'
+    if isinstance(value, list):
+        return "[" + ", ".join(map(spell, value)) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {spell(part)}" for key, part in value.items()) + " }"
+    return repr(value)
+
+
+@given(
+    st.dictionaries(st.sampled_from(IMAGE_KEYS), values, max_size=4),
+    st.lists(st.dictionaries(st.sampled_from(DOMAIN_KEYS), values, max_size=6), max_size=3),
+)
+@settings(max_examples=150, deadline=None)
+def test_random_descriptions_are_taken_or_refused(
+    image: dict[str, object], domains: list[dict[str, object]]
+) -> None:
+    lines = ["[image]", *(f"{key} = {spell(value)}" for key, value in image.items())]
+    for domain in domains:
+        lines += ["[[domain]]", *(f"{key} = {spell(value)}" for key, value in domain.items())]
+    try:
+        parse("\n".join(lines))
+    except BootwrightError as error:
+        listed = error.errors if isinstance(error, ErrorList) else (error,)
+        assert all(e.where is not None and "\n" not in e.message for e in listed)
+
+
+@given(st.text(max_size=80))
+@settings(max_examples=100)
+def test_any_text_is_taken_or_refused(text: str) -> None:
+    try:
+        parse(text)
+    except BootwrightError:
+        pass

@@ -1,0 +1,106 @@
+"""Places of keys and values."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bootwright import toml
+from bootwright.errors import DescriptionError
+
+TEXT = """\
+# a comment
+[image]
+name = "lab"
+"odd.key" = 1
+
+[[domain]]
+name = "é"   # two bytes, one character
+kernel = { package = "x", file = 'y' }
+[domain.sub]
+a.b = 1
+
+[[domain]]
+functions = [
+  "console",
+  "café", 7,
+]
+"""
+
+
+def place(node: toml.Node) -> tuple[int | None, int | None]:
+    return node.where.line, node.where.column
+
+
+def test_places_of_keys_and_values() -> None:
+    root = toml.parse(TEXT.encode(), "lab.toml")
+    assert root.data == tomllib.loads(TEXT)
+    image = root.parts["image"]
+    assert str(image.where) == "lab.toml:2:1"
+    assert str(image.key) == "lab.toml:2:2"
+    assert place(image.parts["name"]) == (3, 8)
+    assert str(image.parts["odd.key"].key) == "lab.toml:4:1"
+    first, second = root.parts["domain"].elements
+    assert place(first) == (6, 1)
+    assert place(first.parts["kernel"]) == (8, 10)
+    assert place(first.parts["kernel"].parts["file"]) == (8, 34 - 7)
+    assert place(first.parts["sub"].parts["a"].parts["b"]) == (10, 7)
+    assert place(second) == (12, 1)
+    assert [place(element) for element in second.parts["functions"].elements] == [(14, 3), (15, 3), (15, 11)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"a = \xff", "t:1:5: byte 0xff is not UTF-8 text"),
+        (b'x = 1\ny = "\xc3\xa9" z', "t:2:9: not valid TOML: expected newline or end of document after a statement"),
+        (b"a = 1\na = 2", "t:2:6: not valid TOML: cannot overwrite a value"),
+        (b"a = " + b"9" * 5000, "t: not valid TOML: "),
+    ],
+)
+def test_what_is_no_toml(text: bytes, message: str) -> None:
+    with pytest.raises(DescriptionError) as caught:
+        toml.parse(text, "t")
+    assert str(caught.value).startswith(message)
+
+
+scalars = st.one_of(st.booleans(), st.integers(-99, 99), st.text(alphabet="aé#[]=\\ ", max_size=5))
+
+
+def spell(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\") + '"'
+    return str(value)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.dictionaries(st.sampled_from("abcd"), scalars, max_size=3)), max_size=6))
+@settings(max_examples=60)
+def test_every_value_is_where_it_says(tables: list[tuple[bool, dict[str, object]]]) -> None:
+    """The text at the place of each value is the value as it was written."""
+    lines: list[str] = []
+    for number, (array, entries) in enumerate(tables):
+        lines.append("[[many]]" if array else f"[one{number}]")
+        lines += [f"{key} = {spell(value)}" for key, value in entries.items()]
+    root = toml.parse("\n".join(lines).encode(), "t")
+    found = [*root.parts.get("many", toml.Node([], root.where, root.where)).elements]
+    found += [node for key, node in root.parts.items() if key != "many"]
+    assert len(found) == len(tables)
+    for node in found:
+        for key, part in node.parts.items():
+            line = lines[(part.where.line or 0) - 1]
+            assert line[(part.where.column or 0) - 1 :] == spell(part.data)
+            assert line[(part.key.column or 0) - 1 :].startswith(f"{key} = ")
+
+
+@given(st.binary(max_size=60))
+@settings(max_examples=200)
+def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
+    try:
+        toml.parse(raw, "t")
+    except DescriptionError:
+        pass

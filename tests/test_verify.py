@@ -1,0 +1,115 @@
+"""verify: whatever is damaged in an image is noticed, by name."""
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bootwright import description, model, plan, report, sources
+from bootwright.errors import VerifyError
+from bootwright.plan import Plan
+from bootwright.verify import verify
+
+DEMO = Path(__file__).parent.parent / "images/demo.toml"
+PHDR = 0x34
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    work = tmp_path_factory.mktemp("work")
+    described = description.load(DEMO)
+    return plan.make(described, model.build(described, sources.resolve(described, work)), work)
+
+
+def test_a_good_image_reads_back(demo: report.Built, planned: Plan) -> None:
+    image = verify(demo.elf, planned)
+    assert image.code_and_rodata == demo.stub_size
+    assert image.segments[0].address == 0x100000
+    assert {s.address for s in image.segments} >= {module.load_address for module in planned.modules}
+    assert image.entry != image.pvh_entry
+
+
+def find(data: bytearray, value: bytes) -> int:
+    found = data.find(value)
+    assert found >= 0
+    return found
+
+
+def flip(value: bytes, distance: int = 0) -> Callable[[bytearray], None]:
+    """Damage the byte `distance` behind the first place where `value` stands."""
+
+    def damage(data: bytearray) -> None:
+        data[find(data, value) + distance] ^= 0x40
+
+    return damage
+
+
+def word(offset: int, value: int) -> Callable[[bytearray], None]:
+    """Put a 32-bit word at a file offset."""
+    return lambda data: struct.pack_into("<I", data, offset, value)
+
+
+def header(field: int, value: int, kind: int = 1, index: int = 0) -> Callable[[bytearray], None]:
+    """Change a field of the program header that is number `index` of its kind."""
+
+    def damage(data: bytearray) -> None:
+        (count,) = struct.unpack_from("<H", data, 44)
+        places = [PHDR + i * 32 for i in range(count)]
+        matching = [place for place in places if struct.unpack_from("<I", data, place)[0] == kind]
+        struct.pack_into("<I", data, matching[index] + field, value)
+
+    return damage
+
+
+def cut(data: bytearray) -> None:
+    del data[-1:]
+
+
+MULTIBOOT1 = struct.pack("<I", 0x1BADB002)
+MULTIBOOT2 = struct.pack("<I", 0xE85250D6)
+P_TYPE, P_OFFSET, P_PADDR, P_FILESZ, P_MEMSZ, P_FLAGS = 0, 4, 12, 16, 20, 24
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (flip(MULTIBOOT1), "multiboot1 header: none with a right checksum"),
+        (flip(MULTIBOOT1, 8), "multiboot1 header: none with a right checksum"),
+        (flip(MULTIBOOT2, 12), "multiboot2 header: none with a right checksum"),
+        (flip(b"Xen\0"), "PVH note: missing"),
+        (flip(b"GNU\0"), "build id: missing"),
+        (word(0, 0), "does not read back"),
+        (word(18, 62), "is not an ELF32 executable for i386"),
+        (word(24, 0x500000), "entry: 0x500000 lies in no executable segment"),
+        (word(28, 0x1FF0), "program headers: end at"),
+        (header(P_TYPE, 0, kind=4), "PVH note: missing"),
+        (header(P_FLAGS, 4), "lies in no executable segment"),
+        (header(P_MEMSZ, 0x10), "has more bytes in the file"),
+        (header(P_MEMSZ, 0xFFFFFFFF), "ends above 4 GiB"),
+        (header(P_OFFSET, 0x1001), "is not congruent to its address"),
+        (header(P_OFFSET, 0x1000, index=1), "overlap in the file"),
+        (header(P_PADDR, 0x100000, index=1), "overlap in memory"),
+        (header(P_PADDR, 0x300000, index=-1), "module .*: no segment"),
+        (flip(b"BWTABLES"), "tables: magic"),
+        (flip(b"BWTABLES", 0x30), "tables: the checksum"),
+        (flip(b"This file travels"), "module demo.txt: the bytes at file offset"),
+        (cut, "ends behind the file"),
+    ],
+)
+def test_damage_is_noticed(
+    damage: Callable[[bytearray], None], message: str, demo: report.Built, planned: Plan, tmp_path: Path
+) -> None:
+    data = bytearray(demo.elf.read_bytes())
+    damage(data)
+    damaged = tmp_path / "damaged.elf"
+    damaged.write_bytes(data)
+    with pytest.raises(VerifyError, match=message) as caught:
+        verify(damaged, planned)
+    assert str(caught.value).startswith(f"{damaged}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_image(planned: Plan, tmp_path: Path) -> None:
+    with pytest.raises(VerifyError, match="does not read back"):
+        verify(tmp_path / "none.elf", planned)
