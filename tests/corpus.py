@@ -22,11 +22,13 @@ _REGISTERS = {
 _ADDRESSES = {
     16: ("[bx]", "[bx + si + 0x12]", "[bp - 2]", "[0x1234]", "[di + 0x1234]"),
     32: (
-        "[eax]", "[ebp]", "[esp + 4]", "[ebx + ecx*4 + 0x12345]", "[edx*8 + 0x10]", "[0x1234]", "[esi - 0x80]",
+        "[eax]", "[ebp]", "[esp + 4]", "[ebx + ecx*4 + 0x12345]", "[edx*8 + 0x10]", "[0x1234]",
+        "[esi - 0x80]",
         "[ebp + 0x80]", "gs:[eax]",
     ),
     64: (
-        "[rax]", "[rbp]", "[rsp + 8]", "[r12]", "[r13]", "[rbx + r9*4 + 0x12345]", "[rdx*8 + 0x10]", "[rsi - 0x80]",
+        "[rax]", "[rbp]", "[rsp + 8]", "[r12]", "[r13]", "[rbx + r9*4 + 0x12345]", "[rdx*8 + 0x10]",
+        "[rsi - 0x80]",
         "[rdi + 0x80]", "[rip + here]", "gs:[rcx]",
     ),
 }  # fmt: skip
@@ -83,7 +85,9 @@ def _is_possible(line: str, mode: int) -> bool:
     words = set(re.findall(r"\w+", line))
     if "bh" in words and any(word[0] == "r" or word == "sil" for word in words):
         return line.endswith("byte ptr [rax], bh")
-    if mode == 16 and (any(word.startswith("xmm") for word in words) or (line[:4] == "push" and line[5:6] in "-0123456789")):
+    if mode == 16 and (
+        any(word.startswith("xmm") for word in words) or (line[:4] == "push" and line[5:6] in "-0123456789")
+    ):
         return False
     if "xchg" in words and len(words) == 2:
         return False  # a nop

@@ -134,6 +134,7 @@ def kernels() -> dict[str, bytes]:
         "noload.elf": elf([], note),
         "on-stub.elf": elf([Load(0x1F0000, b"x" * 0x20000)], pvh_note(0x1F0000)),
         "low.elf": elf([Load(0x8000, b"x" * 64)], pvh_note(0x8000)),
+        "zeros.elf": elf([Load(0x400000, bytes(64))]),
         "arm.elf": elf(machine=183),
         "object.elf": elf(kind=1),
         "cut.elf": elf()[:80],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 
 import pytest
@@ -46,7 +47,7 @@ def test_places_of_keys_and_values() -> None:
     first, second = root.parts["domain"].elements
     assert place(first) == (6, 1)
     assert place(first.parts["kernel"]) == (8, 10)
-    assert place(first.parts["kernel"].parts["file"]) == (8, 34 - 7)
+    assert place(first.parts["kernel"].parts["file"]) == (8, 34)
     assert place(first.parts["sub"].parts["a"].parts["b"]) == (10, 7)
     assert place(second) == (12, 1)
     assert [place(element) for element in second.parts["functions"].elements] == [(14, 3), (15, 3), (15, 11)]
@@ -56,7 +57,10 @@ def test_places_of_keys_and_values() -> None:
     ("text", "message"),
     [
         (b"a = \xff", "t:1:5: byte 0xff is not UTF-8 text"),
-        (b'x = 1\ny = "\xc3\xa9" z', "t:2:9: not valid TOML: expected newline or end of document after a statement"),
+        (
+            b'x = 1\ny = "\xc3\xa9" z',
+            "t:2:9: not valid TOML: expected newline or end of document after a statement",
+        ),
         (b"a = 1\na = 2", "t:2:6: not valid TOML: cannot overwrite a value"),
         (b"a = " + b"9" * 5000, "t: not valid TOML: "),
     ],
@@ -78,8 +82,12 @@ def spell(value: object) -> str:
     return str(value)
 
 
-@given(st.lists(st.tuples(st.booleans(), st.dictionaries(st.sampled_from("abcd"), scalars, max_size=3)), max_size=6))
-@settings(max_examples=60)
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.dictionaries(st.sampled_from("abcd"), scalars, max_size=3)), max_size=6
+    )
+)
+@settings(max_examples=60, deadline=None)
 def test_every_value_is_where_it_says(tables: list[tuple[bool, dict[str, object]]]) -> None:
     """The text at the place of each value is the value as it was written."""
     lines: list[str] = []
@@ -98,9 +106,7 @@ def test_every_value_is_where_it_says(tables: list[tuple[bool, dict[str, object]
 
 
 @given(st.binary(max_size=60))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
-    try:
+    with contextlib.suppress(DescriptionError):
         toml.parse(raw, "t")
-    except DescriptionError:
-        pass

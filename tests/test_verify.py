@@ -30,17 +30,13 @@ def test_a_good_image_reads_back(demo: report.Built, planned: Plan) -> None:
     assert image.entry != image.pvh_entry
 
 
-def find(data: bytearray, value: bytes) -> int:
-    found = data.find(value)
-    assert found >= 0
-    return found
-
-
-def flip(value: bytes, distance: int = 0) -> Callable[[bytearray], None]:
-    """Damage the byte `distance` behind the first place where `value` stands."""
+def flip(value: bytes, distance: int = 0, last: bool = False) -> Callable[[bytearray], None]:
+    """Damage the byte `distance` behind the first (or last) place where `value` stands."""
 
     def damage(data: bytearray) -> None:
-        data[find(data, value) + distance] ^= 0x40
+        found = data.rfind(value) if last else data.find(value)
+        assert found >= 0
+        data[found + distance] ^= 0x40
 
     return damage
 
@@ -91,8 +87,8 @@ P_TYPE, P_OFFSET, P_PADDR, P_FILESZ, P_MEMSZ, P_FLAGS = 0, 4, 12, 16, 20, 24
         (header(P_OFFSET, 0x1000, index=1), "overlap in the file"),
         (header(P_PADDR, 0x100000, index=1), "overlap in memory"),
         (header(P_PADDR, 0x300000, index=-1), "module .*: no segment"),
-        (flip(b"BWTABLES"), "tables: magic"),
-        (flip(b"BWTABLES", 0x30), "tables: the checksum"),
+        (flip(b"BWTABLES", last=True), "tables: magic"),
+        (flip(b"BWTABLES", 0x30, last=True), "tables: the checksum"),
         (flip(b"This file travels"), "module demo.txt: the bytes at file offset"),
         (cut, "ends behind the file"),
     ],

@@ -9,9 +9,9 @@ nested structs. Everything is little endian and packed: a field lies where the o
     abi.struct("memory_size")(kind=0, value=4).dumps()      # 16 bytes
     abi.format("M_TABLES", 4096, 1, 2)                      # "tables: 4096 bytes, 1 domains, 2 modules"
 
-Derived constants: for every struct NAME and field f, NAME_F is the offset of f and NAME_SIZEOF the size of the
-struct, both in bytes. Where a #define already has such a name (TABLES_MAGIC is the value of the field), the #define
-keeps it and the offset is called NAME_F_OFFSET.
+Derived constants: for every struct NAME and field f, NAME_F is the offset of f and NAME_SIZEOF the size of
+the struct, both in bytes. Where a #define already has such a name (TABLES_MAGIC is the value of the field),
+the #define keeps it and the offset is called NAME_F_OFFSET.
 """
 
 from __future__ import annotations
@@ -86,8 +86,9 @@ class Abi:
         constants: dict[str, int] = {}
         strings: dict[str, str] = {}
         plain = {path: _COMMENT.sub(_blank_comment, text) for path, text in headers.items()}
-        self._read_defines([define for path, text in plain.items() for define in _defines(path, text)],
-                           constants, strings)
+        self._read_defines(
+            [define for path, text in plain.items() for define in _defines(path, text)], constants, strings
+        )
         for path, text in plain.items():
             self._read_records(path, text, constants)
         self.constants: Mapping[str, int] = MappingProxyType(constants)
@@ -121,7 +122,9 @@ class Abi:
         # A value may name a constant of a header that is read later: read again until nothing more resolves.
         pending = defines
         while pending:
-            self._load("".join(f"#define {define.name} {define.text}\n" for define in pending), pending[0].where)
+            self._load(
+                "".join(f"#define {define.name} {define.text}\n" for define in pending), pending[0].where
+            )
             left = [define for define in pending if not self._is_known(define)]
             if len(left) == len(pending):
                 first = left[0]

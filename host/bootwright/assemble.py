@@ -7,7 +7,18 @@
     Path("stub.lst").write_text(listing.render(linked))
 
 Nothing is encoded here: what an instruction becomes depends on addresses, which the linker gives.
-The dialect is described in docs/assembler.md.
+
+The dialect: Intel syntax, `;` comments, one statement a line. `.loop:` after `print:` is `print.loop`.
+
+    .section NAME           .include "FILE"         .code16 .code32 .code64         .align N
+    .byte .word .long .quad EXPR, ...               .space N [, FILL]               .set NAME, EXPR
+    .ascii .asciz "TEXT", or the name of a text of stub/abi
+    .assert CONDITION, "sentence"
+    .macro NAME a, b ... .endm, with \\a for a value
+
+Mode, section and local labels are the file's own; each starts in .code64 and .text. Constants and texts of
+stub/abi are always known. In an expression "." is the address of the statement. Far jumps go through memory:
+`ljmp [mem]`, with a 32-bit offset in 32- and 64-bit code.
 """
 
 from __future__ import annotations
@@ -66,7 +77,7 @@ class Bytes:
 
 @dataclass(frozen=True)
 class Align:
-    """Padding up to a multiple of `boundary` bytes: nops where there is code, else zeros. mode: of the nops."""
+    """Padding to a multiple of `boundary` bytes: nops where there is code, else zeros. mode: of the nops."""
 
     line: int
     boundary: int
@@ -199,7 +210,9 @@ class _Assembler:
         if name in self._abi.constants or name in self._abi.strings:
             raise AssemblyError(f"label {name}: that is a constant of stub/abi")
         if _LINKER_NAMES.match(name):
-            raise AssemblyError(f"label {name}: names that start with __start_, __end_ or __image_ are the linker's")
+            raise AssemblyError(
+                f"label {name}: names that start with __start_, __end_ or __image_ are the linker's"
+            )
 
     def _qualified(self, name: str) -> str:
         if name == "." or not name.startswith("."):
@@ -297,7 +310,10 @@ class _Assembler:
 
 
 def unescape(text: str) -> bytes:
-    """The bytes of a string's inside: UTF-8, with \\n \\r \\t \\0 \\\\ \\" \\' and \\xNN. Raises AssemblyError."""
+    """The bytes of a string's inside: UTF-8, with escapes \\n \\r \\t \\0 \\\\ \\" \\' and \\xNN.
+
+    Raises AssemblyError without a place.
+    """
     found, position = b"", 0
     for match in _ESCAPE.finditer(text):
         found += text[position : match.start()].encode()

@@ -48,7 +48,8 @@ class VcpuState(IntEnum):
 @dataclass(frozen=True)
 class Launcher:
     """What a launcher can do. multi_domain: build more than the initial domain; pv, pvh: construct these
-    modes."""
+    modes.
+    """
 
     multi_domain: bool
     pv: bool
@@ -81,7 +82,8 @@ class BuiltDomain:
 @dataclass
 class Outcome:
     """What create_domains made: the model with `constructed` set, the domains built in order, the hardware
-    domain."""
+    domain.
+    """
 
     info: BootInfo
     built: list[BuiltDomain] = field(default_factory=list)
@@ -91,7 +93,8 @@ class Outcome:
 @dataclass(frozen=True)
 class RamdiskChoice:
     """Step 2. info: the model with the ramdisk in; index: the module picked, None for none; candidates: all
-    that could have been it (a warning is due for more than one)."""
+    that could have been it (a warning is due for more than one).
+    """
 
     info: BootInfo
     index: int | None
@@ -104,7 +107,8 @@ def builder_init(info: BootInfo, read_fdt: FdtReader | None = None, *, dom0_pvh:
     Domains that are known already (from the tables) stay. Otherwise `read_fdt` is given module 0: a tuple
     of domains if it is a device tree with the node, None if it is no device tree, and BootFailure if the
     node is missing. Without a device tree there is one domain, of module 0, as Xen always did; its mode is
-    PV unless dom0_pvh."""
+    PV unless dom0_pvh.
+    """
     constants = load_abi().constants
     if info.builder is not None:
         return info
@@ -136,7 +140,8 @@ def builder_init(info: BootInfo, read_fdt: FdtReader | None = None, *, dom0_pvh:
 
 def choose_ramdisk(info: BootInfo) -> RamdiskChoice:
     """Step 2, for the fallback only: the first module of kind unknown becomes the initial domain's
-    ramdisk."""
+    ramdisk.
+    """
     constants = load_abi().constants
     unknown = tuple(i for i, module in enumerate(info.mods) if module.kind == constants["BOOTMOD_UNKNOWN"])
     domains = info.builder.domains if info.builder else ()
@@ -154,7 +159,8 @@ def choose_ramdisk(info: BootInfo) -> RamdiskChoice:
 
 def creation_order(domains: tuple[BootDomain, ...]) -> tuple[int, ...]:
     """Step 3, order: the first domain with the xenstore function, the first with the console function, the
-    rest."""
+    rest.
+    """
     first = [
         next((i for i, domain in enumerate(domains) if domain.is_xenstore_domain), None),
         next((i for i, domain in enumerate(domains) if domain.is_console_domain), None),
@@ -167,7 +173,8 @@ def compose_cmdline(info: BootInfo, domain: BootDomain, hypervisor: Hypervisor |
     silence.
 
     A string of kind cmdline (from a description) has no image name; a loader's string has one, unless the
-    loader is GRUB 2 or PVH."""
+    loader is GRUB 2 or PVH.
+    """
     constants = load_abi().constants
     module = (
         info.mods[domain.kernel] if domain.kernel is not None else BootModule(constants["BOOTMOD_KERNEL"], 0)

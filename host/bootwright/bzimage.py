@@ -111,7 +111,8 @@ def unpack(path: Path, out: Path) -> None:
 
 class _Payload:
     """The payload as a stream that ends where the payload ends. trailer: bytes at its end that hold its
-    size."""
+    size.
+    """
 
     def __init__(self, stream: BinaryIO, length: int) -> None:
         self._stream = stream

@@ -1,7 +1,7 @@
 """Every instruction's bytes are read back with Capstone and must say exactly what was written.
 
-Keystone miscompiles in silence, so nothing that it makes is believed: the bytes must be one instruction, with the
-mnemonic, registers, immediates, memory operand, branch target and prefixes that the source asked for.
+Keystone miscompiles in silence, so nothing that it makes is believed: the bytes must be one instruction, with
+the mnemonic, registers, immediates, memory operand, branch target and prefixes that the source asked for.
 """
 
 from __future__ import annotations
@@ -22,12 +22,10 @@ _OPERAND_SIZE, _ADDRESS_SIZE = 0x66, 0x67
 _REX_W = 8
 
 # One condition has several names; Capstone uses the first.
-_CONDITIONS = (
-    "b c nae", "ae nb nc", "e z", "ne nz", "be na", "a nbe", "p pe", "np po", "l nge", "ge nl", "le ng", "g nle"
-)  # fmt: skip
+_CONDITIONS = "b c nae/ae nb nc/e z/ne nz/be na/a nbe/p pe/np po/l nge/ge nl/le ng/g nle"
 _ALIASES = {
     f"{head}{other}": f"{head}{names.split()[0]}"
-    for names in _CONDITIONS
+    for names in _CONDITIONS.split("/")
     for other in names.split()[1:]
     for head in ("j", "set", "cmov")
 }
@@ -35,10 +33,8 @@ _ALIASES |= {"movabs": "mov", "repz": "repe", "repnz": "repne", "sal": "shl"}
 _SWAPPABLE = frozenset({"xchg", "test"})  # the two operands mean the same in either order
 _FAR = {3: "lcall", 5: "ljmp"}  # by the register field of opcode ff; Capstone calls both by their near names
 # Without operands to show it: what works on 16 bits, and what on 32 bits, by its name alone.
-_WORD_NAMES = frozenset("movsw stosw lodsw insw outsw cmpsw scasw cbw cwd pushf popf iret".split())
-_DWORD_NAMES = frozenset(
-    "movsd stosd lodsd insd outsd cmpsd scasd cwde cdq pushfd popfd iretd".split()
-)
+_WORD_NAMES = frozenset("movsw stosw lodsw insw outsw cmpsw scasw cbw cwd pushf popf iret".split())  # noqa: SIM905
+_DWORD_NAMES = frozenset("movsd stosd lodsd insd outsd cmpsd scasd cwde cdq pushfd popfd iretd".split())  # noqa: SIM905
 # Their operand has one size in any mode, without a prefix.
 _ONE_SIZE = frozenset({"lldt", "ltr", "lmsw", "movnti", "ldmxcsr", "stmxcsr"})
 _STORED_WORDS = frozenset({"str", "sldt", "smsw"})  # in memory always 16 bits
@@ -71,7 +67,11 @@ def _engine(mode: int) -> capstone.Cs:
 
 
 def _describe(instruction: Instruction[int]) -> str:
-    words = [instruction.prefix, instruction.mnemonic, ", ".join(map(_describe_operand, instruction.operands))]
+    words = [
+        instruction.prefix,
+        instruction.mnemonic,
+        ", ".join(map(_describe_operand, instruction.operands)),
+    ]
     return " ".join(word for word in words if word)
 
 
@@ -193,7 +193,9 @@ class _Comparison:
         return general and decisive.size == (32 if mode == 16 else 16)
 
     def _is_sse(self) -> bool:
-        return any(isinstance(operand, Register) and operand.kind == "x" for operand in self._written.operands)
+        return any(
+            isinstance(operand, Register) and operand.kind == "x" for operand in self._written.operands
+        )
 
     def _name(self, register: int) -> str:
         return str(self._read.reg_name(register)) if register else ""

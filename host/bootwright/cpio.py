@@ -2,7 +2,8 @@
 
 Not compressed: the image's own packing takes care of that, with a library of a fixed version, so that the
 bytes are the same everywhere. Owners are root, times are 0. Specification: Linux
-Documentation/driver-api/early-userspace/ buffer-format.rst."""
+Documentation/driver-api/early-userspace/ buffer-format.rst.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ CHUNK = 1 << 20
 @dataclass(frozen=True)
 class Entry:
     """A file of the archive. mode: type and permissions (stat.S_IFREG | 0o755). content: where a regular
-    file's bytes are. device: (major, minor) of a device node."""
+    file's bytes are. device: (major, minor) of a device node.
+    """
 
     name: str
     mode: int
@@ -40,7 +42,8 @@ def program(name: str, content: Path) -> Entry:
 
 def busybox_ramdisk(busybox: Path, init: Path) -> list[Entry]:
     """The entries of a ramdisk with a program at /bin/NAME, the script /init, and /dev/console for its
-    output."""
+    output.
+    """
     return [
         directory("bin"),
         program(f"bin/{busybox.name}", busybox),

@@ -1,7 +1,8 @@
 """Files out of Debian packages, fetched with apt-get into a cache and never installed. Needs no root.
 
 A fetched file stays in the cache and is used from there, without asking apt again, until the cache is
-emptied. A meta package is followed to what it depends on."""
+emptied. A meta package is followed to what it depends on.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def fetch(package: str, pattern: str, cache: Path) -> Path:
     """The file of `package` whose path matches `pattern` (* and ? are wildcards), in the folder `cache`.
 
     Raises SourceError when the package cannot be had or has not exactly one such file, ToolError when
-    apt-get or dpkg-deb is missing. OSError passes."""
+    apt-get or dpkg-deb is missing. OSError passes.
+    """
     folder = cache / "debian" / package / quote(pattern, safe="")
     cached = next(folder.iterdir(), None) if folder.is_dir() else None
     if cached is not None:
@@ -73,7 +75,8 @@ def _download(package: str, version: str, folder: Path) -> Path:
 
 def _extract(deb: Path, pattern: str, out: Path) -> tuple[list[str], bool]:
     """Write the files that match to `out`; gives their paths, and whether the package holds documentation
-    only."""
+    only.
+    """
     found: list[str] = []
     only_meta = True
     command = ["dpkg-deb", "--fsys-tarfile", str(deb)]

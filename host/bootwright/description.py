@@ -5,7 +5,8 @@
     file, line and column, for later errors
 
 The format is in docs/design.md. What is checked here needs nothing but the text: keys, types, ranges, and
-the rules between domains. Whether files exist and fit is found out later (sources, plan)."""
+the rules between domains. Whether files exist and fit is found out later (sources, plan).
+"""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ MAX_CPUS = 4096
 @dataclass(frozen=True)
 class ImageDescription:
     """The [image] table. Keys, defaults and meaning as in the description; on_failure: seconds, None for
-    halt."""
+    halt.
+    """
 
     name: str
     launcher: str = "native"
@@ -61,7 +63,8 @@ class ImageDescription:
 @dataclass(frozen=True)
 class DomainDescription:
     """One [[domain]] table. permissions and functions are PERMISSION_* and FUNCTION_* bits, mode one of
-    "pvh", "pv", "hvm", memory sizes are bytes, uuid is 16 bytes, domid 0 asks for the next free one."""
+    "pvh", "pv", "hvm", memory sizes are bytes, uuid is 16 bytes, domid 0 asks for the next free one.
+    """
 
     name: str
     memory: int

@@ -2,7 +2,8 @@
 
 Read with pyelftools; what an attacker or a broken download could get past it is checked by hand. Only
 headers and notes are read, never the segments' bytes. Specifications: the ELF gABI; Xen's public/elfnote.h
-for the PVH note."""
+for the PVH note.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ _BROKEN = (
 @dataclass(frozen=True)
 class Segment:
     """A PT_LOAD: p_filesz bytes at p_offset of the file go to physical address p_paddr, zeros up to
-    p_memsz."""
+    p_memsz.
+    """
 
     p_offset: int
     p_filesz: int
@@ -63,7 +65,8 @@ class Segment:
 @dataclass(frozen=True)
 class ElfKernel:
     """An ELF kernel. size: bytes of the file; segments: those that take memory, by address; pvh_entry:
-    physical address from the PVH note, None without one."""
+    physical address from the PVH note, None without one.
+    """
 
     path: Path
     size: int
@@ -75,7 +78,8 @@ def read(path: Path) -> ElfKernel:
     """Look into the ELF file at `path`.
 
     Raises KernelError, without the file's name in front, for what is no x86 executable, for segments that
-    end past the file or 4 GiB, overlap or are none, and for an entry outside of them. OSError passes."""
+    end past the file or 4 GiB, overlap or are none, and for an entry outside of them. OSError passes.
+    """
     size = path.stat().st_size
     with path.open("rb") as stream:
         try:

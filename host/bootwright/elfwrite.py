@@ -1,8 +1,8 @@
 """ELF32 executables for x86, written from placed sections: headers, segments, notes, symbols.
 
-Follows the System V ABI (generic and i386 supplement). The file is: ELF header and program headers in the first page,
-the segments at file offsets congruent to their addresses, then .symtab, .strtab, .shstrtab and the section headers.
-All addresses are physical as well (p_paddr = p_vaddr), as an image without paging needs.
+Follows the System V ABI (generic and i386 supplement). The file is: ELF header and program headers in the
+first page, the segments at file offsets congruent to their addresses, then .symtab, .strtab, .shstrtab and
+the section headers. All addresses are physical as well (p_paddr = p_vaddr), as an image without paging needs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_PROGRAM_HEADERS = (PAGE - _EHDR.size) // _PHDR.size
 
 @dataclass(frozen=True)
 class ElfSection:
-    """A placed section: flags of "rwx", kind code, progbits, note or nobits; size in bytes, data "" for nobits."""
+    """A placed section: flags of "rwx"; kind code, progbits, note or nobits (no data); size in bytes."""
 
     name: str
     address: int
@@ -74,7 +74,9 @@ def write(
     headers += [_note(run) for run in _note_runs(sections)]
     headers += [_PHDR.pack(*[0] * 8)] * spare_headers
     if len(headers) > MAX_PROGRAM_HEADERS:
-        raise ValueError(f"{len(headers)} program headers; {MAX_PROGRAM_HEADERS} fit before the first segment")
+        raise ValueError(
+            f"{len(headers)} program headers; {MAX_PROGRAM_HEADERS} fit before the first segment"
+        )
     names = _Strings()
     body = bytearray(max([PAGE, *(segment.offset + segment.file_size for segment in segments)]))
     table = [bytes(_SHDR.size), *(_section_header(section, names) for section in sections)]

@@ -1,7 +1,7 @@
 """The one place where Keystone is called: one instruction, numbers only, into bytes.
 
-Keystone never sees a symbol, directive, macro or comment. What it is known to encode wrongly is refused before
-(`instructions`), or put right here; whatever comes out is checked by `check`.
+Keystone never sees a symbol, directive, macro or comment. What it is known to encode wrongly is refused
+before (`instructions`), or put right here; whatever comes out is checked by `check`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MODES = {16: keystone.KS_MODE_16, 32: keystone.KS_MODE_32, 64: keystone.KS_MODE
 _POINTERS = {bits: f"{name} ptr " for name, bits in SIZES.items()}
 _OPERAND_SIZE = 0x66
 
-BRANCHES_SHORT_ONLY = frozenset("loop loope loopne jrcxz jecxz jcxz".split())
+BRANCHES_SHORT_ONLY = frozenset(["loop", "loope", "loopne", "jrcxz", "jecxz", "jcxz"])
 _FAR_AWAY = 0x100000
 _BASE = 0x1000000
 
@@ -77,8 +77,9 @@ def _engine(mode: int) -> keystone.Ks:
 def _has_stray_prefix(instruction: Instruction[int]) -> bool:
     """Whether Keystone puts a 66 in front that does not belong there.
 
-    lgdt and lidt in 32-bit code would load only 24 bits of the base, push and pop would move two bytes instead of
-    four, or in 16-bit code (ret and retf too) four instead of two. A segment register stored in memory needs none.
+    lgdt and lidt in 32-bit code would load only 24 bits of the base, push and pop would move two bytes
+    instead of four, or in 16-bit code (ret and retf too) four instead of two. A segment register stored in
+    memory needs none.
     """
     mnemonic, mode, operands = instruction.mnemonic, instruction.mode, instruction.operands
     segment = any(isinstance(operand, Register) and operand.kind == "s" for operand in operands)
@@ -106,7 +107,9 @@ def _render_operand(operand: Operand[int]) -> str:
 def _render_memory(memory: Memory[int]) -> str:
     terms = ["rip"] if memory.rip else [name for name in (memory.base,) if name]
     if memory.index:
-        terms.append(f"{memory.index}*{memory.scale}" if memory.scale != 1 or not memory.base else memory.index)
+        terms.append(
+            f"{memory.index}*{memory.scale}" if memory.scale != 1 or not memory.base else memory.index
+        )
     inside = " + ".join(terms)
     displacement = memory.displacement
     if not terms:
@@ -128,7 +131,8 @@ def _branch_template(mode: int, mnemonic: str, near: bool) -> tuple[bytes, int]:
     target = _BASE + (_FAR_AWAY if long_form else 0)
     template, width = assemble_text(mode, f"{mnemonic} {target:#x}"), 4 if long_form else 1
     if mode == 16 and long_form:
-        # Keystone's 66 prefix would make call push four bytes, where ret takes two: 16-bit displacements instead.
+        # Keystone's 66 prefix would make call push four bytes, where ret takes two: 16-bit displacements
+        # instead.
         template, width = template[1:-2], 2
     return template, width
 
@@ -137,5 +141,7 @@ def _encode_branch(instruction: Instruction[int], target: int, address: int, nea
     template, width = _branch_template(instruction.mode, instruction.mnemonic, near)
     distance = target - address - len(template)
     if not -(1 << (8 * width - 1)) <= distance < 1 << (8 * width - 1):
-        raise AssemblyError(f"{instruction.mnemonic} {target:#x}: {distance:#x} bytes away, which is out of reach")
+        raise AssemblyError(
+            f"{instruction.mnemonic} {target:#x}: {distance:#x} bytes away, which is out of reach"
+        )
     return template[:-width] + distance.to_bytes(width, "little", signed=True)

@@ -3,8 +3,8 @@
     parse("(MAX_STRING + 2) * 8")                       # a tree
     evaluate(tree, lookup)                              # a Value; `lookup` gives the Value of a symbol
 
-A Value is a number and how many addresses are in it: 0 for a plain number, 1 for an address. label + number and
-label - label are right, and addresses can be compared (1 or 0); anything else with an address is refused.
+A Value is a number and how many addresses are in it: 0 for a plain number, 1 for an address. label + number
+and label - label are right, and addresses can be compared (1 or 0); anything else with an address is refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,16 @@ _TOKEN = re.compile(
     r"|(?P<symbol>\.?[A-Za-z_][\w.]*|\.)"
     r"|(?P<operator><<|>>|[<>=!]=|[-+*/%&|^~()<>]))"
 )
-_LEVELS = (("|",), ("^",), ("&",), ("==", "!="), ("<", "<=", ">", ">="), ("<<", ">>"), ("+", "-"), ("*", "/", "%"))
+_LEVELS = (
+    ("|",),
+    ("^",),
+    ("&",),
+    ("==", "!="),
+    ("<", "<=", ">", ">="),
+    ("<<", ">>"),
+    ("+", "-"),
+    ("*", "/", "%"),
+)
 _PRECEDENCE = {operator: level for level, operators in enumerate(_LEVELS, 1) for operator in operators}
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
     "==": lambda left, right: left == right,

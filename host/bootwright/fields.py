@@ -2,7 +2,8 @@
 wrong.
 
 A reader raises DescriptionError at the node's place, with a message that starts at the value: the caller
-puts the subject (`domain "dom0": memory`) in front."""
+puts the subject (`domain "dom0": memory`) in front.
+"""
 
 from __future__ import annotations
 
@@ -164,7 +165,8 @@ def read_table(node: Node, fields: dict[str, Field], subject: str) -> tuple[dict
 
     Gives the values by Python's name for the key (on-failure: on_failure), and the place of each value that
     is there. Raises ErrorList of everything wrong in it: unknown keys (the nearest known one is named),
-    wrong values, missing keys. `subject` starts each message."""
+    wrong values, missing keys. `subject` starts each message.
+    """
     errors: list[BootwrightError] = []
     values: dict[str, Any] = {}
     places: dict[str, Where] = {}

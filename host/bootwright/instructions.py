@@ -27,9 +27,7 @@ from bootwright.errors import AssemblyError
 from bootwright.expression import Expression
 from bootwright.operands import SIZES, Immediate, Instruction, Memory, Operand, Register, Target
 
-_CONDITIONS = (
-    "o no b nae c ae nb nc e z ne nz be na a nbe s ns p pe np po l nge ge nl le ng g nle"
-).split()
+_CONDITIONS = "o no b nae c ae nb nc e z ne nz be na a nbe s ns p pe np po l nge ge nl le ng g nle"
 _FORMS = {
     "mov": "r64 i64|rm r|r m|rm i|rm16 s|r32 s|r64 s|s rm16|s r32|s r64|rc c|c rc|rc d|d rc",
     "movabs": "r64 i64",
@@ -94,16 +92,40 @@ _ALONE = (
     "cpuid rdtsc rdtscp rdmsr wrmsr rdpmc wbinvd invd clts swapgs "
     "lfence mfence sfence fninit emms xgetbv xsetbv syscall sysenter"
 )
-_MOVING = "movsb movsw movsd movsq stosb stosw stosd stosq lodsb lodsw lodsd lodsq insb insw insd outsb outsw outsd"
+_MOVING = (
+    "movsb movsw movsd movsq stosb stosw stosd stosq lodsb lodsw lodsd lodsq insb insw insd outsb outsw outsd"
+)
 _COMPARING = "cmpsb cmpsw cmpsd cmpsq scasb scasw scasd scasq"
-STRINGS = MappingProxyType({
-    **dict.fromkeys(_MOVING.split(), ("rep",)),
-    **dict.fromkeys(_COMPARING.split(), ("repe", "repz", "repne", "repnz")),
-})
+STRINGS = MappingProxyType(
+    {
+        **dict.fromkeys(_MOVING.split(), ("rep",)),
+        **dict.fromkeys(_COMPARING.split(), ("repe", "repz", "repne", "repnz")),
+    }
+)
 """String instructions and the repeat prefixes that mean something with them."""
 
 _LOCKABLE = frozenset(
-    "add or adc sbb and sub xor inc dec neg not bts btr btc xchg cmpxchg cmpxchg8b cmpxchg16b xadd".split()
+    [
+        "add",
+        "or",
+        "adc",
+        "sbb",
+        "and",
+        "sub",
+        "xor",
+        "inc",
+        "dec",
+        "neg",
+        "not",
+        "bts",
+        "btr",
+        "btc",
+        "xchg",
+        "cmpxchg",
+        "cmpxchg8b",
+        "cmpxchg16b",
+        "xadd",
+    ]
 )
 _REFUSED = {
     "iret": {32: "iretd", 64: "iretq"},  # Keystone encodes the 16-bit one
@@ -118,10 +140,10 @@ def _table() -> Mapping[str, tuple[str, ...]]:
     for names, forms in _FORMS.items():
         table |= dict.fromkeys(names.split(), tuple(forms.split("|")))
     table |= dict.fromkeys(_SSE.split(), ("x x/m128?",))
-    for name in "pslld psrld psllq psrlq psllw psrlw psrad psraw".split():
+    for name in ["pslld", "psrld", "psllq", "psrlq", "psllw", "psrlw", "psrad", "psraw"]:
         table[name] = ("x x/m128?", "x i8")
     table |= dict.fromkeys([*_ALONE.split(), *STRINGS], ("",))
-    for condition in _CONDITIONS:
+    for condition in _CONDITIONS.split():
         table |= {f"j{condition}": ("t",), f"set{condition}": ("rm8?",), f"cmov{condition}": ("2+r rm",)}
     return MappingProxyType(table)
 
@@ -154,7 +176,11 @@ def select_form(
         hint = f"; did you mean {near[0]}?" if near else ""
         raise AssemblyError(f"{mnemonic} is no known directive, macro or allowed instruction{hint}")
     if mode in _REFUSED.get(mnemonic, {}):
-        raise AssemblyError(f"{mnemonic} in .code{mode} would be the 16-bit one: write {_REFUSED[mnemonic][mode]}")
+        raise AssemblyError(
+            f"{mnemonic} in .code{mode} would be the 16-bit one: write {_REFUSED[mnemonic][mode]}"
+        )
+    if mnemonic == "swapgs" and mode != 64:
+        raise AssemblyError("swapgs exists only in 64-bit code")  # Keystone would take it anywhere
     worst = _Misfit(-1)
     for form in INSTRUCTIONS[mnemonic]:
         try:
@@ -241,12 +267,14 @@ def _settle(kind: str, operand: Operand[Expression], mode: int, group: int) -> O
             return Immediate(operand.value, 64, -(1 << 63), (1 << 64) - 1)
         bits = size or group
         extended = bits == 64
-        return Immediate(operand.value, bits, -(1 << min(bits - 1, 31)), (1 << (31 if extended else bits)) - 1)
+        return Immediate(
+            operand.value, bits, -(1 << min(bits - 1, 31)), (1 << (31 if extended else bits)) - 1
+        )
     return operand
 
 
 def _plain_segment_load(instruction: Instruction[Expression]) -> Instruction[Expression]:
-    """`mov ds, ax` as `mov ds, eax` or the reverse: the same, in the size that needs no operand-size prefix."""
+    """`mov ds, ax` as `mov ds, eax` or the reverse: the same, in the size that needs no prefix."""
     match instruction.operands:
         case (Register(name) as segment, Register(source) as other) if segment.kind == "s":
             if other.size == 16 and instruction.mode != 16:
@@ -279,8 +307,9 @@ def _check_registers(instruction: Instruction[Expression]) -> None:
     if any(register.is_high_byte for register in registers) and (wide or new):
         raise AssemblyError("ah, bh, ch and dh cannot stand beside a register that is new in 64-bit code")
     segments = [register.name for register in registers if register.kind == "s"]
-    if "cs" in segments and instruction.mnemonic in ("pop", "mov") and instruction.operands[0] == Register("cs"):
+    first = instruction.operands[0] if instruction.operands else None
+    if first == Register("cs") and instruction.mnemonic in ("pop", "mov"):
         raise AssemblyError("cs is changed by a far jump or return only")
-    if instruction.mode == 64 and instruction.mnemonic in ("push", "pop") and segments:
-        if segments[0] not in ("fs", "gs"):
-            raise AssemblyError(f"{instruction.mnemonic} {segments[0]} does not exist in 64-bit code")
+    stacked = instruction.mnemonic in ("push", "pop") and segments
+    if stacked and instruction.mode == 64 and segments[0] not in ("fs", "gs"):
+        raise AssemblyError(f"{instruction.mnemonic} {segments[0]} does not exist in 64-bit code")

@@ -18,7 +18,8 @@ class Kernel:
     """A kernel that can be launched.
 
     path: the file that holds the segments (an unpacked one lies in the work folder). size: bytes of that
-    file. protocol: PROTOCOL_*, by name. entry: physical address where the protocol enters."""
+    file. protocol: PROTOCOL_*, by name. entry: physical address where the protocol enters.
+    """
 
     path: Path
     size: int
@@ -40,7 +41,8 @@ class Kernel:
 @dataclass(frozen=True)
 class Protocol:
     """A way to enter a kernel. look(file, folder for what is unpacked) gives the Kernel; raises KernelError
-    that says, without the file's name in front, why it cannot be entered this way."""
+    that says, without the file's name in front, why it cannot be entered this way.
+    """
 
     name: str
     look: Callable[[Path, Path], Kernel]

@@ -2,9 +2,10 @@
 
     layout = load("stub")               # linker/stub.toml
 
-A layout has a base address, an entry symbol, segments with their sections in order, and assertions with messages for
-people. Sections are of these kinds: code and progbits (from source), nobits (zeros, not in the file), note (from source, in a
-PT_NOTE too), build-id (a note that the linker makes, with an id of zeros), reserved (zeros; link() is told how many).
+A layout has a base address, an entry symbol, segments with their sections in order, and assertions with
+messages for people. Sections are of these kinds: code and progbits (from source), nobits (zeros, not in the
+file), note (from source, in a PT_NOTE too), build-id (a note that the linker makes, with an id of zeros),
+reserved (zeros; link() is told how many).
 """
 
 from __future__ import annotations
@@ -90,7 +91,9 @@ def load(name: str | Path) -> Layout:
 
 def _layout(read: Mapping[str, Any], path: str) -> Layout:
     segments = tuple(
-        LayoutSegment(entry["name"], entry["flags"], tuple(_section(section) for section in entry["sections"]))
+        LayoutSegment(
+            entry["name"], entry["flags"], tuple(_section(section) for section in entry["sections"])
+        )
         for entry in read["segment"]
     )
     assertions = tuple(
@@ -101,6 +104,12 @@ def _layout(read: Mapping[str, Any], path: str) -> Layout:
     if base % PAGE:
         raise ValueError(f"base {base:#x} is not a multiple of {PAGE:#x}")
     layout = Layout(path, base, read["entry"], read["strings"], segments, assertions)
+    for segment in layout.segments:
+        kinds = [section.kind == "nobits" for section in segment.sections]
+        if kinds != sorted(kinds):
+            raise ValueError(f"segment {segment.name}: nobits sections come last")
+        if set(segment.flags) - set("rwx"):
+            raise ValueError(f"segment {segment.name}: flags {segment.flags!r} are not of r, w and x")
     if layout.strings not in [section.name for section in layout.sections]:
         raise ValueError(f"strings = {layout.strings!r} is none of its sections")
     return layout

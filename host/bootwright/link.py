@@ -1,6 +1,6 @@
 """Objects and a layout into one ELF image: addresses, sizes, bytes.
 
-    linked = link([assemble("stub/entry.asm"), ...], layout.load("stub"), reserve={"tables": n}, spare_headers=3)
+    linked = link([assemble("stub/entry.asm"), ...], layout.load("stub"), reserve={"tables": 4096})
     linked.image                        # the ELF file
     linked.symbols["start"]             # 0x100040
     listing.render(linked)              # source with addresses and bytes
@@ -29,7 +29,16 @@ from bootwright.source import Line, one_or_all
 
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 # Intel SDM, table 4-12: the multi-byte nops for 32- and 64-bit code.
-_LONG_NOPS = ("90", "6690", "0f1f00", "0f1f4000", "0f1f440000", "660f1f440000", "0f1f8000000000", "0f1f840000000000")
+_LONG_NOPS = (
+    "90",
+    "6690",
+    "0f1f00",
+    "0f1f4000",
+    "0f1f440000",
+    "660f1f440000",
+    "0f1f8000000000",
+    "0f1f840000000000",
+)
 _NOPS = tuple(bytes.fromhex(nop) for nop in _LONG_NOPS)
 
 
@@ -108,7 +117,9 @@ def link(
     segments, placed = _arrange(layout, sections, contents)
     entry = symbols.addresses[layout.entry]
     try:
-        image = elfwrite.write(entry, segments, placed, _elf_symbols(sections, placed, symbols), spare_headers)
+        image = elfwrite.write(
+            entry, segments, placed, _elf_symbols(sections, placed, symbols), spare_headers
+        )
     except ValueError as error:
         raise LinkError(str(error), Where(layout.path)) from error
     return Linked(
@@ -172,7 +183,9 @@ class _Output:
         end = placed.address + placed.size
         data = encode(relative(numbers, end), placed.address, placed.near)
         if len(data) != placed.size:
-            raise AssemblyError(f"changed its size from {placed.size} to {len(data)} bytes after the last pass")
+            raise AssemblyError(
+                f"changed its size from {placed.size} to {len(data)} bytes after the last pass"
+            )
         check.check(numbers, data, placed.address)
         self.instructions.append(LinkedInstruction(placed.line, placed.address, data, numbers))
         return data
@@ -180,7 +193,9 @@ class _Output:
     def _number(self, tree: Expression, width: int, here: int) -> bytes:
         value = self._symbols.evaluate(tree, here)
         if value.addresses not in (0, 1):
-            raise AssemblyError("addresses are added or negated: only label + number and label - label are right")
+            raise AssemblyError(
+                "addresses are added or negated: only label + number and label - label are right"
+            )
         if not -(1 << (8 * width - 1)) <= value.number < 1 << (8 * width):
             raise AssemblyError(f"{value.number} ({value.number:#x}) does not fit into {width} bytes")
         return (value.number & ((1 << (8 * width)) - 1)).to_bytes(width, "little")
@@ -220,7 +235,11 @@ def _arrange(
     placed: list[ElfSection] = []
     offset = PAGE
     for segment in layout.segments:
-        parts = [sections[part.name] for part in segment.sections if sections[part.name].end > sections[part.name].start]
+        parts = [
+            sections[part.name]
+            for part in segment.sections
+            if sections[part.name].end > sections[part.name].start
+        ]
         if not parts:
             continue
         start = aligned(parts[0].start - PAGE + 1, PAGE)
@@ -238,7 +257,14 @@ def _elf_section(
     kind = {"build-id": "note", "reserved": "progbits"}.get(part.layout.kind, part.layout.kind)
     place = offset + part.start - start
     return ElfSection(
-        part.layout.name, part.start, place, part.end - part.start, part.layout.align, segment.flags, kind, data
+        part.layout.name,
+        part.start,
+        place,
+        part.end - part.start,
+        part.layout.align,
+        segment.flags,
+        kind,
+        data,
     )
 
 

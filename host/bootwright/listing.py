@@ -17,7 +17,8 @@ def render(linked: Linked) -> str:
 
 def _lines(linked: Linked) -> Iterator[str]:
     for section in linked.sections:
-        yield f"{section.name:<20} {section.address:08x} {section.size:#8x} bytes at offset {section.offset:#x}"
+        place = f"{section.address:08x} {section.size:#8x} bytes at offset {section.offset:#x}"
+        yield f"{section.name:<20} {place}"
     path = ""
     for listed in linked.listing:
         if listed.line.where.path != path:

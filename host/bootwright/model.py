@@ -5,7 +5,8 @@
     info.builder.domains[0].kernel                                    # index into info.mods
 
 Numbers (kinds, bits, modes) are those of stub/abi/builder.h. References to modules are indices into
-BootInfo.mods, None for none."""
+BootInfo.mods, None for none.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ USUAL_RAM = Fraction(15, 16)
 @dataclass(frozen=True)
 class MemorySize:
     """An amount of memory. kind: MEMORY_PAGES, MEMORY_SHARE or MEMORY_MINUS; value: pages, divisor, pages
-    left."""
+    left.
+    """
 
     kind: int
     value: int
@@ -54,7 +56,8 @@ class BootModule:
 
     string: its command line or what the loader wrote beside it, by string_kind (BOOTSTR_*). headroom: bytes
     in front of it that unpacking a bzImage needs. name and path are the host's: the name in the tables, and
-    the file."""
+    the file.
+    """
 
     kind: int
     size: int
@@ -155,7 +158,8 @@ class BootInfo:
     @property
     def kextra(self) -> str:
         """What stands behind " -- " on the command line, with exactly one leading space; "" if there is
-        none."""
+        none.
+        """
         _, found, rest = self.cmdline.partition(" -- ")
         return f" {rest.lstrip(' ')}" if found else ""
 
@@ -172,7 +176,8 @@ def build(description: Description, files: Mapping[tuple[int, str], Path]) -> Bo
 
     Modules come in the order of the domains, a kernel before its ramdisk; two domains that use the same
     file (and, for kernels, the same command line) share a module. Raises SourceError when a file cannot be
-    looked at."""
+    looked at.
+    """
     constants = load_abi().constants
     mods: list[BootModule] = []
     domains: list[BootDomain] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from bootwright.errors import AssemblyError
@@ -38,7 +38,7 @@ def _registers() -> dict[str, tuple[str, int]]:
 
 
 REGISTERS = _registers()
-"""Every register that may be written: its kind (r general, x SSE, s segment, c control, d debug), its bits."""
+"""Every register that may be written: its kind (see Register.kind) and its bits."""
 
 RESERVED = frozenset({*REGISTERS, "rip", "eip", "ip", "ptr", "st", "eiz", "riz", *SIZES})
 """Words that no label may be."""
@@ -180,7 +180,7 @@ def _memory(match: re.Match[str], mode: int, constant: Callable[[str], int | Non
     parts.add(parse(inside), 1)
     memory = Memory(SIZES.get(size, 0), parts.displacement or Number(0), segment, *parts.form())
     _check_address(memory, mode, parts.displacement)
-    return memory
+    return replace(memory, segment=_override(memory, mode))
 
 
 class _AddressParts:
@@ -244,6 +244,16 @@ class _AddressParts:
         if value not in (1, 2, 4, 8):
             raise AssemblyError("a scale is 1, 2, 4 or 8")
         return value
+
+
+def _override(memory: Memory[Expression], mode: int) -> str:
+    """The segment that must be named in the encoding; "" where the processor takes it anyway."""
+    usual = "ss" if memory.base in ("ebp", "esp", "bp") else "ds"
+    if mode == 64 and memory.segment not in ("", "fs", "gs"):
+        raise AssemblyError(f"{memory.segment}: in 64-bit code only fs: and gs: mean anything")
+    if memory.segment == "ds" and usual == "ss":
+        raise AssemblyError(f"ds:[{memory.base}]: Keystone forgets the ds: here; use another base register")
+    return "" if memory.segment == usual else memory.segment
 
 
 def _check_address(memory: Memory[Expression], mode: int, displacement: Expression | None) -> None:

@@ -1,6 +1,7 @@
 """Items into sections, sections to addresses: passes until nothing moves any more.
 
-Branches start in their short form and only ever grow. All other instructions are as long as their numbers make them.
+Branches start in their short form and only ever grow. All other instructions are as long as their numbers
+make them.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ _NT_GNU_BUILD_ID = 3
 class Placed:
     """An item with its address and size in bytes, which change from pass to pass.
 
-    fixed: its size depends on no address. near: a branch that needs its long form. source: index of the object
-    that it came from, -1 for what the linker made.
+    fixed: its size depends on no address. near: a branch that needs its long form. source: index of the
+    object that it came from, -1 for what the linker made.
     """
 
     item: Item
@@ -108,8 +109,8 @@ class Placement:
     def settle(self) -> None:
         """Pass over all items until neither a size nor an address changes.
 
-        An item whose numbers do not fit keeps the size it had: writing it out reports it. Raises AssemblyError
-        at an item that never comes to rest, LinkError for reserved sizes beyond 32 bits.
+        An item whose numbers do not fit keeps the size it had: writing it out reports it. Raises
+        AssemblyError at an item that never comes to rest, LinkError for reserved sizes beyond 32 bits.
         """
         for placed in self._items:
             names = item_symbols(placed.item)

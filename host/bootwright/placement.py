@@ -1,8 +1,10 @@
 """Where things go in physical memory, before anything runs.
 
 First fit: everything gets the lowest page-aligned address from IMAGE_LIMIT on that is clear of the kernels'
-final places and of what was placed before it. [15 MiB, 16 MiB) stays free: old chipsets can open a hole
-there for ISA cards. All is below 4 GiB, which is what the stub reaches."""
+final places and of what was placed before it. Two ranges stay free: [15 MiB, 16 MiB), where old chipsets can
+open a hole for ISA cards, and [8 MiB, 9 MiB), parts of which the UEFI firmware of virtual machines (OVMF)
+keeps. All is below 4 GiB, which is what the stub reaches.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,16 @@ from bootwright.errors import PlanError
 from bootwright.ranges import Range, first_fit
 
 ISA_HOLE = Range(15 << 20, 16 << 20)
+OVMF_HOLE = Range(8 << 20, 9 << 20)
+KEPT_FREE = (OVMF_HOLE, ISA_HOLE)
 FOUR_GIB = 1 << 32
 
 
 @dataclass(frozen=True)
 class Placement:
     """A range that is taken. what: as an error names it, such as `kernel of domain "dom0"`; lasting: still
-    in use when the kernel runs, where others are only needed until then."""
+    in use when the kernel runs, where others are only needed until then.
+    """
 
     range: Range
     what: str
@@ -48,7 +53,7 @@ class Memory:
     def place(self, size: int, what: str, *, lasting: bool) -> Range:
         """Choose room for `size` bytes (at least one page). Raises PlanError when there is none."""
         taken = [placement.range for placement in self.placements]
-        found = first_fit(max(size, 1), [*taken, ISA_HOLE], self._room, self._page)
+        found = first_fit(max(size, 1), [*taken, *KEPT_FREE], self._room, self._page)
         if found is None:
             raise PlanError(f"{what} of {size} bytes finds no room below 4 GiB beside {self._lasting()}")
         self.placements.append(Placement(found, what, lasting))

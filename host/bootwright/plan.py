@@ -6,7 +6,8 @@
 
 make looks into the kernels of the domains that the launcher builds, packs the modules into files in the
 work folder, gives them addresses, and refuses what does not fit. Modules of domains that this launcher does
-not build are left out."""
+not build are left out.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from bootwright.abi import load as load_abi
 from bootwright.description import Description, ImageDescription
 from bootwright.errors import BootwrightError, ErrorList, KernelError, PlanError, SourceError
 from bootwright.kernel import Kernel
-from bootwright.model import BootDomain, BootInfo, BootModule
+from bootwright.model import BootDomain, BootInfo
 from bootwright.pack import Packed, Piece, pack_kernel, pack_ramdisk
 from bootwright.placement import Memory, Placement
 from bootwright.ranges import Range, align_up
@@ -45,7 +46,8 @@ class PlannedImage:
 @dataclass(frozen=True)
 class PlannedModule:
     """struct module_record with its pieces. payload: the file with the `size` bytes that are embedded or
-    loaded."""
+    loaded.
+    """
 
     name: str
     kind: int
@@ -73,7 +75,8 @@ class PlannedModule:
 @dataclass(frozen=True)
 class PlannedDomain:
     """A domain with its modules as indices into Plan.modules; protocol: PROTOCOL_*; entry: physical
-    address."""
+    address.
+    """
 
     domain: BootDomain
     protocol: int
@@ -83,7 +86,8 @@ class PlannedDomain:
 @dataclass(frozen=True)
 class Plan:
     """All of it. placements: what was placed, for the map. transcript: what the domain builder will print
-    at boot. notes: sentences a user may want to know. The last three are not part of the tables."""
+    at boot. notes: sentences a user may want to know. The last three are not part of the tables.
+    """
 
     image: PlannedImage
     domains: tuple[PlannedDomain, ...]
@@ -111,9 +115,8 @@ def make(description: Description, info: BootInfo, workdir: Path, progress: Prog
     modules = planner.modules()
     limit = load_abi().constants["MAX_MODULES"]
     if len(modules) > limit:
-        raise PlanError(
-            f"{len(modules)} modules are needed, but at most {limit} are possible", description.image.where
-        )
+        message = f"{len(modules)} modules are needed, but at most {limit} are possible"
+        raise PlanError(message, description.image.where)
     return Plan(
         _image(description.image),
         planner.domains(),
@@ -155,10 +158,9 @@ class _Planner:
         domain = self._domains[index]
         errors: list[BootwrightError] = []
         for key, mod in (("kernel", domain.kernel), ("ramdisk", domain.ramdisk)):
-            if mod is None or mod in self._jobs:
-                continue
             try:
-                self._jobs[mod] = self._pack(mod, index, key)
+                if mod is not None and mod not in self._jobs:
+                    self._jobs[mod] = self._pack(mod, index, key)
             except BootwrightError as error:
                 errors.append(error)
         if errors:
@@ -171,7 +173,9 @@ class _Planner:
     def _pack(self, mod: int, index: int, key: str) -> _Job:
         module = self._info.mods[mod]
         source = module.path or Path()
-        out = self._workdir / f"{mod}-{module.name}.packed"
+        folder = self._workdir / f"module{mod}"
+        folder.mkdir(exist_ok=True)
+        out = folder / f"{module.name}.packed"
         pack = self._description.image.pack
         where = self._description.domains[index].place(key)
         wanted = self._description.domains[index].protocol
@@ -183,16 +187,18 @@ class _Planner:
                     raise SourceError("is empty")
                 packed = pack_ramdisk(source, out, pack, self._step(f"packing {module.name}", module.size))
                 return _Job(mod, index, key, packed)
-            kernel = protocols.choose(wanted, source, self._workdir)
+            kernel = protocols.choose(wanted, source, folder)
             total = sum(segment.p_filesz for segment in kernel.segments)
             step = self._step(f"packing {module.name}", total)
-            return _Job(mod, index, key, pack_kernel(kernel.path, kernel.segments, out, pack, step), kernel)
+            packed = pack_kernel(kernel.path, kernel.segments, out, pack, step)
+            if not packed.size:
+                raise KernelError("has nothing but zeros to load")
+            return _Job(mod, index, key, packed, kernel)
         except (KernelError, SourceError) as error:
             raise type(error)(f"{self._subject(index, key)} {source} {error.message}", where) from error
         except OSError as error:
-            reason = error.strerror or str(error)
-            message = f"{self._subject(index, key)} {source} cannot be read: {reason}"
-            raise SourceError(message, where) from error
+            reason = f"cannot be read and packed: {error.strerror or error}"
+            raise SourceError(f"{self._subject(index, key)} {source} {reason}", where) from error
 
     def _step(self, what: str, total: int) -> Callable[[int], None] | None:
         progress, done = self._progress, 0
@@ -208,38 +214,40 @@ class _Planner:
 
     def _check_memory(self, index: int) -> None:
         """Kernel and ramdisk must fit into the domain's memory, wherever they go."""
-        domain = self._domains[index]
-        page = load_abi().constants["PAGE_SIZE"]
-        memory = domain.mem_size.pages(0) * page
-        kernel = self._jobs[domain.kernel].kernel if domain.kernel is not None else None
+        domain, kernel = self._domains[index], self._kernel(index)
         ramdisk = self._info.mods[domain.ramdisk].size if domain.ramdisk is not None else 0
         if kernel is None:
             return
         size = sum(part.size for part in kernel.ranges)
-        if max(kernel.span.end, size + ramdisk) > memory:
-            needed = max(kernel.span.end, load_abi().constants["IMAGE_LIMIT"] + size + ramdisk)
-            self._too_small(index, memory, needed)
+        if max(kernel.span.end, size + ramdisk) > self._memory(index):
+            self._too_small(index, max(kernel.span.end, load_abi().constants["IMAGE_LIMIT"] + size + ramdisk))
 
-    def _too_small(self, index: int, memory: int, needed: int) -> None:
-        domain = self._domains[index]
-        kernel = self._jobs[domain.kernel].kernel if domain.kernel is not None else None
+    def _kernel(self, index: int) -> Kernel | None:
+        mod = self._domains[index].kernel
+        return self._jobs[mod].kernel if mod is not None else None
+
+    def _memory(self, index: int) -> int:
+        return self._domains[index].mem_size.pages(0) * load_abi().constants["PAGE_SIZE"]
+
+    def _too_small(self, index: int, needed: int) -> None:
+        domain, kernel = self._domains[index], self._kernel(index)
         parties = f"kernel {kernel.span}" if kernel else "what it loads"
         if domain.ramdisk is not None:
             parties += f" and ramdisk of {self._info.mods[domain.ramdisk].size:#x} bytes"
         raise PlanError(
-            f"{self._subject(index, 'memory')} [0x0, {memory:#x}) is too small for {parties}: "
+            f"{self._subject(index, 'memory')} {Range(0, self._memory(index))} is too small for {parties}: "
             f"at least {align_up(needed, MIB) // MIB}M are needed",
             self._description.domains[index].place("memory"),
         )
 
     def place(self) -> None:
-        """Kernels take their final places; ramdisks come next, as low as possible; then what is only
-        passing."""
+        """Kernels have their places; ramdisks come next, as low as possible; then what is only passing."""
         jobs = list(self._jobs.values())
         for job in jobs:
             if job.kernel is not None:
+                name = self._info.mods[job.index].name
                 for part in job.kernel.ranges:
-                    self._guard(job, self._claim, job, part)
+                    self._guard(job, self.memory.claim, part, f"kernel {name}")
         embedded = self._description.image.modules == "embedded"
         for job in jobs:
             if job.kernel is None and (embedded or job.packed.pieces):
@@ -248,10 +256,8 @@ class _Planner:
             if embedded and job.packed.pieces:
                 self._guard(job, self._place_packed, job)
         for job in jobs:
-            page = load_abi().constants["PAGE_SIZE"]
-            memory = self._domains[job.domain].mem_size.pages(0) * page
-            if self.memory.top > memory:
-                self._too_small(job.domain, memory, self.memory.top)
+            if self.memory.top > self._memory(job.domain):
+                self._too_small(job.domain, self.memory.top)
 
     def _guard(self, job: _Job, step: Callable[..., None], *arguments: object) -> None:
         try:
@@ -259,9 +265,6 @@ class _Planner:
         except PlanError as error:
             where = self._description.domains[job.domain].place(job.key)
             raise PlanError(f'domain "{self._domains[job.domain].name}": {error.message}', where) from error
-
-    def _claim(self, job: _Job, part: Range) -> None:
-        self.memory.claim(part, f"kernel {self._info.mods[job.index].name}")
 
     def _place_ramdisk(self, job: _Job) -> None:
         module = self._info.mods[job.index]
@@ -279,7 +282,7 @@ class _Planner:
 
     def _module(self, job: _Job) -> PlannedModule:
         constants = load_abi().constants
-        module: BootModule = self._info.mods[job.index]
+        module = self._info.mods[job.index]
         load_address, start = self._placed.get(job.index, (0, 0))
         image = self._description.image
         flags = constants["MODULE_EMBEDDED"] if image.modules == "embedded" else 0

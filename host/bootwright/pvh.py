@@ -14,7 +14,8 @@ from bootwright.kernel import Kernel, Protocol
 
 def look(path: Path, folder: Path) -> Kernel:
     """The kernel at `path`; a bzImage is unpacked to folder/NAME.unpacked. Raises KernelError; OSError
-    passes."""
+    passes.
+    """
     with path.open("rb") as stream:
         head = stream.read(bzimage.HEADER_END)
     packed = bzimage.is_bzimage(head)

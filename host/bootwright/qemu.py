@@ -96,16 +96,12 @@ def command(machine: Machine, medium: Sequence[str]) -> list[str]:
 
 def _accelerator(name: str) -> list[str]:
     # The same modest cpu for both: it is enough for Linux, and repeats on every host.
-    if name not in ACCELERATORS:
-        raise RunError(f"accelerator: {name!r} is none of {', '.join(ACCELERATORS)}")
     if name == "kvm" and not os.access(_KVM, os.R_OK | os.W_OK):
         raise RunError(f"accelerator: {_KVM} is not there, or may not be opened")
     return ["-accel", name, "-cpu", "qemu64"]
 
 
 def _firmware(name: str) -> list[str]:
-    if name not in FIRMWARE:
-        raise RunError(f"firmware: {name!r} is none of {', '.join(FIRMWARE)}")
     if name == "bios":
         return []
     found = next((path for path in _OVMF if path.is_file()), None)

@@ -43,7 +43,8 @@ def align_up(value: int, alignment: int) -> int:
 
 def first_fit(size: int, obstacles: Iterable[Range], within: Range, alignment: int) -> Range | None:
     """The lowest aligned place for `size` bytes in `within` that no obstacle overlaps; None if there is
-    none."""
+    none.
+    """
     start = align_up(within.start, alignment)
     for obstacle in sorted(obstacles):
         if Range.sized(start, size).overlaps(obstacle):

@@ -1,7 +1,8 @@
 """Symbols of a link and what they are worth, and instructions with their symbols turned into numbers.
 
-A name is, in this order: a constant set in source (.set), a label, a constant of stub/abi or one that the caller of
-link() defines, a name the linker defines, the name of a text of stub/abi (then its address in the string pool).
+A name is, in this order: a constant set in source (.set), a label, a constant of stub/abi or one that the
+caller of link() defines, a name the linker defines, the name of a text of stub/abi (then its address in the
+string pool).
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from bootwright.source import Line
 class Symbols:
     """All names of a link. `addresses` is filled and changed by the linker while it lays out."""
 
-    def __init__(self, objects: Sequence[Object], defines: Mapping[str, int], provided: Iterable[str]) -> None:
+    def __init__(
+        self, objects: Sequence[Object], defines: Mapping[str, int], provided: Iterable[str]
+    ) -> None:
         """Collect all names. `errors` holds what is wrong with their definitions."""
         self.addresses: dict[str, int] = dict.fromkeys(provided, 0)
         self.errors: list[BootwrightError] = []
@@ -47,7 +50,9 @@ class Symbols:
             return Value(self._constants[name])
         if name in self.pool:
             return Value(self.addresses[pool_label(name)], 1)
-        near = get_close_matches(name, [*self._sets, *self.addresses, *self._constants, *self._abi.strings], 1, 0.7)
+        near = get_close_matches(
+            name, [*self._sets, *self.addresses, *self._constants, *self._abi.strings], 1, 0.7
+        )
         hint = f"; did you mean {near[0]}?" if near else ""
         raise AssemblyError(f'symbol "{name}" is not defined{hint}')
 
@@ -59,7 +64,9 @@ class Symbols:
         """An error for each statement that refers to what is not defined."""
         errors: dict[tuple[str, str], BootwrightError] = {}
         for item in objects:
-            used = [(entry.line, item_symbols(entry)) for entries in item.sections.values() for entry in entries]
+            used = [
+                (entry.line, item_symbols(entry)) for entries in item.sections.values() for entry in entries
+            ]
             used += [(index, list(expression.symbols(tree))) for index, tree in item.constants.values()]
             used += [(entry.line, list(expression.symbols(entry.condition))) for entry in item.assertions]
             for index, names in used:
@@ -144,7 +151,9 @@ def resolve(instruction: Instruction[Expression], symbols: Symbols, here: int) -
 
     Raises AssemblyError without a place for values that do not fit.
     """
-    operands = tuple(_resolve_operand(operand, instruction.mode, symbols, here) for operand in instruction.operands)
+    operands = tuple(
+        _resolve_operand(operand, instruction.mode, symbols, here) for operand in instruction.operands
+    )
     return Instruction(instruction.mode, instruction.mnemonic, operands, instruction.prefix)
 
 
@@ -159,9 +168,7 @@ def relative(instruction: Instruction[int], end: int) -> Instruction[int]:
     return replace(instruction, operands=operands)
 
 
-def _resolve_operand(
-    operand: Operand[Expression], mode: int, symbols: Symbols, here: int
-) -> Operand[int]:
+def _resolve_operand(operand: Operand[Expression], mode: int, symbols: Symbols, here: int) -> Operand[int]:
     match operand:
         case Register():
             return operand
@@ -172,7 +179,9 @@ def _resolve_operand(
         case Memory(size, tree, segment, base, index, scale, rip):
             value = symbols.evaluate(tree, here)
             if rip and value.addresses != 1:
-                raise AssemblyError(f"[rip + {value.number:#x}]: write [rip + label], a number alone is no place")
+                raise AssemblyError(
+                    f"[rip + {value.number:#x}]: write [rip + label], a number alone is no place"
+                )
             number = _plain(value) if rip else _displacement(_plain(value), mode, base)
             return Memory(size, number, segment, base, index, scale, rip)
 

@@ -36,6 +36,21 @@ class Options:
     accelerator: str = "tcg"
     keep_log: Path | None = None
 
+    def __post_init__(self) -> None:
+        """Raises RunError for a way to boot that does not exist."""
+        for what, value, known in (
+            ("via", self.via, tuple(MEDIA)),
+            ("firmware", self.firmware, qemu.FIRMWARE),
+            ("accelerator", self.accelerator, qemu.ACCELERATORS),
+        ):
+            if value not in known:
+                raise RunError(f"{what}: {value!r} is none of {', '.join(known)}")
+        boots_on = MEDIA[self.via].firmware
+        if self.firmware not in boots_on:
+            raise RunError(f"via {self.via}: boots on {', '.join(sorted(boots_on))} only")
+        if self.cpus < 1 or self.timeout <= 0:
+            raise RunError(f"cpus: {self.cpus} and timeout: {self.timeout:g} must be more than 0")
+
 
 def memory_size(text: str) -> int:
     """Bytes of "512M", "2G" or "512" (MiB). Raises RunError for anything else."""
@@ -48,20 +63,13 @@ def memory_size(text: str) -> int:
 def boot(built: Built, options: Options, show: Callable[[str], None]) -> qemu.Result:
     """Boot an image and watch its serial console; show is given the console's text as it comes.
 
-    Raises RunError for a way to boot that does not exist, ToolError for a program that is missing or fails.
+    Raises ToolError for a program that is missing or fails.
     """
-    medium = MEDIA.get(options.via)
-    if medium is None:
-        raise RunError(f"via: {options.via!r} is none of {', '.join(MEDIA)}")
-    if options.firmware in qemu.FIRMWARE and options.firmware not in medium.firmware:
-        raise RunError(f"via {medium.name}: boots on {', '.join(sorted(medium.firmware))} only")
-    if options.cpus < 1 or options.timeout <= 0:
-        raise RunError(f"cpus: {options.cpus} and timeout: {options.timeout:g} must be more than 0")
     memory = built.machine_memory + FIRMWARE_MEMORY if options.memory is None else options.memory
     machine = qemu.Machine(memory, options.cpus, options.firmware, options.accelerator)
     # First what can be missing, then what takes time.
     qemu.command(machine, [])
-    arguments = qemu.command(machine, medium.make(built, options.firmware))
+    arguments = qemu.command(machine, MEDIA[options.via].make(built, options.firmware))
     with options.keep_log.open("w", encoding="utf-8") if options.keep_log else nullcontext() as log:
 
         def see(text: str) -> None:

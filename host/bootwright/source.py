@@ -1,7 +1,7 @@
 """Assembly source as a stream of statements: comments gone, includes read, macros expanded.
 
-A line is `[label:] [name operands] [; comment]`. This module knows `.include`, `.macro` and `.endm`; every other
-directive is a statement for `assemble`. Nothing here knows instructions.
+A line is `[label:] [name operands] [; comment]`. This module knows `.include`, `.macro` and `.endm`; every
+other directive is a statement for `assemble`. Nothing here knows instructions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAX_MACRO_DEPTH = 16
 
 @dataclass(frozen=True)
 class Line:
-    """A line of source as it was read; inside a macro's expansion the line of the macro with values filled in.
+    """A line of source as it was read; in a macro's expansion the line of the macro with values filled in.
 
     where: the place in the file, for an expansion the place of use. macro: "NAME, FILE:LINE" of an expansion.
     """
@@ -215,14 +215,14 @@ class _Reader:
         self._macros[name] = Macro(name, names, body, line.where)
 
     def _body(self, line: Line, rest: Iterator[tuple[Where, str]]) -> tuple[tuple[Where, str], ...]:
-        body = []
+        body: list[tuple[Where, str]] = []
         for where, text in rest:
             self.source.lines.append(Line(where, text))
             plain = strip_comment(text)
             if plain == ".endm":
                 return tuple(body)
             if plain.split(None, 1)[:1] == [".macro"]:
-                raise line.error(".macro inside of a macro")
+                self.source.errors.append(Line(where, text).error(".macro inside of a macro"))
             body.append((where, text))
         raise line.error(".macro without .endm")
 

@@ -2,7 +2,8 @@
 
 The values come from the standard tomllib, which also decides what is valid; the places come from
 tree-sitter's syntax tree of the same text. A value whose place the tree does not show takes that of the
-table it is in. Specification: TOML 1.0.0."""
+table it is in. Specification: TOML 1.0.0.
+"""
 
 from __future__ import annotations
 

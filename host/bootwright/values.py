@@ -1,5 +1,6 @@
 """What is particular to bootwright's descriptions: amounts of memory, consoles, files. Readers as in
-fields.py."""
+fields.py.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ Source = FileSource | PackageSource
 @dataclass(frozen=True)
 class Console:
     """serial_port: I/O port of the UART, None for none; serial_divisor: 115200 / baud; vga: VGA text as
-    well."""
+    well.
+    """
 
     serial_port: int | None
     serial_divisor: int

@@ -1,0 +1,87 @@
+"""Whole boots under QEMU: each image by each way, judged by the serial console."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bootwright import builder, description, image, model, places, report, run, sources
+from bootwright.media.medium import call
+from bootwright.qemu import Outcome
+
+ROOT = Path(__file__).parent.parent.parent
+WAYS = [("kernel", "bios"), ("grub", "bios"), ("grub", "uefi")]
+EXPECTED = {"demo": None, "debian": "INIT-OK\n"}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=EXPECTED)
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> report.Built:
+    folder = tmp_path_factory.mktemp(request.param)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(places, "root", lambda: folder)
+        return image.build(ROOT / f"images/{request.param}.toml", lambda stage: None)
+
+
+def modelled(name: str, work: Path) -> list[str]:
+    """What the reference model says that the domain builder prints."""
+    described = description.load(ROOT / f"images/{name}.toml")
+    lines, _ = builder.transcript(model.build(described, sources.resolve(described, work)))
+    return list(lines)
+
+
+@pytest.mark.parametrize(("via", "firmware"), WAYS)
+def test_boot(via: str, firmware: str, built: report.Built, tmp_path: Path) -> None:
+    expect = EXPECTED[built.name]
+    log = tmp_path / "log"
+    options = run.Options(via=via, firmware=firmware, expect=expect, timeout=90, keep_log=log)
+    result = run.boot(built, options, lambda text: None)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    assert log.read_text() == result.transcript
+
+    said = [line for line in result.transcript.splitlines() if line.startswith("bootwright: ")]
+    loader = {"kernel": "multiboot1 from qemu", "grub": "multiboot2 from GRUB "}[via]
+    assert said[0].startswith(f"bootwright: image {built.name}, entered by {loader}")
+    lines = modelled(built.name, tmp_path)
+    first = said.index(lines[0])
+    assert said[first : first + len(lines)] == lines
+    assert re.fullmatch(r"bootwright: d0: launch by PVH: entry 0x[0-9a-f]+, start info 0x[0-9a-f]+", said[-1])
+    if built.name == "demo":
+        assert "demo: command line: hello from the description\n" in result.transcript
+        assert "demo:   starts: This file travels as the demo's ramdisk." in result.transcript
+        assert result.transcript.endswith("demo: powering off\n")
+    else:
+        assert "command line: console=ttyS0,115200 panic=-1\n" in result.transcript
+
+
+@pytest.mark.parametrize(("via", "firmware"), WAYS)
+def test_modules_from_the_loader(
+    via: str, firmware: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo again, with kernel and ramdisk brought by the loader."""
+    monkeypatch.setattr(places, "root", lambda: tmp_path)
+    text = (
+        (ROOT / "images/demo.toml")
+        .read_text()
+        .replace('name = "demo"', 'name = "loaded"\nmodules = "loader"')
+    )
+    text = text.replace("../stub", str(ROOT / "stub")).replace('"demo.txt"', f'"{ROOT}/images/demo.txt"')
+    path = tmp_path / "loaded.toml"
+    path.write_text(text)
+    built = image.build(path, lambda stage: None)
+    assert len(built.modules) == 2
+    result = run.boot(built, run.Options(via=via, firmware=firmware, timeout=90), lambda text: None)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    assert result.transcript.endswith("demo: powering off\n")
+
+
+def test_too_little_memory_is_a_stub_failure(demo: report.Built) -> None:
+    result = run.boot(demo, run.Options(memory=48 << 20, timeout=60), lambda text: None)
+    assert result.outcome is Outcome.STUB_FAILURE, result
+    assert result.reason.startswith("bootwright: E0404: domain dom0 needs 65536 KiB of memory")
+
+
+@pytest.mark.parametrize("kind", ["--is-x86-multiboot", "--is-x86-multiboot2"])
+def test_grub_file_knows_the_image(kind: str, demo: report.Built) -> None:
+    call(["grub-file", kind, demo.elf.name], {"grub-file": "grub-common"}, demo.elf.parent)

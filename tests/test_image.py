@@ -1,0 +1,142 @@
+"""image: the recipe gives the same bytes everywhere, and a failed build leaves what was there."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bootwright import image, places, report
+from bootwright.errors import BootwrightError, SourceError
+
+ROOT = Path(__file__).parent.parent
+KERNEL = ROOT / "stub/kernels/demo.asm"
+
+DESCRIPTION = """\
+[image]
+name = "lab"
+modules = "{modules}"
+
+[[domain]]
+name = "dom0"
+permissions = ["control", "hardware"]
+functions = ["initial-domain"]
+mode = "pvh"
+memory = "64M"
+kernel = "{kernel}"
+ramdisk = "ramdisk"
+cmdline = "one two"
+"""
+
+
+def describe(folder: Path, modules: str = "embedded", kernel: Path = KERNEL) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "ramdisk").write_bytes(bytes(range(256)) * 40)
+    path = folder / "lab.toml"
+    path.write_text(DESCRIPTION.format(modules=modules, kernel=kernel))
+    return path
+
+
+def build(path: Path) -> report.Built:
+    return image.build(path, lambda stage: None)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_outputs(project: Path) -> None:
+    stages: list[str] = []
+    built = image.build(describe(project / "images"), stages.append)
+    assert built.elf == project / "build/lab/lab.elf"
+    assert set(contents(project / "build")) == {f"lab/lab.{kind}" for kind in ("elf", "map", "json", "lst")}
+    assert "assembling the stub" in stages
+    assert image.map_path(project / "images/lab.toml") == built.elf.with_suffix(".json")
+
+
+def test_same_bytes_in_another_place_time_and_locale(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from bootwright import image, places;"
+        "places.root = lambda: Path(sys.argv[2]); image.build(Path(sys.argv[1]), lambda stage: None)"
+    )
+    surroundings = [
+        {"TZ": "UTC", "LC_ALL": "C", "PYTHONHASHSEED": "1"},
+        {"TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "2", "SOURCE_DATE_EPOCH": "1"},
+    ]
+    found = []
+    for number, environment in enumerate(surroundings):
+        folder = tmp_path.joinpath(f"{number}", *["deeper"] * number)
+        folder.mkdir(parents=True)
+        path = describe(folder / "images")
+        os.utime(path.with_name("ramdisk"), (number, number))
+        subprocess.run(
+            [sys.executable, "-c", script, path, folder],
+            env={**environment, "PYTHONPATH": str(ROOT / "host"), "PATH": os.environ["PATH"]},
+            cwd=folder,
+            check=True,
+        )
+        found.append(contents(folder / "build"))
+    assert found[0] == found[1]
+    assert len(found[0]) == 4
+
+
+@pytest.mark.parametrize("fault", ["description", "kernel", "assembly", "verify"])
+def test_a_failed_build_leaves_the_old_output(
+    fault: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = describe(project / "images")
+    build(path)
+    before = contents(project / "build")
+    if fault == "description":
+        path.write_text(path.read_text().replace('mode = "pvh"', 'mode = "none"'))
+    elif fault == "kernel":
+        kernel = project / "kernel"
+        kernel.write_bytes(b"no kernel")
+        describe(project / "images", kernel=kernel)
+    elif fault == "assembly":
+        monkeypatch.setattr(image.abi, "stub_directory", lambda: project / "images")
+    else:
+        monkeypatch.setattr(image.verify, "MULTIBOOT1_SEARCH", 16)
+    with pytest.raises(BootwrightError):
+        build(path)
+    assert contents(project / "build") == before
+
+
+def test_an_interrupted_build_leaves_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(image.verify, "verify", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        build(describe(project / "images"))
+    assert contents(project / "build") == {}
+    assert list((project / "build").iterdir()) == []
+
+
+def test_modules_that_the_loader_brings(project: Path) -> None:
+    built = build(describe(project / "images", modules="loader"))
+    assert [(m.name, m.file) for m in built.modules] == [
+        ("demo", "modules/demo"),
+        ("ramdisk", "modules/ramdisk"),
+    ]
+    folder = built.elf.parent
+    for module in json.loads((folder / "lab.json").read_text())["modules"]:
+        content = (folder / module["file"]).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (module["size"], module["sha256"])
+    assert (project / "images/ramdisk").stat().st_size == 256 * 40, "the user's own file is untouched"
+
+    build(describe(project / "images"))
+    assert not (folder / "modules").exists(), "what an earlier build left is gone"
+
+
+def test_descriptions_by_name_and_by_path(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    own = describe(project / "images")
+    assert places.description("lab").resolve() == own
+    assert places.description("demo").resolve() == ROOT / "images/demo.toml"
+    assert places.description("some/where.toml") == Path("some/where.toml")
+    with pytest.raises(SourceError, match=r"no description images/nope\.toml; there is: debian, demo, lab"):
+        places.description("nope")

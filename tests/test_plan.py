@@ -1,0 +1,200 @@
+"""The plan: addresses, flags, what is left out, how much memory planning takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import samples
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bootwright import abi, description, model, plan
+from bootwright.errors import BootwrightError, PlanError
+from bootwright.plan import Plan
+from bootwright.ranges import Range
+
+C = abi.load().constants
+
+
+def make(text: str, folder: Path, **image: str) -> Plan:
+    """The plan of `text`, whose kernels and ramdisks are files of `folder`."""
+    lines = [f"{key} = {value}" for key, value in image.items()]
+    described = description.parse("\n".join(["[image]", *lines, text]), folder / "lab.toml")
+    files = {}
+    for index, domain in enumerate(described.domains):
+        for key, source in (("kernel", domain.kernel), ("ramdisk", domain.ramdisk)):
+            if isinstance(source, description.FileSource):
+                files[index, key] = folder / source.path
+    return plan.make(described, model.build(described, files), folder / "work")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    samples.write_kernels(tmp_path)
+    return tmp_path
+
+
+def test_a_kernel_and_a_stored_ramdisk(folder: Path) -> None:
+    found = make(samples.DOMAIN + 'ramdisk = "ramdisk"\ncmdline = "quiet"\n', folder)
+    kernel, ramdisk = found.modules
+    assert (kernel.name, kernel.kind, kernel.string) == ("good.elf", C["BOOTMOD_KERNEL"], "quiet")
+    assert kernel.flags == ramdisk.flags == C["MODULE_EMBEDDED"] | C["MODULE_VERIFY"]
+    assert kernel.start == 0 and len(kernel.pieces) == 1 and kernel.pieces[0].dest == 0x400000
+    assert (ramdisk.load_address, ramdisk.start, ramdisk.pieces) == (0x200000, 0, ())
+    assert ramdisk.payload == folder / "ramdisk" and ramdisk.size == ramdisk.unpacked_size == 100
+    assert kernel.load_address == 0x201000
+    (domain,) = found.domains
+    assert (domain.domain.kernel, domain.domain.ramdisk) == (0, 1)
+    assert (domain.protocol, domain.entry) == (C["PROTOCOL_PVH"], 0x400000)
+    assert found.transcript[-1] == "bootwright: d0: domain dom0 is the hardware domain"
+
+
+def test_a_packed_ramdisk_has_a_final_place(folder: Path) -> None:
+    (folder / "big").write_bytes(b"all the same " * 100000)
+    found = make(samples.DOMAIN + 'ramdisk = "big"\n', folder)
+    _, ramdisk = found.modules
+    final = Range.sized(ramdisk.start, ramdisk.unpacked_size)
+    # Too large for the room in front of the kernel would be 2 MiB; 1.3 MB fit there.
+    assert final == Range(0x200000, 0x200000 + 1300000)
+    assert ramdisk.size < 10000 and not final.overlaps(ramdisk.load_range)
+    assert ramdisk.pieces[0].dest == ramdisk.start
+
+
+def test_image_settings(folder: Path) -> None:
+    settings = {
+        "log": '"debug"',
+        "on-failure": '"reboot after 7 s"',
+        "console": '["com2,57600"]',
+        "name": '"lab"',
+    }
+    found = make(samples.DOMAIN, folder, **settings).image
+    assert found == plan.PlannedImage(
+        "lab", C["CONSOLE_SERIAL"], 0x2F8, 2, C["LOG_DEBUG"], C["ON_FAILURE_REBOOT"], 7
+    )
+
+
+def test_modules_that_the_loader_brings(folder: Path) -> None:
+    found = make(samples.DOMAIN + 'ramdisk = "ramdisk"\n', folder, modules='"loader"', verify="false")
+    assert [module.load_address for module in found.modules] == [0, 0]
+    assert [module.flags for module in found.modules] == [0, 0]
+    assert not any(module.embedded or module.load_range.size for module in found.modules)
+
+
+def test_domains_that_are_not_built_bring_no_modules(folder: Path) -> None:
+    other = '[[domain]]\nname = "{}"\nmemory = "64M"\nkernel = "text.txt"\nramdisk = "ramdisk"\n'
+    found = make(other.format("first") + samples.DOMAIN + other.format("last"), folder)
+    assert [module.name for module in found.modules] == ["good.elf"]
+    assert [domain.domain.kernel for domain in found.domains] == [None, 0, None]
+    assert [domain.protocol for domain in found.domains] == [0, C["PROTOCOL_PVH"], 0]
+    assert found.notes[0] == (
+        'domain "first" is not built by the native launcher; its kernel and ramdisk are left out of the image'
+    )
+
+
+def test_what_would_fail_at_boot_is_refused(folder: Path) -> None:
+    described = description.parse(samples.DOMAIN, folder / "lab.toml")
+    with pytest.raises(PlanError, match="would fail at boot with E0602: domain dom0 is the initial domain"):
+        plan.make(described, model.build(described, {}), folder / "work")
+
+
+def test_the_memory_that_an_error_asks_for_is_enough(folder: Path) -> None:
+    text = samples.DOMAIN + 'ramdisk = "big"\n'
+    with pytest.raises(PlanError, match="at least 24M are needed"):
+        make(text.replace("64M", "11M"), folder, pack='"none"')
+    assert make(text.replace("64M", "24M"), folder, pack='"none"').modules
+
+
+def test_a_file_that_has_gone(folder: Path) -> None:
+    described = description.parse(samples.DOMAIN, folder / "lab.toml")
+    info = model.build(described, {(0, "kernel"): folder / "good.elf"})
+    (folder / "good.elf").unlink()
+    with pytest.raises(
+        BootwrightError, match=r"lab.toml:6:10: domain .dom0.: kernel .* cannot be read and packed: No such"
+    ):
+        plan.make(described, info, folder / "work")
+
+
+def test_progress(folder: Path) -> None:
+    described = description.parse(samples.DOMAIN, folder / "lab.toml")
+    info = model.build(described, {(0, "kernel"): folder / "good.elf"})
+    said: list[tuple[str, int, int]] = []
+    plan.make(described, info, folder / "work", lambda *step: said.append(step))
+    assert said == [("packing good.elf", 64, 64)]
+
+
+def test_the_same_plan_every_time(folder: Path) -> None:
+    text = samples.DOMAIN + 'ramdisk = "big"\n'
+    one, two = make(text, folder), make(text, folder)
+    assert one == two and [m.sha256 for m in one.modules] == [m.sha256 for m in two.modules]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 60), st.integers(0, 1 << 22), st.integers(0, 1 << 22)),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(1, 1 << 22),
+    st.sampled_from(["auto", "lz4", "none"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_placement_never_overlaps(
+    tmp_path_factory: pytest.TempPathFactory, loads: list[tuple[int, int, int]], ramdisk: int, pack: str
+) -> None:
+    """Any kernel is refused, or everything has room of its own: final places, and what is loaded."""
+    folder = tmp_path_factory.getbasetemp()
+    segments = [
+        samples.Load(mib << 20, b"x" * (size & 0xFFFF), memsz=max(size, size & 0xFFFF))
+        for mib, size, _ in loads
+    ]
+    (folder / "good.elf").write_bytes(samples.elf(segments, samples.pvh_note(loads[0][0] << 20)))
+    (folder / "ramdisk").write_bytes(b"r" * ramdisk)
+    text = samples.DOMAIN.replace("64M", "1G") + 'ramdisk = "ramdisk"\n'
+    try:
+        found = make(text, folder, pack=f'"{pack}"')
+    except BootwrightError:
+        return
+    taken = [placement.range for placement in found.placements]
+    for module in found.modules:
+        assert module.load_range in taken and module.load_address % C["PAGE_SIZE"] == 0
+        for piece in module.pieces:
+            room = Range(piece.dest, piece.dest + piece.dest_size + piece.zero_size)
+            assert any(own.start <= room.start and room.end <= own.end for own in taken)
+    ordered = sorted(taken)
+    assert all(not low.overlaps(high) for low, high in pairwise(ordered))
+    assert ordered[-1].end <= 1 << 30
+
+
+MEASURE = """
+import re, sys
+from pathlib import Path
+from bootwright import description, model, plan, tables
+folder = Path(sys.argv[1])
+described = description.load(folder / "lab.toml")
+files = {(0, "kernel"): folder / "good.elf", (0, "ramdisk"): folder / "ramdisk"}
+made = plan.make(described, model.build(described, files), folder / "work")
+assert len(made.modules[1].pieces) == int(sys.argv[2]) and tables.encode(made)
+print(int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024)
+"""
+
+
+@pytest.mark.parametrize(("pack", "pieces"), [("none", 0), ("lz4", 100)])
+def test_a_large_ramdisk_takes_no_memory(pack: str, pieces: int, folder: Path) -> None:
+    with (folder / "ramdisk").open("wb") as file:
+        for number in range(100):  # 400 MiB, most of it holes
+            file.seek(number * (4 << 20))
+            file.write(b"not only zeros")
+        file.truncate(400 << 20)
+    text = samples.DOMAIN.replace("64M", "1G") + 'ramdisk = "ramdisk"\n'
+    (folder / "lab.toml").write_text(f'[image]\npack = "{pack}"\n{text}')
+    host = str(Path(plan.__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(folder), str(pieces)],
+        env={"PYTHONPATH": host}, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 150  # MiB

@@ -1,0 +1,105 @@
+"""report: the map for people and for machines."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from bootwright import report
+from bootwright.errors import SourceError
+from bootwright.report import Domain, Map, Module, Place
+
+FOUND = Map(
+    name="lab",
+    build_id="00ff",
+    entry=0x100040,
+    pvh_entry=0x100050,
+    stub_size=4096,
+    machine_memory=512 << 20,
+    memory=(Place(0x200000, 0x2000000, "ramdisk initrd.gz"), Place(0x100000, 0x101000, "stub .text")),
+    file=(Place(0x1000, 0x2000, "stub .text"), Place(0x8000, 0x9001, "module vmlinuz")),
+    modules=(
+        Module("vmlinuz", "kernel", 4097, 1234567, "lz4", "ab" * 32),
+        Module("initrd.gz", "ramdisk", 31457280, 31457280, "stored", "cd" * 32, "modules/initrd.gz"),
+    ),
+    domains=(Domain("dom0", 512 << 20, "vmlinuz", "initrd.gz", "console=ttyS0", 0x1000000),),
+    notes=("something to know",),
+)
+
+TEXT = f"""\
+image lab
+
+build id   00ff
+entry      0x100040 (multiboot), 0x100050 (PVH)
+stub       4096 bytes of code and read-only data
+machine    512 MiB of memory or more
+
+memory
+  range                     bytes  what
+  [0x100000, 0x101000)       4096  stub .text
+  [0x200000, 0x2000000)  31457280  ramdisk initrd.gz
+
+file
+  range             bytes  what
+  [0x1000, 0x2000)   4096  stub .text
+  [0x8000, 0x9001)   4097  module vmlinuz
+
+modules
+  name       kind     packed as     bytes  unpacked  where              SHA-256 (as packed)
+  vmlinuz    kernel   lz4            4097   1234567  in the image       {"ab" * 32}
+  initrd.gz  ramdisk  stored     31457280  31457280  modules/initrd.gz  {"cd" * 32}
+
+domain dom0
+  memory   512 MiB
+  kernel   vmlinuz, entered at 0x1000000
+  ramdisk  initrd.gz
+  cmdline  console=ttyS0
+
+notes
+  something to know
+"""
+
+
+def test_text() -> None:
+    assert report.text(FOUND) == TEXT
+
+
+def test_json_holds_the_same_facts() -> None:
+    data = json.loads(report.as_json(FOUND))
+    assert data["memory"][0] == {"start": 0x200000, "end": 0x2000000, "what": "ramdisk initrd.gz"}
+    assert data["domains"][0]["cmdline"] == "console=ttyS0"
+    assert (data["format"], data["name"], data["entry"]) == (report.FORMAT, "lab", 0x100040)
+
+
+def test_a_built_image_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "lab.json"
+    path.write_text(report.as_json(FOUND))
+    built = report.load(path)
+    assert built.elf == tmp_path / "lab.elf"
+    assert [(m.name, m.file) for m in built.modules] == [("initrd.gz", "modules/initrd.gz")]
+    assert (built.machine_memory, built.stub_size, built.notes) == (512 << 20, 4096, FOUND.notes)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 0}', '{"format": 1, "name": "lab"}', "\xff"])
+def test_what_is_no_map(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "lab.json"
+    path.write_text(content, encoding="latin-1")
+    with pytest.raises(SourceError, match=r"lab\.json: is not the map of an image; build the image anew"):
+        report.load(path)
+
+
+def test_a_missing_map(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"lab\.json: cannot be read: No such file"):
+        report.load(tmp_path / "lab.json")
+
+
+def test_the_demo_is_mapped_completely(demo: report.Built) -> None:
+    data = json.loads(demo.elf.with_suffix(".json").read_text())
+    named = {place["what"] for place in data["memory"]}
+    assert {"stub .text", "stub .bss", "stub .tables"} <= named
+    placed = sorted((place["start"], place["end"]) for place in data["file"])
+    assert all(one[1] <= other[0] for one, other in pairwise(placed))
+    assert placed[-1][1] == demo.elf.stat().st_size
+    assert demo.elf.with_suffix(".map").read_text().startswith("image demo\n")
+    assert ".text" in demo.elf.with_suffix(".lst").read_text()
