@@ -26,8 +26,10 @@ from bootwright.tasks import namespace  # noqa: E402
 def test(context: Context, path: str = "", k: str = "", fast: bool = False) -> None:
     """Lint, types and tests; with a path or -k only those tests."""
     chosen = [path] * bool(path) + ["-k", k] * bool(k) + ["-m", "not slow"] * fast
-    checks = [] if path or k else [["ruff", "check", "."], ["mypy"]]
-    for command in [*checks, ["pytest", "-q", *chosen]]:
+    checks = [["ruff", "check", "."], ["mypy"]]
+    parallel = ["-n", "auto", "--dist", "worksteal"]
+    whole = not (path or k)
+    for command in [*checks * whole, ["pytest", *parallel * whole, *chosen]]:
         status = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode
         if status:
             raise Exit(code=status)

@@ -1,5 +1,7 @@
 """What several tests share."""
 
+import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,14 @@ import pytest
 from bootwright import image, places, report
 
 ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stub_linked_once() -> Iterator[None]:
+    """The stub is the same in all tests: it is linked once for each size of tables and number of modules."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(image, "link_stub", functools.cache(image.link_stub))
+        yield
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ HEAD = """\
 # What can go wrong at boot
 
 The stub prints `bootwright: E0404: ...` and ends as the description's `on-failure` says. %x stands for a hex
-number, %u for a decimal one, %s for a name. This page is made by `invoke docs` from stub/abi/errors.h and from
-the tests, which mark the error that they provoke; `invoke test` fails when it is out of date.
+number, %u for a decimal one, %s for a name. This page is made by `invoke docs` from stub/abi/errors.h and
+from the tests, which mark the error that they provoke; `invoke test` fails when it is out of date.
 
 | number | sentence | provoked by |
 |---|---|---|
@@ -39,7 +39,7 @@ def render() -> str:
     """The page. Raises KeyError for an error that no test provokes."""
     tests = provoked()
     rows = [
-        f"| E{error.number:04x} | {error.text.replace('|', chr(92) + '|')} | {', '.join(f'`{t}`' for t in tests[error.name])} |\n"
+        f"| E{error.number:04x} | {error.text} | {', '.join(f'`{test}`' for test in tests[error.name])} |\n"
         for error in abi.load().errors
     ]
     return HEAD + "".join(rows)

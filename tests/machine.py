@@ -1,4 +1,4 @@
-"""A machine for the stub's own tests: Unicorn, a UART that listens, and whatever a loader or a host may hand over.
+"""A machine for the stub's own tests: Unicorn, a UART that listens, and all that a loader hands over.
 
 The stub runs from `parse_loader` on, in 64-bit mode, until it launches a kernel or halts. Routines can
 also be called alone. Nothing here shares code with host/bootwright but the records of stub/abi.
@@ -129,7 +129,7 @@ class Machine:
         return self.serial.decode("latin-1").replace("\r\n", "\n")
 
     def boot(self, magic: int, info: int = LOADER) -> str:
-        """Runs the boot from behind the long-mode switch to the launch or the failure; returns the transcript."""
+        """Runs from behind the long-mode switch to the launch or the failure; returns the transcript."""
         self.set_variable("entry_magic", magic, 4)
         self.set_variable("entry_info", info, 4)
         self.write(self.symbols["launch_pvh.protected"], b"\xf4")
@@ -158,7 +158,7 @@ def pvh_info(
     modules: Sequence[tuple[int, bytes, str]] = (),
     cmdline: str = "",
 ) -> None:
-    """Writes an hvm_start_info at LOADER: ranges of (start, size, type), modules of (start, bytes, string)."""
+    """Writes an hvm_start_info to LOADER: ranges (start, size, type), modules (start, bytes, string)."""
     place = LOADER + 0x100
 
     def put(data: bytes) -> int:
@@ -187,7 +187,7 @@ def pvh_info(
 
 
 class Tables:
-    """Tables written by hand, good or bad: keyword arguments set fields of struct tables after everything is laid out."""
+    """Tables written by hand, good or bad: keyword arguments of encode replace fields of struct tables."""
 
     def __init__(self) -> None:
         self.domains: list[dict[str, Any]] = []

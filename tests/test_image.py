@@ -97,7 +97,9 @@ def test_a_failed_build_leaves_the_old_output(
         kernel.write_bytes(b"no kernel")
         describe(project / "images", kernel=kernel)
     elif fault == "assembly":
-        monkeypatch.setattr(image.abi, "stub_directory", lambda: project / "images")
+        kernel = project / "kernel.asm"
+        kernel.write_text("start: mov eax, nowhere\n")
+        describe(project / "images", kernel=kernel)
     else:
         monkeypatch.setattr(image.verify, "MULTIBOOT1_SEARCH", 16)
     with pytest.raises(BootwrightError):

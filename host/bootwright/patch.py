@@ -1,33 +1,22 @@
-"""The linked stub becomes the image: tables, build id and program headers patched, modules streamed behind.
+"""The linked stub becomes the image: what is reserved in it is filled in, and modules are streamed behind it.
 
-LIEF patches the small stub in place: `.tables` and `.note.gnu.build-id` get their contents (of the sizes
-that the linker reserved), and one reserved PT_NULL program header for each embedded module becomes its
-PT_LOAD. Module bytes never pass through LIEF, which would hold them many times over: they are copied into
-the file behind the stub, page aligned, so that file offset and load address are congruent.
+The stub itself is small, and patched in place (inplace.py). Module bytes are copied into the file behind it,
+page aligned, so that file offset and load address are congruent; they never pass through memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import lief
-
-from bootwright.errors import LinkError, SourceError, Where
+from bootwright.errors import SourceError, Where
 
 PAGE = 0x1000
 BUILD_ID_SIZE = 20
 _COPY_BUFFER = 1 << 20
-_PATCHED_SECTIONS = (".tables", ".note.gnu.build-id")
-
-# ELF32 (System V ABI, "Program Header"): where e_phoff lies, the size of a header, where p_offset lies in it.
-_E_PHOFF = 28
-_PHDR_SIZE = 32
-_P_OFFSET = 4
 
 
 @dataclass(frozen=True)
@@ -69,9 +58,11 @@ def patch(stub: bytes, tables: bytes, payloads: Sequence[Payload], output: Path)
     PT_NULL program header for each payload. Raises LinkError where the stub has no room for something,
     SourceError when a payload is not of its size any more.
     """
+    from bootwright.inplace import patch_in_place  # LIEF takes its time, and errors should not wait for it
+
     identity = build_id(stub, tables, payloads)
     offsets = _file_offsets(len(stub), payloads)
-    header = _patch_stub(stub, tables, identity, payloads, offsets)
+    header = patch_in_place(stub, tables, identity, payloads, offsets)
     with output.open("wb") as file:
         file.write(header)
         for payload, offset in zip(payloads, offsets, strict=True):
@@ -85,101 +76,15 @@ def patch(stub: bytes, tables: bytes, payloads: Sequence[Payload], output: Path)
     return Patched(identity, offsets, size)
 
 
-def _page_up(value: int) -> int:
+def page_up(value: int) -> int:
+    """The least multiple of a page's size that is not below `value`."""
     return -(-value // PAGE) * PAGE
 
 
 def _file_offsets(start: int, payloads: Sequence[Payload]) -> tuple[int, ...]:
     offsets = []
     for payload in payloads:
-        start = _page_up(start)
+        start = page_up(start)
         offsets.append(start)
         start += payload.size
     return tuple(offsets)
-
-
-def _patch_stub(
-    stub: bytes, tables: bytes, identity: bytes, payloads: Sequence[Payload], offsets: Sequence[int]
-) -> bytes:
-    lief.logging.disable()  # it reports a segment whose content is not there yet, which is so on purpose
-    elf = lief.ELF.parse(list(stub))
-    if not isinstance(elf, lief.ELF.Binary):
-        raise LinkError("the linked stub is not an ELF file")
-    if tables:
-        _replace(elf, ".tables", 0, tables)
-    # A note is three words (name size, content size, type), the name padded to four bytes, then its content.
-    _replace(elf, ".note.gnu.build-id", 16, identity)
-    indices = _claim_headers(elf, payloads, _page_up(len(stub)))
-    builder = lief.ELF.Builder(elf, _nothing_rebuilt())
-    builder.build()
-    patched = bytearray(builder.get_build())
-    _set_offsets(patched, dict(zip(indices, offsets, strict=True)))
-    _check_in_place(stub, patched, elf)
-    return bytes(patched)
-
-
-def _replace(elf: lief.ELF.Binary, name: str, at: int, content: bytes) -> None:
-    """Overwrite a section's bytes from `at` on; what lies behind is filled with zeros, the size stays."""
-    section = elf.get_section(name)
-    if section is None:
-        raise LinkError(f"the linked stub has no section {name}")
-    if at + len(content) > section.size:
-        raise LinkError(f"section {name} has {section.size} bytes, but {at + len(content)} are needed")
-    replaced = bytes(section.content)[:at] + content
-    section.content = memoryview(replaced.ljust(section.size, b"\0"))
-
-
-def _claim_headers(elf: lief.ELF.Binary, payloads: Sequence[Payload], offset: int) -> list[int]:
-    """Turn reserved PT_NULL headers into the payloads' PT_LOADs, all at file offset `offset` for now.
-
-    LIEF pads the file up to the highest offset it sees, in memory: the final ones are set afterwards.
-    Returns the headers' indices.
-    """
-    reserved = [index for index, segment in enumerate(elf.segments) if int(segment.type) == 0]
-    if len(reserved) < len(payloads):
-        raise LinkError(
-            f"{len(payloads)} modules, but the linked stub has only {len(reserved)} reserved program headers"
-        )
-    claimed = reserved[: len(payloads)]
-    for index, payload in zip(claimed, payloads, strict=True):
-        segment = elf.segments[index]
-        segment.type = lief.ELF.Segment.TYPE.LOAD
-        segment.flags = lief.ELF.Segment.FLAGS.R
-        segment.file_offset = offset
-        segment.virtual_address = segment.physical_address = payload.load_address
-        segment.physical_size = segment.virtual_size = payload.size
-        segment.alignment = PAGE
-    return claimed
-
-
-def _nothing_rebuilt() -> lief.ELF.Builder.config_t:
-    """LIEF writes the sections as they are, instead of building their contents anew from what it parsed."""
-    config = lief.ELF.Builder.config_t()
-    for name in dir(config):
-        if not name.startswith("_"):
-            setattr(config, name, False)
-    return config
-
-
-def _set_offsets(image: bytearray, offsets: Mapping[int, int]) -> None:
-    """Set p_offset of the program headers with the given indices."""
-    (headers,) = struct.unpack_from("<I", image, _E_PHOFF)
-    for index, offset in offsets.items():
-        struct.pack_into("<I", image, headers + index * _PHDR_SIZE + _P_OFFSET, offset)
-
-
-def _check_in_place(stub: bytes, patched: bytes | bytearray, elf: lief.ELF.Binary) -> None:
-    """Everything that is loaded lies where the linker put it, and only what was patched has changed.
-
-    (LIEF writes the table of section names in an order of its own; no loader reads it.)
-    """
-    before, after = bytearray(stub), bytearray(patched[: len(stub)])
-    for name in _PATCHED_SECTIONS:
-        section = elf.get_section(name)
-        if section is not None:
-            changed = slice(section.file_offset, section.file_offset + section.size)
-            before[changed] = after[changed] = bytes(section.size)
-    for segment in elf.segments:
-        loaded = slice(segment.file_offset, segment.file_offset + segment.physical_size)
-        if loaded.stop <= len(stub) and before[loaded] != after[loaded]:
-            raise LinkError(f"patching changed the segment at {segment.virtual_address:#x} elsewhere")
