@@ -8,15 +8,49 @@
 
 .section .text
 
-; out: domains
+; out: domains, kextra; the stub's own command line without it; ZF set unless a hypervisor builds the domains
 ; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
 builder_init:
-        lea  rcx, [rip + __start_tables]
+        mov  rcx, qword ptr [rip + tables]
         mov  eax, dword ptr [rcx + TABLES_DOMAINS]
         add  rax, rcx
         mov  qword ptr [rip + domains], rax
         mov  esi, dword ptr [rcx + TABLES_NR_DOMAINS]
         say  M_BUILDER
+        call split_cmdline
+        mov  rcx, qword ptr [rip + tables]
+        cmp  dword ptr [rcx + TABLES_HYPERVISOR], NO_MODULE
+        ret
+
+; A hypervisor builds the domains: loads it, and unpacks what it is to find.
+; out: boot_modules
+; clobbers: all but rsp
+; fails: what check_module, load_module and clear_the_way fail with
+load_hypervisor:
+        mov  rcx, qword ptr [rip + tables]
+        mov  ecx, dword ptr [rcx + TABLES_HYPERVISOR]
+        call module_record_at
+        mov  rdi, rax
+        call record_name
+        mov  rsi, rax
+        say  M_HYPERVISOR
+        call clear_the_way
+        xor  ebp, ebp
+.check:
+        call check_module
+        call .next
+        jb   .check
+        xor  ebp, ebp
+.load:
+        call load_module
+        call .next
+        jb   .load
+        ret
+; in: ebp = number of a module; out: ebp = the next one, CF set if there is one; clobbers: rcx
+.next:
+        mov  rcx, qword ptr [rip + tables]
+        inc  ebp
+        cmp  ebp, dword ptr [rcx + TABLES_NR_MODULES]
         ret
 
 ; Builds the initial domain; says of each other one that it is not built.
@@ -60,7 +94,7 @@ builder_create_domains:
 .report:
         movzx esi, word ptr [r13 + BOOT_DOMAIN_DOMID]
         mov  edx, r14d
-        lea  rcx, [rip + __start_tables]
+        mov  rcx, qword ptr [rip + tables]
         mov  ecx, dword ptr [rcx + TABLES_NR_DOMAINS]
         say  M_BUILT
         ret
@@ -68,7 +102,7 @@ builder_create_domains:
 ; out: r13 = the first domain, r15 = their number; clobbers: rcx
 .domains:
         mov  r13, qword ptr [rip + domains]
-        lea  rcx, [rip + __start_tables]
+        mov  rcx, qword ptr [rip + tables]
         mov  r15d, dword ptr [rcx + TABLES_NR_DOMAINS]
         ret
 
@@ -82,7 +116,12 @@ create_domain:
         cmp  dword ptr [rip + vcpu0], 0     ; a second initial domain finds it taken
         jne  construct_domain
         mov  dword ptr [rip + vcpu0], VCPU_ALLOCATED
-
+        mov  rax, qword ptr [rip + kernel_probe]
+        test rax, rax
+        jz   .probed
+        call rax
+.probed:
+        mov  ecx, dword ptr [r13 + BOOT_DOMAIN_KERNEL]
         call module_record_at
         mov  rdi, rax
         call record_name
@@ -104,7 +143,9 @@ create_domain:
         call record_name
         mov  rdx, rax
         mov  rcx, rbx
-        mov  r9, qword ptr [r13 + BOOT_DOMAIN_MEM_SIZE_VALUE]
+        lea  rdi, [r13 + BOOT_DOMAIN_MEM_SIZE]
+        call memory_pages
+        mov  r9, rax
         shr  r9, 8                      ; pages to MiB
         movzx esi, word ptr [r13 + BOOT_DOMAIN_DOMID]
         say  M_DOMAIN
@@ -120,64 +161,33 @@ create_domain:
         mov  rdx, rax
         fail E_NO_KERNEL
 
-; The kernel module's string without leading spaces, and what stands behind " -- " on the stub's own
-; command line, with one space before it.
-; in:  r13 = domain
-; out: domain_cmdline
-; clobbers: rax, rbx, rcx, rdx, rsi, rdi
-; fails: E_CMDLINE_TOO_LONG
-compose_cmdline:
-        mov  ecx, dword ptr [r13 + BOOT_DOMAIN_KERNEL]
-        imul ecx, ecx, BOOT_MODULE_SIZEOF
-        lea  rax, [rip + boot_modules]
-        mov  rsi, qword ptr [rax + rcx + BOOT_MODULE_STRING]
-        lea  rdi, [rip + domain_cmdline]
-        lea  rbx, [rdi + MAX_STRING]
-        call skip_spaces
-        call .append
-
-        mov  rsi, qword ptr [rip + boot_info + BOOT_INFO_CMDLINE]
-.search:
-        mov  eax, dword ptr [rsi]
-        test al, al
-        jz   .no_extra
-        inc  rsi
-        cmp  eax, KEXTRA_MARK
-        jne  .search
-        add  rsi, 3
-        call skip_spaces
-        mov  al, ' '
-        stosb                           ; over the zero byte that .append left
-        cmp  rdi, rbx
-        jae  .too_long
-        jmp  .append
-.no_extra:
-        ret
-
-; in: rsi = string, rdi = place, rbx = end of the buffer; out: rdi = its zero byte
-.append:
-        cmp  rdi, rbx
-        jae  .too_long
-        lodsb
-        stosb
-        test al, al
-        jnz  .append
-        dec  rdi
-        ret
-.too_long:
-        mov  rdi, r13
-        call record_name
-        mov  rdx, rax
-        mov  ecx, MAX_STRING - 1
-        fail E_CMDLINE_TOO_LONG
-
-; in: rsi = string; out: rsi = its first character that is no space
-skip_spaces:
-        cmp  byte ptr [rsi], ' '
-        jne  .done
-        inc  rsi
-        jmp  skip_spaces
+; How much memory that is on this machine.
+; in:  rdi = memory_size
+; out: rax = pages
+; clobbers: rdi, r10, r11
+memory_pages:
+        mov  rax, qword ptr [rdi + MEMORY_SIZE_VALUE]
+        cmp  dword ptr [rdi + MEMORY_SIZE_KIND], MEMORY_PAGES
+        je   .done
+        mov  r10, qword ptr [rip + memory_kib]
+        shr  r10, 2
+        cmp  dword ptr [rdi + MEMORY_SIZE_KIND], MEMORY_SHARE
+        je   .share
+        sub  r10, rax                   ; MEMORY_MINUS: what is left over
+        mov  eax, 0
+        cmovae rax, r10
 .done:
+        ret
+.share:
+        mov  r11, rax
+        xor  eax, eax
+        test r11, r11
+        jz   .done
+        push rdx
+        xor  edx, edx
+        mov  rax, r10
+        div  r11
+        pop  rdx
         ret
 
 ; in:  r13 = domain
@@ -199,12 +209,18 @@ construct_domain:
         mov  ecx, dword ptr [r13 + BOOT_DOMAIN_MODE]
         test ecx, MODE_PARAVIRTUALIZED | MODE_DEVICE_MODEL
         jnz  .mode
-        mov  rcx, qword ptr [r13 + BOOT_DOMAIN_MEM_MIN_VALUE]
-        shl  rcx, 2                     ; pages to KiB
+        lea  rdi, [r13 + BOOT_DOMAIN_MEM_MIN]
+        push rdx
+        call memory_pages
+        pop  rdx
+        lea  rcx, [rax * 4]             ; pages to KiB
         mov  r8, qword ptr [rip + memory_kib]
         cmp  rcx, r8
         ja   .memory
 
+        push r13
+        call clear_the_way
+        pop  r13
         mov  ebp, dword ptr [r13 + BOOT_DOMAIN_KERNEL]
         call check_module
         mov  ebp, dword ptr [r13 + BOOT_DOMAIN_RAMDISK]
@@ -258,11 +274,9 @@ builder_get_hwdom:
 .none:
         fail E_NO_HARDWARE_DOMAIN
 
-.set KEXTRA_MARK, 0x202d2d20            ; " -- "
-
 .section .bss
 .align 8
+kernel_probe:           .space 8        ; routine that finds out about a kernel; 0 where the host has
 domains:                .space 8
 hardware_domain:        .space 8
 vcpu0:                  .space 4        ; 0, VCPU_ALLOCATED or VCPU_INITIALISED
-domain_cmdline:         .space MAX_STRING

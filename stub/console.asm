@@ -63,6 +63,13 @@ console_init:
 ; in:  dil = character
 ; clobbers: rax, rcx, rdx, rsi, rdi
 put_char:
+        mov  rax, qword ptr [rip + firmware_console]
+        test rax, rax
+        jz   .uart
+        push rdi
+        call rax
+        pop  rdi
+.uart:
         test byte ptr [rip + console_sinks], CONSOLE_SERIAL
         jz   .vga
         mov  eax, edi
@@ -144,19 +151,51 @@ print_normal:
 ; in:  rdi = format, rsi, rdx, rcx, r8, r9 = values
 ; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
 print_line:
-        push rdi
-        push rsi
-        push rdx
-        push rcx
+        mov  qword ptr [rip + line_values], rdi
+        mov  qword ptr [rip + line_values + 8], rsi
+        mov  qword ptr [rip + line_values + 16], rdx
+        mov  qword ptr [rip + line_values + 24], rcx
+        mov  qword ptr [rip + line_values + 32], r8
+        mov  qword ptr [rip + line_values + 40], r9
+        lea  rax, [rip + .print]
+        jmp  on_each_console
+.print:
         lea  rdi, [rip + M_PREFIX]
         call print
-        pop  rcx
-        pop  rdx
-        pop  rsi
-        pop  rdi
+        mov  rdi, qword ptr [rip + line_values]
+        mov  rsi, qword ptr [rip + line_values + 8]
+        mov  rdx, qword ptr [rip + line_values + 16]
+        mov  rcx, qword ptr [rip + line_values + 24]
+        mov  r8, qword ptr [rip + line_values + 32]
+        mov  r9, qword ptr [rip + line_values + 40]
         call print
         mov  edi, 10
         jmp  put_char
+
+; Calls a routine that prints, once for the firmware's console and once for all others: a firmware may show its
+; own on the same serial line, and two lines are easier to read than one of double letters.
+; in:  rax = routine
+; clobbers: rax, rcx and what the routine clobbers
+on_each_console:
+        mov  rcx, qword ptr [rip + firmware_console]
+        test rcx, rcx
+        jnz  .both
+        jmp  rax
+.both:
+        push rcx
+        push rax
+        movzx ecx, byte ptr [rip + console_sinks]
+        push rcx
+        mov  byte ptr [rip + console_sinks], 0
+        call rax
+        pop  rcx
+        mov  byte ptr [rip + console_sinks], cl
+        mov  qword ptr [rip + firmware_console], 0
+        pop  rax
+        call rax
+        pop  rcx
+        mov  qword ptr [rip + firmware_console], rcx
+        ret
 
 ; Prints text in which %s stands for a string (0: "-"), %u for a decimal and %x for a hex number.
 ; in:  rdi = format, rsi, rdx, rcx, r8, r9 = values in their order
@@ -271,8 +310,13 @@ print_hex:
 hex_digits:
         .ascii "0123456789abcdef"
 
+.section .bss
+.align 8
+line_values:    .space 6 * 8            ; of the line that is being printed
+
 .section .data
 .align 8
+firmware_console: .quad 0               ; routine that prints a character, as put_char; 0 for none
 vga_cursor:     .long 0                 ; cell, from the top left
 serial_port:    .word UART_COM1
 serial_divisor: .word 1                 ; 115200 baud

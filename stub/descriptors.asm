@@ -163,9 +163,8 @@ gdt:
 gdt_tss64:                              ; GDT_TSS64: base and type are filled in
         .quad TSS64_SIZEOF - 1
         .quad 0
-        .quad 0x0000890000000067        ; GDT_TSS32: base 0, limit 0x67
 gdt_end:
-.assert GDT_TSS32 + 8 == gdt_end - gdt, "the selectors of x86.h number the entries of gdt"
+.assert GDT_TSS64 + 16 == gdt_end - gdt, "the selectors of x86.h number the entries of gdt"
 gdt_pointer:
         .word gdt_end - gdt - 1
         .quad 0

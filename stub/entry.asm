@@ -52,10 +52,41 @@ parse_loader:
         mov  edi, dword ptr [rip + entry_info]
         mov  eax, dword ptr [rbx + ENTRY_RECORD_PARSE]
         add  rax, r12
-        jmp  rax
+        push rbx
+        call rax
+        pop  rbx
+        cmp  dword ptr [rbx + ENTRY_RECORD_IMAGE_NAMES], 0
+        jne  find_image_names
+        ret
 .unknown:
         mov  edx, esi
         fail E_LOADER
+
+; Do the module strings of this multiboot loader start with the file's name? All do but GRUB 2.
+; out: boot_info.keeps_image_name
+; clobbers: rax, rcx
+find_image_names:
+        mov  rcx, qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME]
+        test rcx, rcx
+        jz   .keeps
+.next:
+        cmp  dword ptr [rcx], LOADER_NAME_GRUB
+        je   .grub
+        cmp  byte ptr [rcx], 0
+        je   .keeps
+        inc  rcx
+        jmp  .next
+.grub:
+        cmp  byte ptr [rcx + 4], ' '
+        jne  .keeps
+        cmp  byte ptr [rcx + 5], '0'    ; GRUB 0.97 and before, "legacy"
+        jne  .done
+.keeps:
+        mov  dword ptr [rip + boot_info + BOOT_INFO_KEEPS_IMAGE_NAME], 1
+.done:
+        ret
+
+.set LOADER_NAME_GRUB, 0x42555247       ; "GRUB"
 
 ; --- for the entry files: copies into boot_info -------------------------------------------------
 
@@ -63,7 +94,7 @@ parse_loader:
 ; in:  rdi = string, 0 for none
 ; out: rax = the copy (the empty string for none)
 ; clobbers: rcx, rdx, rsi, rdi
-; fails: E_STRING_TOO_LONG
+; fails: E_STRING_TOO_LONG, E_STRING_SPACE
 keep_string:
         lea  rax, [rip + empty_string]
         test rdi, rdi
@@ -71,6 +102,8 @@ keep_string:
         mov  rsi, rdi
         mov  rdx, rdi                   ; for the message
         mov  rdi, qword ptr [rip + string_space_used]
+        cmp  rdi, STRING_SPACE_SIZE - MAX_STRING
+        ja   .full
         lea  rax, [rip + string_space]
         add  rdi, rax
         mov  rax, rdi
@@ -83,6 +116,9 @@ keep_string:
         jnz  .byte
         mov  ecx, MAX_STRING - 1
         fail E_STRING_TOO_LONG
+.full:
+        mov  edx, STRING_SPACE_SIZE
+        fail E_STRING_SPACE
 .ended:
         lea  rcx, [rip + string_space]
         sub  rdi, rcx
@@ -98,7 +134,9 @@ add_module:
         mov  ecx, dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES]
         cmp  ecx, MAX_MODULES
         jae  .too_many
-        lea  rax, [rdi + rsi]
+        mov  rax, rdi
+        add  rax, rsi
+        jc   .out_of_reach
         shr  rax, 32
         jnz  .out_of_reach
         imul ecx, ecx, BOOT_MODULE_SIZEOF
@@ -127,6 +165,27 @@ add_module:
 ; fails: E_TOO_MANY_RANGES
 add_range:
         mov  ecx, dword ptr [rip + boot_info + BOOT_INFO_NR_RANGES]
+        test ecx, ecx
+        jz   .new
+        imul eax, ecx, MEMORY_RANGE_SIZEOF      ; EFI has many neighbours that are one range here
+        push rcx
+        lea  rcx, [rip + loader_ranges - MEMORY_RANGE_SIZEOF]
+        add  rcx, rax
+        cmp  edx, dword ptr [rcx + MEMORY_RANGE_TYPE]
+        jne  .other
+        mov  rax, qword ptr [rcx + MEMORY_RANGE_START]
+        add  rax, qword ptr [rcx + MEMORY_RANGE_SIZE]
+        jc   .other                     ; it ends at the end of the address space, or says so
+        cmp  rax, rdi
+        jne  .other
+        add  rax, rsi
+        jc   .other
+        add  qword ptr [rcx + MEMORY_RANGE_SIZE], rsi
+        pop  rcx
+        ret
+.other:
+        pop  rcx
+.new:
         cmp  ecx, MAX_RANGES
         jae  .too_many
         imul ecx, ecx, MEMORY_RANGE_SIZEOF
@@ -151,7 +210,7 @@ entry_magic:            .space 4
 entry_info:             .space 4
 boot_info:              .space BOOT_INFO_SIZEOF
 string_space_used:      .space 8
+string_space:           .space STRING_SPACE_SIZE
 loader_modules:         .space MAX_MODULES * BOOT_MODULE_SIZEOF
 .align 16
 loader_ranges:          .space MAX_RANGES * MEMORY_RANGE_SIZEOF
-string_space:           .space (MAX_MODULES + 2) * MAX_STRING    ; each module's, the loader's name, the command line

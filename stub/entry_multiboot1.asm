@@ -13,7 +13,7 @@ multiboot1_header:
         .long MULTIBOOT1_LOADER_MAGIC
         .long parse_multiboot1 - __image_start
         .long multiboot1_name - __image_start
-        .long 0
+        .long 1                         ; module strings start with the image's name, unless GRUB 2 wrote them
 
 .section .rodata
 multiboot1_name:

@@ -26,7 +26,7 @@ multiboot2_header_end:
         .long MULTIBOOT2_LOADER_MAGIC
         .long parse_multiboot2 - __image_start
         .long multiboot2_name - __image_start
-        .long 0
+        .long 1                         ; module strings start with the image's name, unless GRUB 2 wrote them
 
 .section .rodata
 multiboot2_name:
@@ -72,6 +72,10 @@ parse_multiboot2:
         je   .acpi
         cmp  eax, MULTIBOOT2_TAG_ACPI_NEW
         je   .acpi
+        cmp  eax, MULTIBOOT2_TAG_EFI64
+        je   .efi64
+        cmp  eax, MULTIBOOT2_TAG_EFI_MMAP
+        je   .efi_mmap
 .next:
         lea  r12, [r12 + r14 + MULTIBOOT2_ALIGN - 1]
         and  r12, -MULTIBOOT2_ALIGN
@@ -121,13 +125,19 @@ parse_multiboot2:
         add  r8, r15
         jmp  .mmap_entry
 
-.framebuffer:
-        cmp  r14d, MULTIBOOT2_TAG_FRAMEBUFFER_SIZEOF
+.framebuffer:                           ; what the screen is, for console_init and for the kernel
+        cmp  r14d, MULTIBOOT2_TAG_FRAMEBUFFER_COLOURS
         jb   .cut_short
-        xor  eax, eax
-        cmp  byte ptr [r12 + MULTIBOOT2_TAG_FRAMEBUFFER_FRAMEBUFFER_TYPE], MULTIBOOT2_FRAMEBUFFER_EGA_TEXT
-        setne al
-        mov  dword ptr [rip + boot_info + BOOT_INFO_NO_VGA], eax
+        mov  dword ptr [rip + boot_info + BOOT_INFO_HAS_FRAMEBUFFER], 1
+        lea  rsi, [r12 + MULTIBOOT2_TAG_FRAMEBUFFER_ADDR]
+        lea  rdi, [rip + boot_info + BOOT_INFO_FRAMEBUFFER]
+        mov  ecx, BOOT_INFO_FRAMEBUFFER_COLOURS - BOOT_INFO_FRAMEBUFFER
+        rep movsb
+        cmp  r14d, MULTIBOOT2_TAG_FRAMEBUFFER_PADDING
+        jb   .next
+        lea  rsi, [r12 + MULTIBOOT2_TAG_FRAMEBUFFER_COLOURS]
+        mov  ecx, MULTIBOOT2_TAG_FRAMEBUFFER_PADDING - MULTIBOOT2_TAG_FRAMEBUFFER_COLOURS
+        rep movsb
         jmp  .next
 
 .acpi:                                  ; a copy of the RSDP; the new one (revision 2) wins
@@ -141,6 +151,26 @@ parse_multiboot2:
         call keep_rsdp
         jmp  .next
 
+.efi64:
+        cmp  r14d, MULTIBOOT2_TAG_EFI64_SIZEOF
+        jb   .cut_short
+        mov  rax, qword ptr [r12 + MULTIBOOT2_TAG_EFI64_POINTER]
+        mov  qword ptr [rip + efi_system], rax
+        jmp  .next
+.efi_mmap:                              ; for runtime services; one that is too long is no use cut off
+        lea  ecx, [r14 - MULTIBOOT2_TAG_EFI_MMAP_SIZEOF]
+        cmp  ecx, EFI_MAP_SIZE
+        ja   .next
+        mov  dword ptr [rip + efi_map_size], ecx
+        mov  eax, dword ptr [r12 + MULTIBOOT2_TAG_EFI_MMAP_DESCR_SIZE]
+        mov  dword ptr [rip + efi_descriptor_size], eax
+        mov  eax, dword ptr [r12 + MULTIBOOT2_TAG_EFI_MMAP_DESCR_VERS]
+        mov  dword ptr [rip + efi_descriptor_version], eax
+        lea  rsi, [r12 + MULTIBOOT2_TAG_EFI_MMAP_SIZEOF]
+        lea  rdi, [rip + efi_map]
+        rep movsb
+        jmp  .next
+
 .end:
         cmp  dword ptr [rip + boot_info + BOOT_INFO_NR_RANGES], 0
         je   .no_map
@@ -150,3 +180,6 @@ parse_multiboot2:
 .no_map:
         mov  rdx, qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME]
         fail E_NO_MEMORY_MAP
+
+; The two records lie in the same order.
+.assert BOOT_INFO_FRAMEBUFFER_COLOURS - BOOT_INFO_FRAMEBUFFER == MULTIBOOT2_TAG_FRAMEBUFFER_RESERVED - MULTIBOOT2_TAG_FRAMEBUFFER_ADDR, "boot_info.framebuffer* is multiboot2_tag_framebuffer's"

@@ -20,7 +20,7 @@ pvh_note_desc_end:
         .long XEN_HVM_START_MAGIC_VALUE
         .long parse_pvh - __image_start
         .long pvh_name - __image_start
-        .long 0
+        .long 0                         ; no image names in module strings
 
 .section .rodata
 pvh_name:

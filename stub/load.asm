@@ -4,7 +4,7 @@
 
 .section .text
 
-; Checks all pieces of a module before any is touched: inside of the module, in RAM, clear of the stub.
+; Checks all pieces of a module before any is touched: inside of the module, and in RAM.
 ; in:  ebp = number of the module
 ; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r12, r14, r15
 ; fails: E_MODULE_PIECE, E_NO_ROOM
@@ -35,15 +35,11 @@ check_module:
         dec  rax
         shr  rax, 32
         jnz  .no_room                   ; beyond what is mapped
+        mov  eax, dword ptr [r12 + PIECE_RESERVE_PAGES]
+        shl  rax, PAGE_SHIFT
+        add  rsi, rax
         call test_ram
         jne  .no_room
-        lea  rax, [rip + __image_end]
-        cmp  rdi, rax
-        jae  .next
-        lea  rax, [rip + __image_start]
-        cmp  rsi, rax
-        ja   .no_room
-.next:
         add  r12, PIECE_SIZEOF
         dec  r14d
         jmp  .piece
@@ -74,9 +70,15 @@ check_module:
 ; in:  ebp = number of the module, checked by check_module
 ; out: boot_module of the module: where it is now, if that is one place
 ; clobbers: all but rbp, r13, rsp
-; fails: E_MODULE_UNPACK
+; fails: E_MODULE_UNPACK, E_NO_FREE_ROOM, E_TOO_MANY_DEFERRED, E_EFI_CLAIM
 load_module:
         call first_piece
+        mov  rax, qword ptr [rip + place_claimer]
+        test rax, rax
+        jz   .claimed
+        call rax
+        call first_piece
+.claimed:
         mov  rax, qword ptr [rbx + MODULE_RECORD_START]
         test rax, rax
         jz   .piece
@@ -91,7 +93,7 @@ load_module:
 .next:
         test r14d, r14d
         jz   .done
-        mov  rdi, qword ptr [r12 + PIECE_DEST]
+        call choose_dest
         mov  rsi, qword ptr [r12 + PIECE_SOURCE]
         add  rsi, r15
         cmp  dword ptr [r12 + PIECE_METHOD], PACK_LZ4
@@ -110,6 +112,8 @@ load_module:
         call lz4_unpack
         jne  .bad
 .zero:
+        call overlaps_stub
+        jc   .cleared                   ; cleared when it is where it belongs
         xor  eax, eax
         mov  rcx, qword ptr [r12 + PIECE_ZERO_SIZE]
         mov  edx, ecx
@@ -118,6 +122,7 @@ load_module:
         mov  ecx, edx
         and  ecx, 7
         rep stosb
+.cleared:
         add  r12, PIECE_SIZEOF
         dec  r14d
         jmp  .next
@@ -131,6 +136,64 @@ load_module:
         mov  r8, qword ptr [r12 + PIECE_DEST_SIZE]
         fail E_MODULE_UNPACK
 
+; Where a piece is unpacked to: its place, or free room if the stub is there; go then moves it last.
+; in:  r12 = piece, ebp = number of its module
+; out: rdi
+; clobbers: rax, rcx, rdx, rsi, r8, r9, r10, r11
+; fails: E_NO_FREE_ROOM, E_TOO_MANY_DEFERRED
+choose_dest:
+        mov  rdi, qword ptr [r12 + PIECE_DEST]
+        call overlaps_stub
+        jnc  .done
+        mov  rdi, qword ptr [r12 + PIECE_DEST_SIZE]
+        call find_room
+        test rax, rax
+        jz   .no_room
+        mov  ecx, dword ptr [rip + deferred_count]
+        cmp  ecx, MAX_DEFERRED
+        jae  .too_many
+        inc  dword ptr [rip + deferred_count]
+        imul ecx, ecx, DEFERRED_SIZEOF
+        lea  rdx, [rip + deferred]
+        add  rdx, rcx
+        mov  qword ptr [rdx + DEFERRED_FROM], rax
+        mov  rcx, qword ptr [r12 + PIECE_DEST]
+        mov  qword ptr [rdx + DEFERRED_DEST], rcx
+        mov  rcx, qword ptr [r12 + PIECE_DEST_SIZE]
+        mov  qword ptr [rdx + DEFERRED_SIZE], rcx
+        mov  rcx, qword ptr [r12 + PIECE_ZERO_SIZE]
+        mov  qword ptr [rdx + DEFERRED_ZERO_SIZE], rcx
+        mov  rdi, rax
+.done:
+        ret
+.no_room:
+        call check_module.name
+        mov  rcx, rax
+        mov  rdx, qword ptr [r12 + PIECE_DEST_SIZE]
+        fail E_NO_FREE_ROOM
+.too_many:
+        call check_module.name
+        mov  rdx, rax
+        mov  ecx, MAX_DEFERRED
+        fail E_TOO_MANY_DEFERRED
+
+; in:  r12 = piece
+; out: CF set if its place, with what is cleared, overlaps the stub
+; clobbers: rax, rcx
+overlaps_stub:
+        mov  rax, qword ptr [r12 + PIECE_DEST]
+        lea  rcx, [rip + __image_end]
+        cmp  rax, rcx
+        jae  .clear
+        add  rax, qword ptr [r12 + PIECE_DEST_SIZE]
+        add  rax, qword ptr [r12 + PIECE_ZERO_SIZE]
+        lea  rcx, [rip + __image_start]
+        cmp  rcx, rax                   ; CF set: the stub starts below the piece's end
+        ret
+.clear:
+        clc
+        ret
+
 ; in:  ebp = number of the module
 ; out: rbx = its record, r12 = its first piece, r14 = number of pieces, r15 = its boot_module
 ; clobbers: rax, rcx
@@ -138,7 +201,7 @@ first_piece:
         mov  ecx, ebp
         call module_record_at
         mov  rbx, rax
-        lea  rcx, [rip + __start_tables]
+        mov  rcx, qword ptr [rip + tables]
         mov  r14d, dword ptr [rbx + MODULE_RECORD_NR_PIECES]
         mov  r12d, dword ptr [rbx + MODULE_RECORD_FIRST_PIECE]
         imul r12, r12, PIECE_SIZEOF

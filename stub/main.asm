@@ -5,7 +5,9 @@
 .section .text
 
 main:
-        cmp  dword ptr [rip + boot_info + BOOT_INFO_NO_VGA], 0
+        cmp  dword ptr [rip + boot_info + BOOT_INFO_HAS_FRAMEBUFFER], 0
+        je   .console
+        cmp  byte ptr [rip + boot_info + BOOT_INFO_FRAMEBUFFER_TYPE], MULTIBOOT2_FRAMEBUFFER_EGA_TEXT
         je   .console
         and  byte ptr [rip + console_sinks], ~CONSOLE_VGA & 0xff
 .console:
@@ -15,12 +17,16 @@ main:
         mov  rcx, qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME]
         say  M_ENTRY
         call report_cpu
-        call check_tables
+        call find_tables
         call normalise_memory
         call find_modules
         call builder_init
+        jne  .hypervisor
         call builder_create_domains
         call builder_get_hwdom
+        jmp  launch
+.hypervisor:
+        call load_hypervisor
         jmp  launch
 
 ; Prints what the cpu calls itself.
@@ -59,36 +65,87 @@ report_cpu:
         say  M_CPU
         ret
 
-; Enters the hardware domain's kernel by the protocol that the tables name.
-; in:  hardware_domain
-; fails: E_PROTOCOL
+; Enters what is to run: the hypervisor, if the tables name one, or the hardware domain's kernel.
+; in:  hardware_domain or a hypervisor, loaded
+; fails: E_PROTOCOL, E_ENTRY and what the launchers fail with
 launch:
+        mov  rdx, qword ptr [rip + tables]
+        mov  r12d, dword ptr [rdx + TABLES_HYPERVISOR_PROTOCOL]
+        mov  ecx, dword ptr [rdx + TABLES_HYPERVISOR]
+        call module_record_at
+        mov  rbp, rax                   ; rbp = record of what is launched, for its name
+        cmp  dword ptr [rdx + TABLES_HYPERVISOR], NO_MODULE
+        jne  .find
         mov  rbp, qword ptr [rip + hardware_domain]
-        mov  eax, dword ptr [rbp + BOOT_DOMAIN_PROTOCOL]
+        mov  r12d, dword ptr [rbp + BOOT_DOMAIN_PROTOCOL]
+.find:
         lea  rbx, [rip + __start_launchers]
         lea  rdx, [rip + __end_launchers]
 .next:
         cmp  rbx, rdx
         jae  .unknown
-        cmp  eax, dword ptr [rbx + LAUNCHER_RECORD_PROTOCOL]
+        cmp  r12d, dword ptr [rbx + LAUNCHER_RECORD_PROTOCOL]
         je   .found
         add  rbx, LAUNCHER_RECORD_SIZEOF
         jmp  .next
 .found:
         lea  rcx, [rip + __image_start]
         mov  eax, dword ptr [rbx + LAUNCHER_RECORD_LAUNCH]
+        lea  rsi, [rax + rcx]
+        mov  eax, dword ptr [rbx + LAUNCHER_RECORD_NAME]
         add  rax, rcx
-        mov  rdi, rbp
-        mov  esi, dword ptr [rbx + LAUNCHER_RECORD_NAME]
-        add  rsi, rcx
-        jmp  rax
+        mov  qword ptr [rip + launcher_name], rax
+        push rsi
+        call check_entry
+        call open_handover
+        pop  rsi
+        jmp  rsi
 .unknown:
         mov  rdi, rbp
         call record_name
         mov  rdx, rax
-        mov  ecx, dword ptr [rbp + BOOT_DOMAIN_PROTOCOL]
+        mov  ecx, r12d
         fail E_PROTOCOL
+
+; The entry must lie in a piece of what is launched.
+; in:  rbp = its record, for its name
+; clobbers: all but rbp, rsp
+; fails: E_ENTRY
+check_entry:
+        call launch_target
+        mov  r13, rax                   ; r13 = entry
+        mov  rcx, qword ptr [rip + tables]
+        mov  eax, dword ptr [rcx + TABLES_HYPERVISOR]
+        cmp  eax, NO_MODULE
+        jne  .pieces
+        mov  eax, dword ptr [rbp + BOOT_DOMAIN_KERNEL]
+.pieces:
+        push rbp
+        mov  ebp, eax
+        call first_piece
+        pop  rbp
+.piece:
+        test r14d, r14d
+        jz   .outside
+        mov  rax, r13
+        sub  rax, qword ptr [r12 + PIECE_DEST]
+        jb   .next
+        cmp  rax, qword ptr [r12 + PIECE_DEST_SIZE]
+        jb   .inside
+.next:
+        add  r12, PIECE_SIZEOF
+        dec  r14d
+        jmp  .piece
+.inside:
+        ret
+.outside:
+        mov  rdi, rbp
+        call record_name
+        mov  rdx, rax
+        mov  rcx, r13
+        fail E_ENTRY
 
 .section .bss
 .align 8
+launcher_name:  .space 8                ; string
 cpu_brand:      .space 4 * 16           ; three times 16 bytes and a zero

@@ -2,6 +2,8 @@
 
 .include "macros.inc"
 
+.set BASIC_MEMORY_UPPER, 0x100000
+
 .section .text
 
 ; Sorts the loader's map and resolves overlaps: where several types claim a byte, the highest
@@ -194,11 +196,51 @@ test_ram:
         inc  ecx                        ; clears ZF
         ret
 
+; What loaders have always called lower and upper memory.
+; out: eax = KiB of RAM from 0, edx = KiB of RAM from 1 MiB, both up to the first hole
+; clobbers: rcx, rdi, rsi
+basic_memory:
+        xor  edi, edi
+        call .from
+        mov  esi, eax
+        mov  edi, BASIC_MEMORY_UPPER
+        call .from
+        mov  edx, eax
+        mov  eax, esi
+        ret
+; in: rdi = address; out: eax = KiB of RAM from there; clobbers: rcx, rdx
+.from:
+        lea  rdx, [rip + memory_ranges]
+        mov  ecx, dword ptr [rip + memory_range_count]
+.range:
+        cmp  dword ptr [rdx + MEMORY_RANGE_TYPE], XEN_HVM_MEMMAP_TYPE_RAM
+        jne  .next
+        mov  rax, rdi
+        sub  rax, qword ptr [rdx + MEMORY_RANGE_START]
+        jb   .next
+        cmp  rax, qword ptr [rdx + MEMORY_RANGE_SIZE]
+        jae  .next
+        sub  rax, qword ptr [rdx + MEMORY_RANGE_SIZE]
+        neg  rax
+        shr  rax, 10
+        ret
+.next:
+        add  rdx, MEMORY_RANGE_SIZEOF
+        dec  ecx
+        jnz  .range
+        xor  eax, eax
+        ret
+
 ; Looks for free RAM, from the top of what lies below 4 GiB downwards.
 ; in:  rdi = bytes
 ; out: rax = page-aligned start, 0 for none
 ; clobbers: rcx, rdx, rsi, rdi, r8, r9, r10, r11
 find_room:
+        mov  rax, qword ptr [rip + room_finder]
+        test rax, rax
+        jz   .search
+        jmp  rax
+.search:
         push rbx
         push r12
         push r13
@@ -248,6 +290,9 @@ find_room:
 .align 8
 memory_kib:             .space 8
 memory_range_count:     .space 4
+.align 8
+room_finder:            .space 8        ; routine in place of find_room, while memory belongs to a firmware; 0 for none
+place_claimer:          .space 8        ; the same for load_module: takes the places of the pieces
 .align 16
 memory_ranges:          .space MAX_RANGES * MEMORY_RANGE_SIZEOF
 boundaries:             .space 2 * MAX_RANGES * 8

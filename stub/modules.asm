@@ -7,9 +7,9 @@
 ; Finds every module of the tables, in the image or among the loader's, and checks it.
 ; out: boot_modules, in the order of the tables
 ; clobbers: all but rsp
-; fails: E_MODULE_MISSING, E_MODULE_SIZE, E_MODULE_HASH, E_NO_FREE_ROOM
+; fails: E_MODULE_MISSING, E_MODULE_SIZE, E_MODULE_RAM, E_MODULE_HASH
 find_modules:
-        lea  rbx, [rip + __start_tables]
+        mov  rbx, qword ptr [rip + tables]
         mov  r12d, dword ptr [rbx + TABLES_MODULES]
         add  r12, rbx                   ; r12 = record, r13 = boot_module, r14 = its number
         lea  r13, [rip + boot_modules]
@@ -19,11 +19,16 @@ find_modules:
         jae  .found_all
         mov  eax, dword ptr [r12 + MODULE_RECORD_KIND]
         mov  dword ptr [r13 + BOOT_MODULE_KIND], eax
-        mov  eax, dword ptr [r12 + MODULE_RECORD_STRING]
+        movsxd rax, dword ptr [r12 + MODULE_RECORD_STRING]
         test eax, eax
         jz   .no_string
-        mov  dword ptr [r13 + BOOT_MODULE_STRING_KIND], BOOTSTR_CMDLINE
         add  rax, rbx
+        mov  dword ptr [r13 + BOOT_MODULE_STRING_KIND], BOOTSTR_CMDLINE
+        mov  ecx, dword ptr [r12 + MODULE_RECORD_FLAGS]
+        and  ecx, MODULE_LOADER | MODULE_CMDLINE
+        cmp  ecx, MODULE_LOADER
+        jne  .string
+        mov  dword ptr [r13 + BOOT_MODULE_STRING_KIND], BOOTSTR_STRING
         jmp  .string
 .no_string:
         lea  rax, [rip + empty_string]
@@ -32,11 +37,28 @@ find_modules:
         mov  rax, qword ptr [r12 + MODULE_RECORD_LOAD_ADDRESS]
         mov  rcx, qword ptr [r12 + MODULE_RECORD_SIZE]
         test dword ptr [r12 + MODULE_RECORD_FLAGS], MODULE_EMBEDDED
-        jnz  .located
+        jnz  .embedded
+        test dword ptr [r12 + MODULE_RECORD_FLAGS], MODULE_LOADER
+        jz   .by_name
+        imul eax, eax, BOOT_MODULE_SIZEOF
+        lea  rdx, [rip + loader_modules]
+        add  rdx, rax
+        mov  dword ptr [rdx + BOOT_MODULE_CLAIMED], 1
+        mov  rax, qword ptr [rdx + BOOT_MODULE_START]
+        jmp  .located
+.embedded:                              ; as far from its place as the image is from its own
+        lea  rdx, [rip + __image_start - IMAGE_BASE]
+        add  rax, rdx
+        jmp  .located
+.by_name:
         call find_loader_module
 .located:
         mov  qword ptr [r13 + BOOT_MODULE_START], rax
         mov  qword ptr [r13 + BOOT_MODULE_SIZE], rcx
+        mov  rdi, rax
+        lea  rsi, [rax + rcx]
+        call test_ram
+        jne  .not_ram
         call verify_module
         mov  rdi, r12
         call record_name
@@ -54,8 +76,15 @@ find_modules:
         inc  r14d
         jmp  .module
 .found_all:
-        call report_left_over
-        jmp  clear_the_way
+        jmp  report_left_over
+.not_ram:
+        mov  r14, rdi
+        mov  r8, rsi
+        mov  rdi, r12
+        call record_name
+        mov  rdx, rax
+        mov  rcx, r14
+        fail E_MODULE_RAM
 
 ; Looks for a module of the tables among the loader's, by name.
 ; in:  r12 = module_record
@@ -188,7 +217,7 @@ report_left_over:
 ; clobbers: all but rsp
 ; fails: E_NO_FREE_ROOM
 clear_the_way:
-        lea  rbp, [rip + __start_tables]
+        mov  rbp, qword ptr [rip + tables]
         lea  r13, [rip + boot_modules]
         xor  r14d, r14d                 ; r13 = boot_module, r14 = its number
 .module:
@@ -246,7 +275,7 @@ find_overlap:
         jb   find_piece_overlap.done
 .modules:
         lea  r8, [rip + boot_modules]
-        lea  r9, [rip + __start_tables]
+        mov  r9, qword ptr [rip + tables]
         mov  r9d, dword ptr [r9 + TABLES_NR_MODULES]
         call .among
         test rax, rax
@@ -256,10 +285,25 @@ find_overlap:
         call .among
         test rax, rax
         jnz  find_piece_overlap.done
+        lea  r8, [rip + deferred]
+        mov  r9d, dword ptr [rip + deferred_count]
+.deferred:
+        test r9d, r9d
+        jz   find_piece_overlap
+        mov  rax, qword ptr [r8 + DEFERRED_FROM]
+        mov  rcx, rax
+        add  rcx, qword ptr [r8 + DEFERRED_SIZE]
+        add  r8, DEFERRED_SIZEOF
+        dec  r9d
+        cmp  rcx, rdi
+        jbe  .deferred
+        cmp  rax, rsi
+        jae  .deferred
+        ret
 
 ; The same for pieces alone.
 find_piece_overlap:
-        lea  rcx, [rip + __start_tables]
+        mov  rcx, qword ptr [rip + tables]
         mov  r8d, dword ptr [rcx + TABLES_PIECES]
         add  r8, rcx
         mov  r9d, dword ptr [rcx + TABLES_NR_PIECES]
@@ -271,6 +315,9 @@ find_piece_overlap:
         mov  rcx, rax
         add  rcx, qword ptr [r8 + PIECE_DEST_SIZE]
         add  rcx, qword ptr [r8 + PIECE_ZERO_SIZE]
+        mov  r10d, dword ptr [r8 + PIECE_RESERVE_PAGES]
+        shl  r10, PAGE_SHIFT
+        add  rcx, r10
         add  r8, PIECE_SIZEOF
         dec  r9d
         cmp  rcx, rdi

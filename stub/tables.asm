@@ -1,4 +1,5 @@
-; The tables (abi/tables.h): found in the image, checked from end to end before anything relies on them.
+; The tables (abi/tables.h): found in the image, checked from end to end before anything relies on them; or made
+; at boot, by a file that registers in section .sources.
 
 .include "macros.inc"
 
@@ -35,6 +36,42 @@ apply_settings:
         mov  qword ptr [rip + image_name], rax
 .done:
         ret
+
+; Finds the tables in the image. An image without any is the generic stub: what to boot is then for the loader's
+; modules to say.
+; out: tables
+; clobbers: all but rsp
+; fails: E_TABLES_*, E_NOTHING_TO_BOOT and what the sources fail with
+find_tables:
+        lea  rbx, [rip + __start_tables]
+        lea  rax, [rip + __end_tables]
+        cmp  rbx, rax
+        jae  .none
+        cmp  qword ptr [rbx + TABLES_MAGIC], 0
+        je   .none
+        mov  qword ptr [rip + tables], rbx
+        jmp  check_tables
+.none:
+        cmp  dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES], 0
+        je   .nothing
+        lea  rbx, [rip + __start_sources]
+.source:
+        lea  rax, [rip + __end_sources]
+        cmp  rbx, rax
+        jae  .nothing
+        mov  eax, dword ptr [rbx + SOURCE_RECORD_MAKE]
+        lea  rcx, [rip + __image_start]
+        add  rax, rcx
+        push rbx
+        call rax
+        pop  rbx
+        je   .made
+        add  rbx, SOURCE_RECORD_SIZEOF
+        jmp  .source
+.made:
+        ret
+.nothing:
+        fail E_NOTHING_TO_BOOT
 
 ; Checks magic, version, length, checksum, and that every reference stays inside.
 ; fails: E_TABLES_*
@@ -197,31 +234,6 @@ check_tables:
 .index:
         fail E_TABLES_INDEX
 
-; CRC-32 as zlib and IEEE 802.3 have it (reflected, polynomial 0xedb88320), without the final inversion.
-; in:  eax = running value, rsi = bytes, rcx = their number
-; out: eax
-; clobbers: rcx, rdx, rsi, rdi
-update_crc32:
-        test rcx, rcx
-        jz   .done
-        movzx edx, byte ptr [rsi]
-        xor  eax, edx
-        mov  edi, 8
-.bit:
-        mov  edx, eax
-        and  edx, 1
-        neg  edx                        ; all ones if a bit falls out
-        and  edx, CRC32_POLYNOMIAL
-        shr  eax, 1
-        xor  eax, edx
-        dec  edi
-        jnz  .bit
-        inc  rsi
-        dec  rcx
-        jmp  update_crc32
-.done:
-        ret
-
 ; --- for the stages behind: records by number ----------------------------------------------------
 
 ; in:  ecx = number of a module
@@ -229,7 +241,7 @@ update_crc32:
 ; clobbers: rcx
 module_record_at:
         imul eax, ecx, MODULE_RECORD_SIZEOF
-        lea  rcx, [rip + __start_tables]
+        mov  rcx, qword ptr [rip + tables]
         add  rax, rcx
         mov  ecx, dword ptr [rcx + TABLES_MODULES]
         add  rax, rcx
@@ -239,8 +251,8 @@ module_record_at:
 ; out: rax = the name
 ; clobbers: rcx
 record_name:
-        lea  rcx, [rip + __start_tables]
-        mov  eax, dword ptr [rdi]
+        mov  rcx, qword ptr [rip + tables]
+        movsxd rax, dword ptr [rdi]     ; of tables made at boot it may lie in front of them
         add  rax, rcx
         ret
 .assert BOOT_DOMAIN_NAME == 0, "record_name takes the first field of a boot_domain"
@@ -254,4 +266,5 @@ kind_word:      .asciz "module kind"
 
 .section .bss
 .align 8
+tables:         .space 8                ; those in force
 image_name:     .space 8                ; string; 0 while there are no tables

@@ -35,7 +35,9 @@ REGISTERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 @functools.cache
 def stub() -> link.Linked:
     """The real stub, linked once for all tests."""
-    objects = [assemble.assemble(path) for path in sorted((ROOT / "stub").glob("*.asm"))]
+    folders = ("", "source", "launch", "efi")
+    sources = [path for folder in folders for path in sorted((ROOT / "stub" / folder).glob("*.asm"))]
+    objects = [assemble.assemble(path) for path in sources]
     return link.link(objects, layout.load("stub"), reserve={"tables": TABLES_ROOM})
 
 
@@ -132,13 +134,20 @@ class Machine:
         """Runs from behind the long-mode switch to the launch or the failure; returns the transcript."""
         self.set_variable("entry_magic", magic, 4)
         self.set_variable("entry_info", info, 4)
-        self.write(self.symbols["launch_pvh.protected"], b"\xf4")
+        self.write(self.symbols["handover_code.enter"], b"\xf4")
         self.call("load_descriptors")
         self.call("apply_settings")
         self.call("parse_loader")
         if not self.failed:
             self.call("main")
         return self.transcript
+
+    @property
+    def information(self) -> tuple[int, int]:
+        """Start and end of what the kernel is told."""
+        return self.variable("handover") + (C["PAGE_TABLES"] + 1) * C["PAGE_SIZE"], self.variable(
+            "information_end"
+        )
 
     @property
     def failed(self) -> bool:
@@ -231,6 +240,7 @@ class Tables:
             "serial_divisor": 1,
             "log": C["LOG_DEBUG"],
             "name": image_name,
+            "hypervisor": C["NO_MODULE"],
             **{f"nr_{key}": len(rows) for key, (_, rows) in arrays.items()},
             **offsets,
             **overrides,

@@ -8,8 +8,15 @@ struct boot_info {
     uint64 rsdp;            /* physical address of the ACPI RSDP, 0 for none */
     uint32 nr_modules;      /* in loader_modules */
     uint32 nr_ranges;       /* in memory_ranges */
-    uint32 no_vga;          /* the loader set a graphics mode: there is no text screen */
-    uint32 reserved;
+    uint32 has_framebuffer; /* the loader said what the screen is: framebuffer is filled */
+    uint32 keeps_image_name;/* its module strings start with the file's name (not GRUB 2, not PVH) */
+    uint64 framebuffer;     /* physical address */
+    uint32 framebuffer_pitch;   /* bytes of a line */
+    uint32 framebuffer_width;   /* pixels, or characters of a text screen */
+    uint32 framebuffer_height;
+    uint8  framebuffer_bpp;
+    uint8  framebuffer_type;    /* MULTIBOOT2_FRAMEBUFFER_* */
+    uint8  framebuffer_colours[6];  /* position and size of red, green, blue */
 };
 
 struct boot_module {
@@ -36,6 +43,11 @@ struct entry_record {       /* .entries: one way in */
     uint32 magic;           /* EAX at entry */
     uint32 parse;           /* routine: fills boot_info from the loader's structure */
     uint32 name;            /* string */
+    uint32 image_names;     /* module strings start with the image's name, but for GRUB 2 */
+};
+
+struct source_record {      /* .sources: one way to learn what to boot, without tables in the image */
+    uint32 make;            /* routine: makes tables from the loader's modules; ZF set if it could */
     uint32 reserved;
 };
 
@@ -43,5 +55,11 @@ struct launcher_record {    /* .launchers: one way out */
     uint32 protocol;        /* PROTOCOL_* */
     uint32 launch;          /* routine: never returns */
     uint32 name;            /* string */
-    uint32 reserved;
+    uint32 keep_services;   /* routine, 0 for none: at the EFI entry; boot services are then left running */
+};
+
+struct probe_record {       /* one way to look into a kernel that no host has looked into */
+    uint32 protocol;        /* PROTOCOL_* */
+    uint32 probe;           /* routine: ZF set if the protocol fits */
+    uint32 name;            /* string */
 };

@@ -25,6 +25,17 @@
 #define E_LOADER_ADDRESS        0x0206
 #define E_LOADER_ADDRESS_TEXT   "the loader put something at %x, beyond the 4 GiB that the stub reaches"
 
+#define E_STRING_SPACE          0x0207
+#define E_STRING_SPACE_TEXT     "the strings of loader and device tree take more than %u bytes"
+
+#define E_EFI_MEMORY_MAP        0x0208
+#define E_EFI_MEMORY_MAP_TEXT   "the firmware's memory map cannot be used: status %x, %u bytes"
+#define E_EFI_EXIT              0x0209
+#define E_EFI_EXIT_TEXT         "the firmware does not end its boot services: status %x, after %u tries"
+
+#define E_EFI_CLAIM             0x0210
+#define E_EFI_CLAIM_TEXT        "%s needs [%x, %x), which the firmware does not give: status %x"
+
 /* 03: the tables. */
 #define E_TABLES_MAGIC          0x0301
 #define E_TABLES_MAGIC_TEXT     "the tables at %x start with %x, not with the magic of bootwright's tables"
@@ -42,6 +53,9 @@
 #define E_TABLES_INDEX          0x0307
 #define E_TABLES_INDEX_TEXT     "the tables refer to %s %u of %u"
 
+#define E_NOTHING_TO_BOOT       0x0308
+#define E_NOTHING_TO_BOOT_TEXT  "this image has no tables, and the loader handed over no module to boot"
+
 /* 04: memory. */
 #define E_NO_RAM                0x0401
 #define E_NO_RAM_TEXT           "the memory map has no RAM at all in its %u entries"
@@ -49,6 +63,10 @@
 #define E_NO_ROOM_TEXT          "%s needs [%x, %x), which is not all free RAM on this machine"
 #define E_NO_FREE_ROOM          0x0403
 #define E_NO_FREE_ROOM_TEXT     "no %u bytes of free RAM below 4 GiB to move module %s to"
+#define E_HANDOVER_ROOM         0x0405
+#define E_HANDOVER_ROOM_TEXT    "no %u bytes of free RAM below 4 GiB for what the kernel is told"
+#define E_TOO_MANY_DEFERRED     0x0406
+#define E_TOO_MANY_DEFERRED_TEXT "module %s: more than %u pieces go to where the stub is"
 #define E_TOO_LITTLE_MEMORY     0x0404
 #define E_TOO_LITTLE_MEMORY_TEXT "domain %s needs %u KiB of memory; this machine has %u KiB"
 
@@ -63,6 +81,9 @@
 #define E_MODULE_PIECE_TEXT     "module %s: a piece takes bytes [%x, %x) of a module of %x bytes"
 #define E_MODULE_UNPACK         0x0505
 #define E_MODULE_UNPACK_TEXT    "module %s: the LZ4 block at %x does not unpack to %u bytes"
+
+#define E_MODULE_RAM            0x0506
+#define E_MODULE_RAM_TEXT       "module %s at [%x, %x) does not lie in RAM: this machine has too little, or a hole there"
 
 /* 06: the domain builder. */
 #define E_NO_INITIAL_DOMAIN     0x0601
@@ -80,8 +101,31 @@
 #define E_VCPU                  0x0607
 #define E_VCPU_TEXT             "domain %s: vcpu 0 is in state %u, not %u"
 
+#define E_KERNEL_SHORT          0x0608
+#define E_KERNEL_SHORT_TEXT     "domain %s: the kernel file is %x bytes long, but refers to byte %x"
+#define E_KERNEL_UNKNOWN        0x0609
+#define E_KERNEL_UNKNOWN_TEXT   "domain %s: module %s is no kernel that this stub can launch"
+#define E_TOO_MANY_PIECES       0x0610
+#define E_TOO_MANY_PIECES_TEXT  "domain %s: the kernel has more than %u segments"
+
 /* 07: launch. */
 #define E_PROTOCOL              0x0701
-#define E_PROTOCOL_TEXT         "domain %s asks for launch protocol %u, which this stub does not have"
+#define E_PROTOCOL_TEXT         "%s asks for launch protocol %u, which this stub does not have"
 #define E_ENTRY                 0x0702
-#define E_ENTRY_TEXT            "domain %s: entry %x is outside of what was loaded"
+#define E_ENTRY_TEXT            "%s: entry %x is outside of what was loaded"
+
+/* 09: device trees, for a stub without tables. */
+#define E_FDT_CUT_SHORT         0x0901
+#define E_FDT_CUT_SHORT_TEXT    "the device tree in module 0 is %u bytes long, but its %s ends at byte %x"
+#define E_FDT_VERSION           0x0902
+#define E_FDT_VERSION_TEXT      "the device tree in module 0 is version %u; versions from %u to %u can be read"
+#define E_FDT_STRUCTURE         0x0903
+#define E_FDT_STRUCTURE_TEXT    "the device tree in module 0 is malformed at byte %x of its structure"
+#define E_FDT_NO_HYPERVISOR     0x0904
+#define E_FDT_NO_HYPERVISOR_TEXT "the device tree in module 0 has no node /chosen/hypervisor compatible with hypervisor,xen"
+#define E_FDT_PROPERTY          0x0905
+#define E_FDT_PROPERTY_TEXT     "device tree: node %s: the %u bytes of property %s are no value for it"
+#define E_FDT_MODULE            0x0906
+#define E_FDT_MODULE_TEXT       "device tree: node %s: module %u is not one of modules 1 to %u"
+#define E_FDT_MODULE_KIND       0x0907
+#define E_FDT_MODULE_KIND_TEXT  "device tree: node %s: its compatible names no kind of module"

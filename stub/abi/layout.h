@@ -4,6 +4,7 @@
 #define IMAGE_LIMIT     0x200000
 
 #define PAGE_SIZE       0x1000
+#define PAGE_SHIFT      12
 
 /* Limits that host and stub both hold. */
 #define MAX_DOMAINS     64
@@ -15,3 +16,8 @@
 
 #define STACK_SIZE      0x4000
 #define EXCEPTION_STACK_SIZE 0x2000
+
+#define HANDOVER_SIZE   0x40000     /* what is left in memory for the kernel; holds the longest information there is */
+#define MAX_DEFERRED    16          /* pieces that go to where the stub is, and so come last */
+#define MAX_PIECES      64          /* of kernels that the stub looks into itself */
+#define STRING_SPACE_SIZE 0x24000   /* every string that a loader or a device tree may bring */

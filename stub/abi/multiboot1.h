@@ -2,6 +2,7 @@
 
 #define MULTIBOOT1_HEADER_MAGIC     0x1badb002
 #define MULTIBOOT1_LOADER_MAGIC     0x2badb002      /* in EAX at entry */
+#define MULTIBOOT1_SEARCH           0x2000          /* the header lies in the first 8 KiB */
 #define MULTIBOOT1_PAGE_ALIGN       (1 << 0)        /* header flags */
 #define MULTIBOOT1_MEMORY_INFO      (1 << 1)
 

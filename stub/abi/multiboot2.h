@@ -6,8 +6,11 @@
 
 #define MULTIBOOT2_HEADER_TAG_END           0
 #define MULTIBOOT2_HEADER_TAG_INFO_REQUEST  1
+#define MULTIBOOT2_HEADER_TAG_ADDRESS       2
+#define MULTIBOOT2_HEADER_TAG_ENTRY         3
 #define MULTIBOOT2_HEADER_TAG_CONSOLE       4
 #define MULTIBOOT2_HEADER_TAG_MODULE_ALIGN  6
+#define MULTIBOOT2_HEADER_TAG_ENTRY_EFI64   9
 #define MULTIBOOT2_HEADER_TAG_OPTIONAL      1       /* header tag flags */
 #define MULTIBOOT2_CONSOLE_EGA_TEXT         2
 
@@ -15,13 +18,21 @@
 #define MULTIBOOT2_TAG_CMDLINE      1
 #define MULTIBOOT2_TAG_LOADER_NAME  2
 #define MULTIBOOT2_TAG_MODULE       3
+#define MULTIBOOT2_TAG_BASIC_MEMORY 4
 #define MULTIBOOT2_TAG_MMAP         6
 #define MULTIBOOT2_TAG_FRAMEBUFFER  8
+#define MULTIBOOT2_TAG_EFI64        12      /* the EFI system table */
+#define MULTIBOOT2_TAG_EFI_SERVICES 18      /* boot services are still running */
+#define MULTIBOOT2_TAG_EFI64_HANDLE 20      /* the image handle; as multiboot2_tag_efi64 */
+#define MULTIBOOT2_TAG_LOAD_BASE    21      /* where the kernel was loaded */
+#define MULTIBOOT2_TAG_EFI_MMAP     17      /* EFI's memory map, once boot services have ended */
 #define MULTIBOOT2_TAG_ACPI_OLD     14
 #define MULTIBOOT2_TAG_ACPI_NEW     15
 
+#define MULTIBOOT2_FRAMEBUFFER_RGB      1
 #define MULTIBOOT2_FRAMEBUFFER_EGA_TEXT 2
 
+#define MULTIBOOT2_SEARCH           0x8000          /* the header lies in the first 32 KiB */
 #define MULTIBOOT2_ALIGN            8               /* of every tag */
 
 struct multiboot2_header {
@@ -54,6 +65,13 @@ struct multiboot2_tag_module {
     uint32 mod_end;         /* the string follows */
 };
 
+struct multiboot2_tag_basic_memory {
+    uint32 type;
+    uint32 size;
+    uint32 mem_lower;       /* KiB from 0 */
+    uint32 mem_upper;       /* KiB from 1 MiB */
+};
+
 struct multiboot2_tag_mmap {
     uint32 type;
     uint32 size;
@@ -78,4 +96,25 @@ struct multiboot2_tag_framebuffer {
     uint8  bpp;
     uint8  framebuffer_type;
     uint16 reserved;
+    uint8  colours[6];      /* RGB: position and size of red, green, blue */
+    uint16 padding;
+};
+
+struct multiboot2_tag_efi64 {
+    uint32 type;
+    uint32 size;
+    uint64 pointer;
+};
+
+struct multiboot2_tag_efi_mmap {
+    uint32 type;
+    uint32 size;
+    uint32 descr_size;
+    uint32 descr_vers;      /* the descriptors follow */
+};
+
+struct multiboot2_tag_load_base {
+    uint32 type;
+    uint32 size;
+    uint32 load_base_addr;
 };

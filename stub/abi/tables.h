@@ -21,6 +21,8 @@
 
 #define MODULE_EMBEDDED 1                       /* module_record.flags: in this image at load_address */
 #define MODULE_VERIFY   2                       /* check sha256 before use */
+#define MODULE_LOADER   4                       /* load_address is the number of one of the loader's modules */
+#define MODULE_CMDLINE  8                       /* of a MODULE_LOADER: its string is a command line, without image name */
 
 #define PACK_STORED     0                       /* piece.method */
 #define PACK_LZ4        1                       /* one LZ4 block without frame */
@@ -43,7 +45,10 @@ struct tables {
     uint32 modules;         /* struct module_record[nr_modules] */
     uint32 nr_pieces;
     uint32 pieces;          /* struct piece[nr_pieces] */
-    uint32 reserved;
+    uint32 hypervisor;      /* number of the module that is launched instead of a domain, or NO_MODULE */
+    uint32 hypervisor_protocol; /* PROTOCOL_* */
+    uint32 hypervisor_cmdline;  /* string */
+    uint64 hypervisor_entry;    /* physical address */
 };
 
 /* One boot module as the host packed it. */
@@ -69,7 +74,7 @@ struct piece {
     uint64 dest_size;       /* bytes after unpacking */
     uint64 zero_size;       /* bytes to clear behind them */
     uint32 method;          /* PACK_* */
-    uint32 reserved;
+    uint32 reserve_pages;   /* behind all that: RAM that the kernel will use and nothing else may */
 };
 
 #define CRC32_POLYNOMIAL 0xedb88320     /* reflected, as zlib has it */

@@ -27,13 +27,13 @@
 #define PTE_LARGE       (1 << 7)
 #define PAGE_SIZE_2M    0x200000
 #define PAGE_ENTRIES    512
+#define PAGE_TABLES     6       /* pages: one map, one of pointers, four directories */
 
 /* Selectors of the stub's descriptor table (stub/long_mode.asm). */
 #define GDT_CODE64      0x08
 #define GDT_DATA        0x10
 #define GDT_CODE32      0x18
 #define GDT_TSS64       0x20    /* 16 bytes */
-#define GDT_TSS32       0x30    /* what PVH wants TR to be */
 
 #define GDT_TYPE_TSS    0x89    /* present, available TSS: ltr makes it busy */
 

@@ -1,0 +1,162 @@
+; Launch by multiboot2: boot information as tags, and into an ELF kernel in 32-bit protected mode.
+; Multiboot2 Specification 2.0. Xen is entered this way too, with its domains' files as modules.
+
+.include "macros.inc"
+
+.section .launchers
+        .long PROTOCOL_MULTIBOOT2
+        .long launch_multiboot2 - __image_start
+        .long multiboot2_launcher_name - __image_start
+        .long 0
+
+.section .text
+
+; in:  hardware_domain or a hypervisor, an open hand-over area
+; never returns
+launch_multiboot2:
+        call fill_modules
+        call fill_memory
+        call fill_machine
+        call fill_end
+        mov  eax, MULTIBOOT2_LOADER_MAGIC
+        mov  ebx, ebp
+        xor  esi, esi
+        mov  r8d, ENTER_PROTECTED_MODE
+        jmp  go
+
+; Starts the information: command lines and modules.
+; out: rbp = multiboot2_info
+; clobbers: all but rsp
+fill_modules:
+        mov  edi, MULTIBOOT2_INFO_SIZEOF
+        call take
+        mov  rbp, rax                   ; rbp = multiboot2_info
+
+        call launch_target
+        mov  edx, MULTIBOOT2_TAG_CMDLINE
+        call take_string_tag
+        lea  rsi, [rip + M_LOADER_NAME]
+        mov  edx, MULTIBOOT2_TAG_LOADER_NAME
+        call take_string_tag
+
+        mov  r12d, -1
+.module:
+        call next_module
+        je   .done
+        mov  edi, MULTIBOOT2_TAG_MODULE_SIZEOF
+        mov  edx, MULTIBOOT2_TAG_MODULE
+        call take_tag
+        mov  r13, rax
+        mov  rax, qword ptr [rbx + BOOT_MODULE_START]
+        mov  dword ptr [r13 + MULTIBOOT2_TAG_MODULE_MOD_START], eax
+        add  rax, qword ptr [rbx + BOOT_MODULE_SIZE]
+        mov  dword ptr [r13 + MULTIBOOT2_TAG_MODULE_MOD_END], eax
+        mov  rsi, qword ptr [rbx + BOOT_MODULE_STRING]
+        call take_string                ; 16 bytes of tag are a multiple of 8: the string follows at once
+        call end_tag
+        jmp  .module
+.done:
+        ret
+
+; The memory map. clobbers: all but rbp, rsp
+fill_memory:
+        mov  edi, MULTIBOOT2_TAG_BASIC_MEMORY_SIZEOF
+        mov  edx, MULTIBOOT2_TAG_BASIC_MEMORY
+        call take_tag
+        mov  r13, rax
+        call basic_memory
+        mov  dword ptr [r13 + MULTIBOOT2_TAG_BASIC_MEMORY_MEM_LOWER], eax
+        mov  dword ptr [r13 + MULTIBOOT2_TAG_BASIC_MEMORY_MEM_UPPER], edx
+
+        mov  edi, MULTIBOOT2_TAG_MMAP_SIZEOF
+        mov  edx, MULTIBOOT2_TAG_MMAP
+        call take_tag
+        mov  r13, rax
+        mov  dword ptr [r13 + MULTIBOOT2_TAG_MMAP_ENTRY_SIZE], MULTIBOOT2_MMAP_ENTRY_SIZEOF
+        lea  rsi, [rip + memory_ranges] ; they have the layout of multiboot2_mmap_entry
+        imul ecx, dword ptr [rip + memory_range_count], MEMORY_RANGE_SIZEOF
+        call take_copy
+        jmp  end_tag
+
+; Screen, ACPI and EFI. clobbers: all but rbp, rsp
+fill_machine:
+        cmp  dword ptr [rip + boot_info + BOOT_INFO_HAS_FRAMEBUFFER], 0
+        je   .acpi
+        mov  edi, MULTIBOOT2_TAG_FRAMEBUFFER_SIZEOF
+        mov  edx, MULTIBOOT2_TAG_FRAMEBUFFER
+        call take_tag
+        lea  rsi, [rip + boot_info + BOOT_INFO_FRAMEBUFFER]
+        lea  rdi, [rax + MULTIBOOT2_TAG_FRAMEBUFFER_ADDR]
+        mov  ecx, BOOT_INFO_FRAMEBUFFER_COLOURS - BOOT_INFO_FRAMEBUFFER
+        rep movsb
+        lea  rdi, [rax + MULTIBOOT2_TAG_FRAMEBUFFER_COLOURS]
+        mov  ecx, 6
+        rep movsb
+.acpi:
+        mov  rbx, qword ptr [rip + boot_info + BOOT_INFO_RSDP]
+        test rbx, rbx
+        jz   .efi
+        mov  r12d, RSDP_V1_LENGTH
+        mov  edx, MULTIBOOT2_TAG_ACPI_OLD
+        cmp  byte ptr [rbx + RSDP_REVISION], 2
+        jb   .rsdp
+        mov  r12d, RSDP_SIZEOF
+        mov  edx, MULTIBOOT2_TAG_ACPI_NEW
+.rsdp:
+        mov  edi, MULTIBOOT2_TAG_SIZEOF
+        call take_tag
+        mov  r13, rax
+        mov  rsi, rbx
+        mov  ecx, r12d
+        call take_copy
+        lea  ecx, [r12 + MULTIBOOT2_TAG_SIZEOF]
+        mov  dword ptr [r13 + MULTIBOOT2_TAG_SIZE], ecx
+.efi:                                   ; not for a hypervisor: Xen's entry takes it as a loader's mistake
+        mov  rbx, qword ptr [rip + efi_system]
+        test rbx, rbx
+        jz   .end
+        mov  rcx, qword ptr [rip + tables]
+        cmp  dword ptr [rcx + TABLES_HYPERVISOR], NO_MODULE
+        jne  .end
+        mov  edi, MULTIBOOT2_TAG_EFI64_SIZEOF
+        mov  edx, MULTIBOOT2_TAG_EFI64
+        call take_tag
+        mov  qword ptr [rax + MULTIBOOT2_TAG_EFI64_POINTER], rbx
+.end:
+        ret
+
+; in: rbp = multiboot2_info; clobbers: rax, rcx, rdx, rdi, r8
+fill_end:
+        mov  edi, MULTIBOOT2_TAG_SIZEOF
+        mov  edx, MULTIBOOT2_TAG_END
+        call take_tag
+        mov  rcx, qword ptr [rip + information_end]
+        sub  rcx, rbp
+        mov  dword ptr [rbp + MULTIBOOT2_INFO_TOTAL_SIZE], ecx
+        ret
+
+; Starts a tag. in: edi = its bytes so far, edx = type; out: rax = tag; clobbers: rdi
+take_tag:
+        mov  r8d, edi
+        call take
+        mov  dword ptr [rax + MULTIBOOT2_TAG_TYPE], edx
+        mov  dword ptr [rax + MULTIBOOT2_TAG_SIZE], r8d
+        ret
+
+; Gives a tag the size of all up to what was copied last. in: r13 = tag, rdi = end of the copy; clobbers: rdi
+end_tag:
+        sub  rdi, r13
+        mov  dword ptr [r13 + MULTIBOOT2_TAG_SIZE], edi
+        ret
+
+; A tag that is a string. in: rsi = string, edx = type; clobbers: rax, rcx, rsi, rdi, r8, r13
+take_string_tag:
+        mov  edi, MULTIBOOT2_TAG_SIZEOF
+        call take_tag
+        mov  r13, rax
+        call take_string
+        jmp  end_tag
+
+.section .rodata
+multiboot2_launcher_name:
+        .asciz "multiboot2"

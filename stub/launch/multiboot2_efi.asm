@@ -1,0 +1,142 @@
+; Launch of a hypervisor by multiboot2 with EFI's boot services running: memory belongs to the firmware until the
+; hypervisor ends them, so all that is needed is asked for. Multiboot2 Specification 2.0, 3.1.9 and 3.5; for Xen
+; it is the only way in that finds EFI.
+
+.include "macros.inc"
+
+.section .launchers
+        .long PROTOCOL_MULTIBOOT2_EFI
+        .long launch_multiboot2_efi - __image_start
+        .long multiboot2_efi_name - __image_start
+        .long own_no_memory - __image_start
+
+.section .text
+
+; in:  a hypervisor, an open hand-over area
+; never returns
+launch_multiboot2_efi:
+        call fill_modules
+        call fill_machine
+        mov  edi, MULTIBOOT2_TAG_SIZEOF
+        mov  edx, MULTIBOOT2_TAG_EFI_SERVICES
+        call take_tag
+        mov  edi, MULTIBOOT2_TAG_EFI64_SIZEOF
+        mov  edx, MULTIBOOT2_TAG_EFI64
+        call take_tag
+        mov  rcx, qword ptr [rip + efi_system]
+        mov  qword ptr [rax + MULTIBOOT2_TAG_EFI64_POINTER], rcx
+        mov  edi, MULTIBOOT2_TAG_EFI64_SIZEOF
+        mov  edx, MULTIBOOT2_TAG_EFI64_HANDLE
+        call take_tag
+        mov  rcx, qword ptr [rip + efi_handle]
+        mov  qword ptr [rax + MULTIBOOT2_TAG_EFI64_POINTER], rcx
+        mov  edi, MULTIBOOT2_TAG_LOAD_BASE_SIZEOF
+        mov  edx, MULTIBOOT2_TAG_LOAD_BASE
+        call take_tag
+        mov  rdx, rax
+        mov  rcx, qword ptr [rip + tables]
+        mov  ebp, dword ptr [rcx + TABLES_HYPERVISOR]
+        call first_piece
+        mov  rax, qword ptr [r12 + PIECE_DEST]
+        mov  dword ptr [rdx + MULTIBOOT2_TAG_LOAD_BASE_LOAD_BASE_ADDR], eax
+        mov  rbp, qword ptr [rip + handover]
+        add  rbp, HANDOVER_INFORMATION
+        call fill_end
+
+        call report_launch
+        mov  qword ptr [rip + firmware_console], 0
+        call launch_target
+        mov  rdi, rax
+        mov  rbx, rbp
+        mov  eax, MULTIBOOT2_LOADER_MAGIC
+        jmp  rdi
+
+; From here on memory is the firmware's to give.
+; clobbers: rax
+own_no_memory:
+        lea  rax, [rip + allocate_room]
+        mov  qword ptr [rip + room_finder], rax
+        lea  rax, [rip + claim_places]
+        mov  qword ptr [rip + place_claimer], rax
+        ret
+
+; In place of find_room: memory of the firmware, below 4 GiB.
+; in:  rdi = bytes
+; out: rax = page-aligned start, 0 for none
+; clobbers: rcx, rdx, rsi, rdi, r8, r9, r10, r11
+allocate_room:
+        mov  rax, -1
+        shr  rax, 32
+        mov  ecx, EFI_ALLOCATE_MAX_ADDRESS
+        call allocate
+        test rax, rax
+        mov  rax, rcx
+        jz   .done
+        xor  eax, eax
+.done:
+        ret
+
+; Takes the places of a module's pieces, all from the lowest to the highest.
+; in:  r12 = first piece, r14 = their number, rbx = module_record
+; clobbers: all but rbx, rbp, r13, rsp
+; fails: E_EFI_CLAIM
+claim_places:
+        test r14d, r14d
+        jz   .none
+        mov  r15, -1                    ; [r15, r11) = all of them
+        xor  r11d, r11d
+.piece:
+        mov  rax, qword ptr [r12 + PIECE_DEST]
+        cmp  rax, r15
+        cmovb r15, rax
+        add  rax, qword ptr [r12 + PIECE_DEST_SIZE]
+        add  rax, qword ptr [r12 + PIECE_ZERO_SIZE]
+        cmp  rax, r11
+        cmova r11, rax
+        add  r12, PIECE_SIZEOF
+        dec  r14d
+        jnz  .piece
+        and  r15, -PAGE_SIZE
+        mov  r14, r11
+        mov  rdi, r11
+        sub  rdi, r15
+        mov  rax, r15
+        mov  ecx, EFI_ALLOCATE_ADDRESS
+        call allocate
+        test rax, rax
+        jnz  .refused
+.none:
+        ret
+.refused:
+        mov  r9, rax
+        mov  rdi, rbx
+        call record_name
+        mov  rdx, rax
+        mov  rcx, r15
+        mov  r8, r14
+        fail E_EFI_CLAIM
+
+; in:  ecx = EFI_ALLOCATE_*, rdi = bytes, rax = address, or highest address
+; out: rax = status, rcx = address
+; clobbers: rdx, rdi, r8, r9, r10, r11
+allocate:
+        push rbp
+        mov  rbp, rsp
+        and  rsp, -16
+        sub  rsp, EFI_SHADOW + 16
+        mov  qword ptr [rsp + EFI_SHADOW], rax
+        mov  edx, EFI_LOADER_DATA
+        lea  r8, [rdi + PAGE_SIZE - 1]
+        shr  r8, PAGE_SHIFT
+        lea  r9, [rsp + EFI_SHADOW]
+        mov  rax, qword ptr [rip + efi_system]
+        mov  rax, qword ptr [rax + EFI_SYSTEM_TABLE_BOOT_SERVICES]
+        call qword ptr [rax + EFI_BOOT_SERVICES_ALLOCATE_PAGES]
+        mov  rcx, qword ptr [rsp + EFI_SHADOW]
+        mov  rsp, rbp
+        pop  rbp
+        ret
+
+.section .rodata
+multiboot2_efi_name:
+        .asciz "multiboot2, with EFI boot services"

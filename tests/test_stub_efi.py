@@ -1,0 +1,288 @@
+"""The EFI entry under Unicorn, with a firmware of a few lines: what it says becomes boot_info, boot services end."""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from collections.abc import Callable
+
+import lz4.block
+import pytest
+import unicorn
+from machine import C, Machine
+from test_stub_boot import KERNEL, PACKED, RAMDISK, TEXT, check, good_tables, line
+from unicorn import x86_const as x86
+
+FIRMWARE = 0x3800000  # tables and services
+SYSTEM, SERVICES, OUTPUT, IMAGE = FIRMWARE, FIRMWARE + 0x200, FIRMWARE + 0x600, FIRMWARE + 0x700
+GRAPHICS, CONFIGURATION, STRINGS, CODE = (
+    FIRMWARE + 0x800,
+    FIRMWARE + 0xA00,
+    FIRMWARE + 0xB00,
+    FIRMWARE + 0x1000,
+)
+RSDP = 0xE0000
+INVALID_PARAMETER = C["EFI_INVALID_PARAMETER"]
+LOADED_IMAGE = uuid.UUID("5b1b31a1-9562-11d2-8e3f-00a0c969723b").bytes_le
+GRAPHICS_OUTPUT = uuid.UUID("9042a9de-23dc-4a38-96fb-7aded080516a").bytes_le
+ACPI1 = uuid.UUID("eb9d2d30-2d88-11d3-9a16-0090273fc14d").bytes_le
+ACPI2 = uuid.UUID("8868e871-e4f1-11d3-bc22-0080c73c8881").bytes_le
+
+# type, start, pages
+MAP = [
+    (7, 0, 0xA0),
+    (7, 0x100000, 0x680),
+    (10, 0x780000, 0x10),
+    (3, 0x790000, 0x270),
+    (4, 0xA00000, 0x2E00),
+    (6, 0x3800000, 0x100),
+    (7, 0x3900000, 0x600),
+    (0, 0x3F00000, 0x100),
+    (11, 0xFFC00000, 0x400),
+]
+
+
+class Firmware:
+    """Boot services as far as the stub uses them. stale: ExitBootServices refuses so many keys."""
+
+    def __init__(
+        self, machine: Machine, stale: int = 0, graphics: int | None = 1, options: str = "a -- b"
+    ) -> None:
+        self.machine, self.stale, self.key = machine, stale, 0
+        self.console, self.calls = "", [""]
+        self.services: dict[str, Callable[[int, int, int, int], int]] = {
+            "get_memory_map": self.get_memory_map,
+            "exit_boot_services": self.exit_boot_services,
+            "handle_protocol": self.handle_protocol,
+            "locate_protocol": self.locate_protocol,
+            "set_watchdog_timer": lambda *arguments: 0,
+            "allocate_pages": self.allocate_pages,
+        }
+        self.claimed: list[tuple[int, int]] = []
+        self.refuse = 0  # status of AllocatePages for an address
+        self.graphics = graphics
+        write = machine.write
+        for index, name in enumerate(self.services):
+            write(SERVICES + C[f"EFI_BOOT_SERVICES_{name.upper()}"], struct.pack("<Q", CODE + 16 * index))
+        write(CODE, b"\xc3" * 0x1000)
+        write(OUTPUT + 8, struct.pack("<Q", CODE + 0x800))
+        wide = "EDK Ⅱ\0".encode("utf-16-le")
+        write(STRINGS, wide)
+        write(STRINGS + 0x100, (options + "\0").encode("utf-16-le"))
+        write(
+            IMAGE + C["EFI_LOADED_IMAGE_LOAD_OPTIONS_SIZE"],
+            struct.pack("<IIQ", 2 * len(options) + 2, 0, STRINGS + 0x100),
+        )
+        write(CONFIGURATION, bytes(24) + ACPI1 + struct.pack("<Q", 0x1111) + ACPI2 + struct.pack("<Q", RSDP))
+        write(GRAPHICS + 24, struct.pack("<Q", GRAPHICS + 0x40))
+        write(GRAPHICS + 0x48, struct.pack("<QQQQ", GRAPHICS + 0x80, 36, 0x80000000, 0))
+        write(GRAPHICS + 0x80, struct.pack("<IIII16xI", 0, 1024, 768, graphics or 0, 1088))
+        system = dict(
+            firmware_vendor=STRINGS,
+            con_out=OUTPUT,
+            boot_services=SERVICES,
+            number_of_table_entries=3,
+            configuration_table=CONFIGURATION,
+        )
+        for name, value in system.items():
+            write(SYSTEM + C[f"EFI_SYSTEM_TABLE_{name.upper()}"], struct.pack("<Q", value))
+        machine.uc.hook_add(unicorn.UC_HOOK_CODE, self.on_call, None, CODE, CODE + 0x900)
+
+    def on_call(self, uc: unicorn.Uc, address: int, size: int, data: object) -> None:
+        registers = (x86.UC_X86_REG_RCX, x86.UC_X86_REG_RDX, x86.UC_X86_REG_R8, x86.UC_X86_REG_R9)
+        arguments = [uc.reg_read(register) for register in registers]
+        assert uc.reg_read(x86.UC_X86_REG_RSP) % 16 == 8, "the stack is aligned at a call"
+        if address == CODE + 0x800:
+            text = self.machine.read(arguments[1], 64).decode("utf-16-le", "replace").split("\0")[0]
+            self.console += text
+            result = 0
+        else:
+            name = list(self.services)[(address - CODE) // 16]
+            self.calls.append(name)
+            result = self.services[name](*arguments)
+        for register in (*registers, x86.UC_X86_REG_R10, x86.UC_X86_REG_R11):
+            uc.reg_write(register, 0xDEAD)  # what the calling convention lets a service do
+        uc.reg_write(x86.UC_X86_REG_RAX, result)
+
+    def get_memory_map(self, size: int, buffer: int, key: int, descriptor_size: int) -> int:
+        # 48 bytes each, though 40 are defined: as real firmware does
+        data = b"".join(struct.pack("<IIQQQQQ", kind, 0, start, 0, pages, 0, 0) for kind, start, pages in MAP)
+        self.key += 1
+        self.machine.write(size, struct.pack("<Q", len(data)))
+        self.machine.write(buffer, data)
+        self.machine.write(key, struct.pack("<Q", self.key))
+        self.machine.write(descriptor_size, struct.pack("<Q", 48))
+        return 0
+
+    def allocate_pages(self, how: int, kind: int, pages: int, address: int) -> int:
+        if how == C["EFI_ALLOCATE_ADDRESS"]:
+            self.claimed.append((int.from_bytes(self.machine.read(address, 8), "little"), pages))
+            return self.refuse
+        assert (how, kind) == (C["EFI_ALLOCATE_MAX_ADDRESS"], C["EFI_LOADER_DATA"])
+        self.machine.write(address, struct.pack("<Q", 0x3000000))
+        return 0
+
+    def exit_boot_services(self, handle: int, key: int, *rest: int) -> int:
+        assert (handle, key) == (0x77, self.key)
+        self.stale -= 1
+        return INVALID_PARAMETER if self.stale >= 0 else 0
+
+    def handle_protocol(self, handle: int, guid: int, interface: int, rest: int) -> int:
+        assert self.machine.read(guid, 16) == LOADED_IMAGE
+        self.machine.write(interface, struct.pack("<Q", IMAGE))
+        return 0
+
+    def locate_protocol(self, guid: int, registration: int, interface: int, rest: int) -> int:
+        assert self.machine.read(guid, 16) == GRAPHICS_OUTPUT
+        self.machine.write(interface, struct.pack("<Q", GRAPHICS))
+        return 0 if self.graphics is not None else 1 << 63 | 14
+
+
+def boot(**settings: int | str | None) -> tuple[Machine, Firmware]:
+    machine = Machine(good_tables().encode())
+    machine.write(PACKED, lz4.block.compress(TEXT, store_size=False))
+    machine.write(RAMDISK, b"files")
+    firmware = Firmware(machine, **settings)  # type: ignore[arg-type]
+    machine.write(machine.symbols["handover_code.enter"], b"\xf4")
+    machine.call("efi_start", rcx=0x77, rdx=SYSTEM)
+    return machine, firmware
+
+
+def test_what_the_firmware_says_becomes_boot_info() -> None:
+    machine, firmware = boot()
+    entry = line("M_ENTRY", "test", "EFI", "EDK ?")
+    assert firmware.console == entry + "\r\n"
+    assert machine.transcript.startswith(entry + "\n"), "and again on the serial port"
+    assert line("M_CMDLINE", 0, "quiet b") in machine.transcript
+    assert machine.read(KERNEL, len(TEXT)) == TEXT
+    assert "set_watchdog_timer" in firmware.calls and firmware.calls[-1] == "exit_boot_services"
+    info = machine.record("boot_info", machine.symbols["boot_info"])
+    assert info.rsdp == RSDP, "of revision 2, though one of revision 1 comes first"
+    assert (info.framebuffer, info.framebuffer_pitch, info.framebuffer_width, info.framebuffer_height) == (
+        0x80000000,
+        4352,
+        1024,
+        768,
+    )
+    assert bytes(info.framebuffer_colours) == bytes([16, 8, 8, 8, 0, 8])
+
+
+def test_the_memory_map_is_what_is_free_once_boot_services_have_ended() -> None:
+    transcript = boot()[0].transcript
+    for start, end, kind in [
+        (0, 0xA0000, 1),
+        (0x100000, 0x780000, 1),
+        (0x780000, 0x790000, 4),
+        (0x790000, 0x3800000, 1),
+        (0x3800000, 0x3900000, 2),
+        (0x3900000, 0x3F00000, 1),
+        (0x3F00000, 0x4000000, 2),
+    ]:
+        assert line("M_RANGE", start, end, kind) in transcript
+
+
+@pytest.mark.parametrize("stale", [1, C["EFI_EXIT_TRIES"] - 1])
+def test_a_stale_map_key_is_tried_again(stale: int) -> None:
+    machine, firmware = boot(stale=stale)
+    assert firmware.calls.count("get_memory_map") == stale + 1 and not machine.failed
+
+
+@pytest.mark.provokes("E_EFI_EXIT")
+def test_a_firmware_that_never_lets_go() -> None:
+    machine, firmware = boot(stale=1000)
+    check(machine, "E_EFI_EXIT", INVALID_PARAMETER, C["EFI_EXIT_TRIES"])
+    assert "E0209" in firmware.console, "on its own screen too: there may be no other"
+
+
+@pytest.mark.provokes("E_EFI_MEMORY_MAP")
+def test_a_firmware_without_memory_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Firmware, "get_memory_map", lambda *arguments: C["EFI_BUFFER_TOO_SMALL"])
+    check(boot()[0], "E_EFI_MEMORY_MAP", C["EFI_BUFFER_TOO_SMALL"], C["EFI_MAP_SIZE"])
+
+
+def test_no_screen() -> None:
+    machine, _ = boot(graphics=None)
+    assert not machine.record("boot_info", machine.symbols["boot_info"]).has_framebuffer
+    assert not machine.variable("console_sinks", 1) & C["CONSOLE_VGA"] and not machine.failed
+
+
+def test_linux_gets_what_it_needs_for_runtime_services() -> None:
+    machine, _ = boot()
+    params = 0x1000000
+    machine.uc.reg_write(x86.UC_X86_REG_RBP, params)
+    machine.write(params, bytes(0x1000))
+    machine.call("fill_efi_info", rbp=params)
+    info = machine.record("efi_info", params + C["BOOT_PARAMS_EFI_INFO"])
+    assert (info.loader_signature, info.systab, info.memdesc_size) == (
+        C["EFI_LOADER_SIGNATURE64"],
+        SYSTEM,
+        48,
+    )
+    assert info.memmap_size == 48 * len(MAP)
+    first = struct.unpack("<IIQQQ", machine.read(info.memmap, 32))
+    assert (first[0], first[2], first[4]) == MAP[0]
+
+
+# --- a hypervisor, with boot services running ------------------------------------------------------
+
+XEN = b"\xf4" * 0x1800  # every byte of it stops
+
+
+def xen(refuse: int = 0) -> tuple[Machine, Firmware]:
+    """An EFI boot of a hypervisor at KERNEL, with the good tables' ramdisk as its module."""
+    tables = good_tables()
+    tables.modules[0] |= dict(
+        name="xen", kind=C["BOOTMOD_XEN"], flags=C["MODULE_EMBEDDED"], size=len(XEN), nr_pieces=2, string=""
+    )
+    tables.modules[1] |= dict(string="root=/dev/ram")
+    tables.pieces = [
+        dict(source=0, source_size=0x1000, dest=KERNEL, dest_size=0x1000, method=C["PACK_STORED"]),
+        dict(
+            source=0x1000,
+            source_size=0x800,
+            dest=KERNEL + 0x1000,
+            dest_size=0x800,
+            zero_size=0x10,
+            method=C["PACK_STORED"],
+        ),
+    ]
+    machine = Machine(
+        tables.encode(
+            hypervisor=0,
+            hypervisor_protocol=C["PROTOCOL_MULTIBOOT2_EFI"],
+            hypervisor_entry=KERNEL + 8,
+            hypervisor_cmdline=0,
+        )
+    )
+    machine.write(PACKED, XEN)
+    machine.write(RAMDISK, b"files")
+    firmware = Firmware(machine)
+    firmware.refuse = refuse
+    machine.call("efi_start", rcx=0x77, rdx=SYSTEM)
+    return machine, firmware
+
+
+def test_a_hypervisor_is_entered_with_boot_services_running() -> None:
+    machine, firmware = xen()
+    assert "exit_boot_services" not in firmware.calls
+    assert firmware.claimed == [(KERNEL, 2)], "all of it at once, whole pages"
+    assert machine.uc.reg_read(x86.UC_X86_REG_RIP) == KERNEL + 9
+    assert machine.uc.reg_read(x86.UC_X86_REG_EAX) == C["MULTIBOOT2_LOADER_MAGIC"]
+    info = machine.uc.reg_read(x86.UC_X86_REG_EBX)
+    assert (info, info) == (machine.information[0], 0x3000000 + 7 * C["PAGE_SIZE"])
+    total, _ = struct.unpack("<II", machine.read(info, 8))
+    tags, place = {}, info + 8
+    while place < info + total:
+        kind, size = struct.unpack("<II", machine.read(place, 8))
+        tags[kind] = machine.read(place + 8, size - 8)
+        place += size + 7 & ~7
+    assert tags[3] == struct.pack("<II", RAMDISK, RAMDISK + 5) + b"root=/dev/ram\0"
+    assert tags[12] == struct.pack("<Q", SYSTEM) and tags[20] == struct.pack("<Q", 0x77)
+    assert tags[18] == b"" and tags[21] == struct.pack("<I", KERNEL)
+    assert 6 not in tags, "the map is the firmware's to give, later"
+
+
+@pytest.mark.provokes("E_EFI_CLAIM")
+def test_a_place_that_the_firmware_does_not_give() -> None:
+    machine, _ = xen(refuse=1 << 63 | 14)
+    check(machine, "E_EFI_CLAIM", "xen", KERNEL, KERNEL + 0x1810, 1 << 63 | 14)

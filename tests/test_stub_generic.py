@@ -1,0 +1,342 @@
+"""The generic stub under Unicorn: no tables in the image, so the loader's modules say what to boot."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from machine import ABI, LOADER, RAM, C, Machine, pvh_info
+from test_stub_boot import PVH, check, line, mmap_tag, multiboot2
+
+KERNEL, FIRST, SECOND = 0x2000000, 0x600000, 0x700000
+ENTRY = KERNEL + 0x10
+
+
+def elf(
+    bits: int = 64,
+    note: bool = True,
+    segments: int = 1,
+    entry: int = 0,
+    head: bytes = b"",
+    dest: int = KERNEL,
+) -> bytes:
+    """An ELF kernel: `segments` times 64 bytes of text at dest and behind, and Xen's note if asked for."""
+    desc = struct.pack("<I" if bits == 32 else "<Q", ENTRY)
+    notes = (
+        struct.pack("<III4s", 4, 8, 1, b"Xen\0")
+        + b"ignored!"
+        + struct.pack("<III4s", 4, len(desc), 18, b"Xen\0")
+    )
+    notes += desc
+    loads = [(1, 0x4000 + 64 * i, dest + 0x1000 * i, 64, 96) for i in range(segments)]
+    headers = [*loads, *([(4, 0x3F00, 0, len(notes), len(notes))] if note else [])]
+    if bits == 64:
+        table = b"".join(
+            struct.pack("<IIQQQQQQ", k, 5, o, a + 2**40, a, f, m, 0) for k, o, a, f, m in headers
+        )
+        ident = struct.pack(
+            "<4sBBB9xHHIQQQIHHHHHH",
+            b"\x7fELF",
+            2,
+            1,
+            1,
+            2,
+            62,
+            1,
+            entry and entry + 2**40,
+            64,
+            0,
+            0,
+            64,
+            56,
+            len(headers),
+            0,
+            0,
+            0,
+        )
+    else:
+        table = b"".join(struct.pack("<IIIIIIII", k, o, a, a, f, m, 5, 0) for k, o, a, f, m in headers)
+        ident = struct.pack(
+            "<4sBBB9xHHIIIIIHHHHHH",
+            b"\x7fELF",
+            1,
+            1,
+            1,
+            2,
+            3,
+            1,
+            entry,
+            52,
+            0,
+            0,
+            52,
+            32,
+            len(headers),
+            0,
+            0,
+            0,
+        )
+    file = bytearray((ident + table).ljust(0x3000, b"\0"))
+    file[0x2000 - len(head) : 0x2000] = head
+    text = b"".join(bytes([i + 1]) * 64 for i in range(segments))
+    return bytes(file.ljust(0x3F00, b"\0") + notes.ljust(0x100, b"\0") + text)
+
+
+def boot(*modules: tuple[bytes, str], loader: str = "PVH", cmdline: str = "", **changes: int) -> Machine:
+    """A boot of the generic stub with these modules, the first ones at FIRST and SECOND."""
+    machine = Machine()
+    machine.write(0xE0000, b"RSD PTR " + bytes(28))
+    places = [(FIRST + 0x100000 * i, data, string) for i, (data, string) in enumerate(modules)]
+    if loader == "PVH":
+        pvh_info(machine, modules=places, cmdline=cmdline)
+        machine.boot(PVH)
+        return machine
+    tags = [
+        (C["MULTIBOOT2_TAG_LOADER_NAME"], loader.encode() + b"\0"),
+        (C["MULTIBOOT2_TAG_CMDLINE"], cmdline.encode() + b"\0"),
+        mmap_tag((0, 0x9FC00, 1), (0x100000, RAM - 0x100000, 1)),
+    ]
+    for start, data, string in places:
+        machine.write(start, data)
+        tags.append(
+            (
+                C["MULTIBOOT2_TAG_MODULE"],
+                struct.pack("<II", start, start + len(data)) + string.encode() + b"\0",
+            )
+        )
+    multiboot2(machine, *tags)
+    machine.boot(C["MULTIBOOT2_LOADER_MAGIC"])
+    return machine
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_the_first_module_is_the_kernel_and_the_next_the_ramdisk(bits: int) -> None:
+    machine = boot((elf(bits, segments=2), "quiet"), (b"files", ""))
+    assert line("M_FALLBACK") in machine.transcript
+    assert line("M_PROBED", 0, "dom0", "PVH", ENTRY) in machine.transcript
+    megabytes = ((0x9FC00 + RAM - 0x100000) >> 12) * 4096 >> 20
+    assert line("M_DOMAIN", 0, "dom0", "module0", "module1", megabytes) in machine.transcript
+    assert line("M_CMDLINE", 0, "quiet") in machine.transcript
+    assert machine.read(KERNEL, 96) == b"\1" * 64 + bytes(32)
+    assert machine.read(KERNEL + 0x1000, 96) == b"\2" * 64 + bytes(32)
+    info = machine.record("hvm_start_info", machine.information[0])
+    ramdisk = machine.record("hvm_modlist_entry", info.modlist_paddr)
+    assert (info.nr_modules, ramdisk.paddr, ramdisk.size) == (1, SECOND, 5)
+
+
+def test_several_candidates_for_the_ramdisk_are_warned_of() -> None:
+    machine = boot((elf(), ""), (b"a", ""), (b"b", ""))
+    assert line("M_RAMDISKS", 2, 1) in machine.transcript
+    assert "ramdisk module1," in machine.transcript and not machine.failed
+    assert "could be the ramdisk" not in boot((elf(), ""), (b"a", "")).transcript
+
+
+@pytest.mark.parametrize(
+    "loader, expected",
+    [
+        ("GRUB 2.06", "vmlinux a  b"),
+        ("PVH", "vmlinux a  b"),
+        ("qemu", "a  b"),
+        ("GRUB 0.97", "a  b"),
+        ("x GRUB 2", "vmlinux a  b"),
+    ],
+)
+def test_the_image_name_is_left_out_where_the_loader_puts_one(loader: str, expected: str) -> None:
+    assert line("M_CMDLINE", 0, expected) in boot((elf(), "  vmlinux a  b"), loader=loader).transcript
+
+
+@pytest.mark.parametrize(
+    "own, kernel, expected",
+    [
+        ("x --  more", "a", "a more"),
+        ("noapic", "a", "a noapic"),
+        ("noapic", "a xnoapicx", "a xnoapicx"),
+        ("acpi=off noapic", "a", "a noapic acpi=off"),
+        ("acpi=ht -- b", "a", "a b acpi=ht"),
+        ("acpi=ht", "acpi=off", "acpi=off"),
+        ("xnoapic xacpi=1 noapicx", "a", "a"),
+        ("-- noapic", "a", "a noapic"),
+        ("", "", ""),
+    ],
+)
+def test_the_command_line_is_composed_as_xen_does(own: str, kernel: str, expected: str) -> None:
+    assert line("M_CMDLINE", 0, expected) in boot((elf(), kernel), cmdline=own).transcript
+
+
+def test_a_kernel_where_the_stub_is_comes_last() -> None:
+    data = bytearray(elf(note=False, entry=0x100010, dest=0x100000, head=MULTIBOOT2_HEADER))
+    machine = boot((bytes(data), ""), (b"files", ""))
+    assert line("M_PROBED", 0, "dom0", "multiboot2", 0x100010) in machine.transcript
+    assert machine.read(0x100000, 96) == b"\1" * 64 + bytes(32), (
+        "over the stub, by code that is not there any more"
+    )
+
+
+MULTIBOOT2_HEADER = struct.pack("<4I", 0xE85250D6, 0, 24, -(0xE85250D6 + 24) & 0xFFFFFFFF) + struct.pack(
+    "<HHI", 0, 0, 8
+)
+MULTIBOOT1_HEADER = struct.pack("<3I", 0x1BADB002, 0, -0x1BADB002 & 0xFFFFFFFF)
+
+
+def test_multiboot2_information() -> None:
+    machine = boot((elf(note=False, entry=KERNEL, head=MULTIBOOT2_HEADER), "line"), (b"files", "disk"))
+    start, end = machine.information
+    total, _ = struct.unpack("<II", machine.read(start, 8))
+    assert total == end - start
+    tags, place = {}, start + 8
+    while place < end:
+        kind, size = struct.unpack("<II", machine.read(place, 8))
+        tags[kind] = machine.read(place + 8, size - 8)
+        place += size + 7 & ~7
+    assert tags[1] == b"line\0" and tags[2] == b"bootwright\0"
+    assert tags[3] == struct.pack("<II", SECOND, SECOND + 5) + b"disk\0"
+    assert struct.unpack("<II", tags[4]) == (0x9FC00 >> 10, (RAM - 0x100000) >> 10)
+    assert tags[6] == struct.pack("<II", 24, 0) + struct.pack("<QQII", 0, 0x9FC00, 1, 0) + struct.pack(
+        "<QQII", 0x100000, RAM - 0x100000, 1, 0
+    )
+    assert tags[14] == machine.read(0xE0000, 20)
+    assert tags[0] == b""
+
+
+def test_multiboot1_information() -> None:
+    machine = boot((elf(32, note=False, entry=KERNEL, head=MULTIBOOT1_HEADER), "line"), (b"files", "disk"))
+    assert line("M_PROBED", 0, "dom0", "multiboot1", KERNEL) in machine.transcript
+    info = machine.record("multiboot1_info", machine.information[0])
+    assert (
+        machine.read_string(info.cmdline) == "line"
+        and machine.read_string(info.boot_loader_name) == "bootwright"
+    )
+    module = machine.record("multiboot1_module", info.mods_addr)
+    assert (info.mods_count, module.mod_start, module.mod_end) == (1, SECOND, SECOND + 5)
+    assert machine.read_string(module.string) == "disk"
+    mmap = machine.read(info.mmap_addr, info.mmap_length)
+    assert mmap == struct.pack("<IQQI", 20, 0, 0x9FC00, 1) + struct.pack(
+        "<IQQI", 20, 0x100000, RAM - 0x100000, 1
+    )
+    assert (info.mem_lower, info.mem_upper) == (0x9FC00 >> 10, (RAM - 0x100000) >> 10)
+
+
+def bzimage(
+    version: int = 0x20F, xloadflags: int = 1, init_size: int = 0x10000, relocatable: int = 1, **more: int
+) -> bytes:
+    """A bzImage with two setup sectors and 1000 bytes of kernel."""
+    fields = dict(
+        setup_sects=2,
+        boot_flag=0xAA55,
+        jump=0xEB,
+        jump_offset=0x66,
+        header=C["LINUX_HEADER_MAGIC"],
+        version=version,
+        loadflags=1,
+        code32_start=0x100000,
+        kernel_alignment=0x200000,
+        relocatable_kernel=relocatable,
+        cmdline_size=255,
+        xloadflags=xloadflags,
+        pref_address=KERNEL,
+        init_size=init_size,
+    )
+    params = ABI.struct("boot_params")(**(fields | more))
+    return bytes(params.dumps()[:0x290].ljust(3 * 512, b"\0") + b"\x90" * 1000)
+
+
+def test_linux_boot_params() -> None:
+    machine = boot((bzimage(), "console=ttyS0"), (b"files", ""))
+    assert line("M_PROBED", 0, "dom0", "the Linux boot protocol", KERNEL + 0x200) in machine.transcript
+    assert machine.read(KERNEL, 1000) == b"\x90" * 1000
+    params = machine.record("boot_params", machine.information[0])
+    assert (params.header, params.version, params.type_of_loader) == (C["LINUX_HEADER_MAGIC"], 0x20F, 0xFF)
+    assert (params.ramdisk_image, params.ramdisk_size) == (SECOND, 5)
+    assert machine.read_string(params.cmd_line_ptr) == "console=ttyS0"
+    assert params.code32_start == KERNEL and params.acpi_rsdp_addr == 0xE0000
+    assert params.e820_entries == 2
+    assert bytes(params.e820_table)[:40] == struct.pack("<QQI", 0, 0x9FC00, 1) + struct.pack(
+        "<QQI", 0x100000, RAM - 0x100000, 1
+    )
+    assert (params.orig_video_isvga, params.orig_video_cols, params.orig_video_lines) == (0x22, 80, 25)
+
+
+def test_a_relocatable_kernel_goes_elsewhere_if_its_place_is_taken() -> None:
+    machine = boot((bzimage(pref_address=FIRST), ""), (b"files", ""))
+    place = (RAM - 0x10000 - 0x200000 + 0x1FFFFF) & ~0x1FFFFF
+    assert line("M_PROBED", 0, "dom0", "the Linux boot protocol", place + 0x200) in machine.transcript
+    assert machine.read(place, 1000) == b"\x90" * 1000
+
+
+def test_an_old_kernel_is_entered_in_32_bits_at_1_mib() -> None:
+    machine = boot((bzimage(version=0x204), ""), (b"files", ""))
+    assert line("M_PROBED", 0, "dom0", "the Linux boot protocol", 0x100000) in machine.transcript
+    assert machine.read(0x100000, 1000) == b"\x90" * 1000
+
+
+@pytest.mark.provokes("E_CMDLINE_TOO_LONG")
+def test_a_kernel_that_takes_only_a_short_command_line() -> None:
+    check(boot((bzimage(), "x" * 256)), "E_CMDLINE_TOO_LONG", "dom0", 255)
+
+
+# --- errors ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.provokes("E_NOTHING_TO_BOOT")
+def test_no_tables_and_no_modules() -> None:
+    check(boot(), "E_NOTHING_TO_BOOT")
+
+
+@pytest.mark.provokes("E_KERNEL_UNKNOWN")
+@pytest.mark.parametrize("file", [b"", b"text", bytes(5000), elf(note=False)])
+def test_a_module_that_is_no_kernel(file: bytes) -> None:
+    check(boot((file, "")), "E_KERNEL_UNKNOWN", "dom0", "module0")
+
+
+@pytest.mark.provokes("E_KERNEL_SHORT")
+@pytest.mark.parametrize(
+    "file, end",
+    [
+        (elf()[:100], 64 + 2 * 56),
+        (elf()[:0x4010], 0x4040),
+        (elf(32)[:0x3F10], 0x4040),
+        (bzimage()[: 3 * 512], 3 * 512),
+    ],
+)
+def test_a_kernel_that_ends_early(file: bytes, end: int) -> None:
+    check(boot((file, "")), "E_KERNEL_SHORT", "dom0", len(file), end)
+
+
+@pytest.mark.provokes("E_TOO_MANY_PIECES")
+def test_a_kernel_of_65_segments() -> None:
+    check(boot((elf(segments=65), "")), "E_TOO_MANY_PIECES", "dom0", 64)
+
+
+@pytest.mark.provokes("E_TOO_MANY_DEFERRED")
+def test_17_segments_where_the_stub_is() -> None:
+    file = elf(note=False, segments=17, entry=0x100010, dest=0x100000, head=MULTIBOOT2_HEADER)
+    check(boot((file, "")), "E_TOO_MANY_DEFERRED", "module0", 16)
+
+
+@pytest.mark.provokes("E_HANDOVER_ROOM")
+def test_no_room_for_what_the_kernel_is_told() -> None:
+    machine = Machine()
+    pvh_info(
+        machine,
+        ranges=[(0x100000, 0x100000, 1), (FIRST, 0x5000, 1), (KERNEL, 0x1000, 1)],
+        modules=[(FIRST, elf(), "")],
+    )
+    machine.boot(PVH)
+    check(machine, "E_HANDOVER_ROOM", C["HANDOVER_SIZE"])
+
+
+@pytest.mark.provokes("E_MODULE_RAM")
+def test_a_module_beyond_this_machines_memory() -> None:
+    machine = Machine()
+    pvh_info(machine, ranges=[(0x100000, 0x200000, 1)], modules=[(FIRST, b"kernel", "")])
+    machine.boot(PVH)
+    check(machine, "E_MODULE_RAM", "module0", FIRST, FIRST + 6)
+
+
+@pytest.mark.provokes("E_STRING_SPACE")
+def test_more_strings_than_there_is_space_for() -> None:
+    machine = Machine()
+    machine.set_variable("string_space_used", C["STRING_SPACE_SIZE"] - C["MAX_STRING"] + 1)
+    machine.write(LOADER, b"text\0")
+    machine.call("keep_string", LOADER)
+    check(machine, "E_STRING_SPACE", C["STRING_SPACE_SIZE"])
