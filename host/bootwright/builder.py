@@ -12,29 +12,21 @@ its command line and that it is built; the hardware domain. A ramdisk that is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from bootwright.abi import load as load_abi
-from bootwright.errors import BootwrightError
-from bootwright.model import BootDomain, BootInfo, BootModule, DomainBuilder, MemorySize
+from bootwright.cmdline import Hypervisor as Hypervisor
+from bootwright.cmdline import compose_cmdline as compose_cmdline
+from bootwright.model import BootDomain, BootInfo, DomainBuilder, MemorySize
+from bootwright.transcript import BootFailure as BootFailure
+from bootwright.transcript import line
 
 NOTHING = "-"  # as the stub prints a string that is not there
 
-FdtReader = Callable[[BootModule], "tuple[BootDomain, ...] | None"]
+FdtReader = Callable[[BootInfo], "BootInfo | None"]
 Lines = Generator[str, None, None]
-
-
-class BootFailure(BootwrightError):
-    """What ends a boot: a number of stub/abi/errors.h and its sentence, as the stub prints them."""
-
-    def __init__(self, name: str, *values: int | str) -> None:
-        abi = load_abi()
-        self.name = name
-        self.number = abi.constants[name]
-        self.text = abi.format(f"{name}_TEXT", *values)
-        super().__init__(f"E{self.number:04x}: {self.text}")
 
 
 class VcpuState(IntEnum):
@@ -57,15 +49,9 @@ class Launcher:
 
 
 NATIVE = Launcher(multi_domain=False, pv=False, pvh=True)
-
-
-@dataclass(frozen=True)
-class Hypervisor:
-    """Settings of the hypervisor that reach the initial domain's command line."""
-
-    skip_ioapic: bool = False
-    acpi: str = ""
-    acpi_disabled: bool = False
+XEN = Launcher(multi_domain=False, pv=True, pvh=True)  # as Xen boots without a device tree
+HYPERLAUNCH = Launcher(multi_domain=True, pv=True, pvh=True)  # Xen with one
+LAUNCHERS = {"native": NATIVE, "xen": XEN}
 
 
 @dataclass(frozen=True)
@@ -90,6 +76,21 @@ class Outcome:
     hwdom: BuiltDomain | None = None
 
 
+class Machine:
+    """What building does to a machine, for who knows one: gives the lines that it prints, raises BootFailure.
+
+    probe may find out the kernel's protocol, load puts the domain's modules in place. This one does nothing.
+    """
+
+    def probe(self, built: BuiltDomain) -> Iterable[str]:
+        """Before the domain is built."""
+        return ()
+
+    def load(self, built: BuiltDomain) -> Iterable[str]:
+        """Once all about the domain is checked."""
+        return ()
+
+
 @dataclass(frozen=True)
 class RamdiskChoice:
     """Step 2. info: the model with the ramdisk in; index: the module picked, None for none; candidates: all
@@ -104,23 +105,22 @@ class RamdiskChoice:
 def builder_init(info: BootInfo, read_fdt: FdtReader | None = None, *, dom0_pvh: bool = False) -> BootInfo:
     """Step 1: find out which domains to build.
 
-    Domains that are known already (from the tables) stay. Otherwise `read_fdt` is given module 0: a tuple
-    of domains if it is a device tree with the node, None if it is no device tree, and BootFailure if the
-    node is missing. Without a device tree there is one domain, of module 0, as Xen always did; its mode is
-    PV unless dom0_pvh.
+    Domains that are known already (from the tables) stay. Otherwise `read_fdt` looks at module 0
+    (treeboot.read_tree): it gives the model with the domains if that is a device tree with the node, None if
+    it is no device tree, and raises BootFailure if the node is missing. Without a device tree there is one
+    domain, of module 0, as Xen always did; its mode is PV unless dom0_pvh.
     """
     constants = load_abi().constants
     if info.builder is not None:
         return info
     if not info.mods:
         raise BootFailure("E_NO_INITIAL_DOMAIN", 0)
-    domains = read_fdt(info.mods[0]) if read_fdt else None
-    if domains is not None:
-        module = replace(info.mods[0], kind=constants["BOOTMOD_FDT"])
-        return replace(info, mods=(module, *info.mods[1:]), builder=DomainBuilder(domains, fdt_enabled=True))
+    found = read_fdt(info) if read_fdt else None
+    if found is not None:
+        return found
     kernel = replace(info.mods[0], kind=constants["BOOTMOD_KERNEL"])
-    if kernel.string:
-        kernel = replace(kernel, string_kind=constants["BOOTSTR_CMDLINE"])
+    if kernel.string:  # its command line, as the loader wrote it: compose_cmdline takes an image name off
+        kernel = replace(kernel, string_kind=constants["BOOTSTR_STRING"])
     all_of_it = MemorySize(constants["MEMORY_MINUS"], 0)
     domain = BootDomain(
         name="dom0",
@@ -157,6 +157,14 @@ def choose_ramdisk(info: BootInfo) -> RamdiskChoice:
     return RamdiskChoice(chosen, first, unknown)
 
 
+def fallback_lines(choice: RamdiskChoice) -> list[str]:
+    """What is printed of steps 1 and 2 where there are neither tables nor a device tree."""
+    lines = [line("M_FALLBACK")]
+    if choice.index is not None and len(choice.candidates) > 1:
+        lines.append(line("M_RAMDISKS", len(choice.candidates), choice.index))
+    return lines
+
+
 def creation_order(domains: tuple[BootDomain, ...]) -> tuple[int, ...]:
     """Step 3, order: the first domain with the xenstore function, the first with the console function, the
     rest.
@@ -166,40 +174,6 @@ def creation_order(domains: tuple[BootDomain, ...]) -> tuple[int, ...]:
         next((i for i, domain in enumerate(domains) if domain.is_console_domain), None),
     ]
     return tuple(dict.fromkeys([i for i in first if i is not None] + list(range(len(domains)))))
-
-
-def compose_cmdline(info: BootInfo, domain: BootDomain, hypervisor: Hypervisor | None = None) -> str:
-    """The command line of a domain. Raises BootFailure E_CMDLINE_TOO_LONG where Xen would cut it off in
-    silence.
-
-    A string of kind cmdline (from a description) has no image name; a loader's string has one, unless the
-    loader is GRUB 2 or PVH.
-    """
-    constants = load_abi().constants
-    module = (
-        info.mods[domain.kernel] if domain.kernel is not None else BootModule(constants["BOOTMOD_KERNEL"], 0)
-    )
-    line = module.string.lstrip(" ")
-    if module.string_kind != constants["BOOTSTR_CMDLINE"] and not leaves_out_image_name(info.loader):
-        line = line.partition(" ")[2].lstrip(" ")
-    if domain.is_initial_domain:
-        settings = hypervisor or Hypervisor()
-        line += info.kextra
-        if settings.skip_ioapic and "noapic" not in line:
-            line += " noapic"
-        acpi = settings.acpi or ("off" if settings.acpi_disabled else "")
-        if acpi and "acpi=" not in line:
-            line += f" acpi={acpi}"
-    limit = constants["MAX_STRING"] - 1
-    if len(line.encode()) > limit:
-        raise BootFailure("E_CMDLINE_TOO_LONG", domain.name, limit)
-    return line
-
-
-def leaves_out_image_name(loader: str) -> bool:
-    """Whether a loader of this name puts no image name in front of a module's string: GRUB 2 and PVH."""
-    _, grub, version = loader.partition("GRUB ")
-    return (bool(grub) and not version.startswith(("0", "1"))) or loader.startswith("PVH")
 
 
 def next_free_domid(taken: set[int]) -> int:
@@ -212,7 +186,10 @@ def next_free_domid(taken: set[int]) -> int:
 
 
 def create_domains(
-    outcome: Outcome, launcher: Launcher = NATIVE, hypervisor: Hypervisor | None = None
+    outcome: Outcome,
+    launcher: Launcher = NATIVE,
+    hypervisor: Hypervisor | None = None,
+    machine: Machine = Machine(),  # noqa: B008 it has no state
 ) -> Lines:
     """Steps 3 to 5: build what the launcher can build, adding to `outcome`. Raises BootFailure.
 
@@ -220,26 +197,26 @@ def create_domains(
     that no domain has; another builds the initial domain, and names those that it leaves out, as they come.
     """
     domains = outcome.info.builder.domains if outcome.info.builder else ()
-    yield _line("M_BUILDER", len(domains))
+    yield line("M_BUILDER", len(domains))
     order = tuple(range(len(domains)))
     if launcher.multi_domain:
         order = creation_order(domains)
         if not any(domain.is_xenstore_domain for domain in domains):
-            yield _line("M_NO_XENSTORE")
+            yield line("M_NO_XENSTORE")
         if not any(domain.is_console_domain for domain in domains):
-            yield _line("M_NO_CONSOLE")
+            yield line("M_NO_CONSOLE")
     # An id that a later domain asks for by number is not given away to one that takes any.
     taken = {domain.domid for domain in domains}
     for index in order:
         domain = domains[index]
         if not launcher.multi_domain and not domain.is_initial_domain:
-            yield _line("M_SKIPPED", domain.name)
+            yield line("M_SKIPPED", domain.name)
         elif domain.kernel is None and domain.is_initial_domain:
             raise BootFailure("E_NO_KERNEL", domain.name)
         elif not domain.constructed and domain.kernel is not None:
             domid = _domid(domain, taken)
             taken.add(domid)
-            yield from _create(outcome, BuiltDomain(index, domain, domid), launcher, hypervisor)
+            yield from _create(outcome, BuiltDomain(index, domain, domid), launcher, hypervisor, machine)
     if not any(domain.is_initial_domain for domain in domains):
         raise BootFailure("E_NO_INITIAL_DOMAIN", len(domains))
 
@@ -250,7 +227,13 @@ def _domid(domain: BootDomain, taken: set[int]) -> int:
     return domain.domid or next_free_domid(taken)
 
 
-def _create(outcome: Outcome, built: BuiltDomain, launcher: Launcher, hypervisor: Hypervisor | None) -> Lines:
+def _create(
+    outcome: Outcome,
+    built: BuiltDomain,
+    launcher: Launcher,
+    hypervisor: Hypervisor | None,
+    machine: Machine,
+) -> Lines:
     mods, domain = outcome.info.mods, built.domain
     page = load_abi().constants["PAGE_SIZE"]
     available = machine_memory(outcome.info)
@@ -258,16 +241,18 @@ def _create(outcome: Outcome, built: BuiltDomain, launcher: Launcher, hypervisor
         # There is one cpu to give away, and the domain before has it.
         built = replace(built, vcpu0=VcpuState.INITIALISED)
     else:
+        yield from machine.probe(built)
         ramdisk = mods[domain.ramdisk].name if domain.ramdisk is not None else NOTHING
         size = domain.mem_size.pages((available or 0) // page) * page >> 20
-        yield _line("M_DOMAIN", built.domid, domain.name, mods[domain.kernel or 0].name, ramdisk, size)
+        yield line("M_DOMAIN", built.domid, domain.name, mods[domain.kernel or 0].name, ramdisk, size)
         built = replace(built, cmdline=compose_cmdline(outcome.info, domain, hypervisor))
-        yield _line("M_CMDLINE", built.domid, built.cmdline)
+        yield line("M_CMDLINE", built.domid, built.cmdline)
     done = construct_domain(built, launcher, available)
+    yield from machine.load(done)
     outcome.built.append(done)
     outcome.info = outcome.info.with_domain(built.index, done.domain)
     total = len(outcome.info.builder.domains) if outcome.info.builder else 0
-    yield _line("M_BUILT", built.domid, len(outcome.built), total)
+    yield line("M_BUILT", built.domid, len(outcome.built), total)
 
 
 def machine_memory(info: BootInfo) -> int | None:
@@ -306,12 +291,17 @@ def builder_get_hwdom(outcome: Outcome) -> Lines:
     outcome.hwdom = next((built for built in outcome.built if built.domain.is_hardware_domain), None)
     if outcome.hwdom is None:
         raise BootFailure("E_NO_HARDWARE_DOMAIN", total)
-    yield _line("M_HWDOM", outcome.hwdom.domid, outcome.hwdom.domain.name)
+    yield line("M_HWDOM", outcome.hwdom.domid, outcome.hwdom.domain.name)
 
 
-def run(outcome: Outcome, launcher: Launcher = NATIVE, hypervisor: Hypervisor | None = None) -> Lines:
+def run(
+    outcome: Outcome,
+    launcher: Launcher = NATIVE,
+    hypervisor: Hypervisor | None = None,
+    machine: Machine = Machine(),  # noqa: B008 it has no state
+) -> Lines:
     """Steps 3 to 6 in one, yielding the lines of the transcript. Raises BootFailure."""
-    yield from create_domains(outcome, launcher, hypervisor)
+    yield from create_domains(outcome, launcher, hypervisor, machine)
     yield from builder_get_hwdom(outcome)
 
 
@@ -322,13 +312,7 @@ def transcript(
     outcome = Outcome(info)
     lines: list[str] = []
     try:
-        for line in run(outcome, launcher, hypervisor):
-            lines.append(line)
+        lines.extend(run(outcome, launcher, hypervisor))
     except BootFailure as failure:
         return lines, failure
     return lines, outcome
-
-
-def _line(name: str, *values: int | str) -> str:
-    abi = load_abi()
-    return abi.strings["M_PREFIX"] + abi.format(name, *values)

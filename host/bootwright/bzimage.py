@@ -41,6 +41,10 @@ _BROKEN = (
 )
 
 
+class NoPayload(KernelError):
+    """A bzImage may hold anything; this one's header does not say where a kernel in a known packing is."""
+
+
 @dataclass(frozen=True)
 class BzImage:
     """Where the payload is: byte offset and length in the file; its last 4 bytes are its unpacked size."""
@@ -66,21 +70,31 @@ def read(path: Path) -> BzImage:
     (version,) = struct.unpack_from("<H", head, 0x206)
     offset, length = struct.unpack_from("<II", head, 0x248)
     if version < MIN_PROTOCOL:
-        raise KernelError(
+        raise NoPayload(
             f"is a bzImage of boot protocol {version >> 8}.{version & 0xFF:02}, too old to say "
             "where its payload is; 2.08 is needed"
         )
     start = (setup_sects + 1) * SECTOR
-    if start + syssize * 16 > size:
+    if start + syssize * 16 >= size + 16:  # paragraphs; the last need not be whole
         raise KernelError(
             f"ends early: its header says {start + syssize * 16} bytes, but the file has {size}"
         )
+    if not length:
+        raise NoPayload("is a bzImage without a payload")
     if length < 4 or start + offset + length > size:
         raise KernelError(
             f"ends early: its payload is bytes [{start + offset:#x}, {start + offset + length:#x}) "
             f"of a file of {size:#x} bytes"
         )
     return BzImage(start + offset, length)
+
+
+def compression(path: Path) -> str:
+    """How the bzImage at `path` is packed, such as "gzip" or "xz". Raises KernelError as read does."""
+    image = read(path)
+    with path.open("rb") as stream:
+        stream.seek(image.payload_offset)
+        return _method(stream.read(6))[0]
 
 
 def unpack(path: Path, out: Path) -> None:
@@ -214,4 +228,4 @@ def _method(head: bytes) -> tuple[str, Callable[[_Payload], Iterator[bytes]]]:
         if head.startswith(magic):
             return name, method
     known = ", ".join(name for _, name, _ in _METHODS)
-    raise KernelError(f"has a payload that starts with {head.hex(' ')}, packed by none of {known}")
+    raise NoPayload(f"has a payload that starts with {head.hex(' ')}, packed by none of {known}")

@@ -10,12 +10,12 @@ the rules between domains. Whether files exist and fit is found out later (sourc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from bootwright import fields, toml, values
+from bootwright import fields, rules, toml, values
 from bootwright.abi import load as load_abi
 from bootwright.errors import BootwrightError, DescriptionError, ErrorList, Where
 from bootwright.fields import Field
@@ -27,6 +27,7 @@ __all__ = [
     "Description",
     "DomainDescription",
     "FileSource",
+    "HypervisorDescription",
     "ImageDescription",
     "PackageSource",
     "Source",
@@ -34,8 +35,8 @@ __all__ = [
     "parse",
 ]
 
-LAUNCHERS = ("native",)
-LAUNCHERS_LATER = ("xen", "partition")
+LAUNCHERS = ("native", "xen")
+LAUNCHERS_LATER = ("partition",)
 PACKS = ("auto", "lz4", "none")
 MODULES = ("embedded", "loader")
 LOG_LEVELS = ("quiet", "normal", "debug")
@@ -45,7 +46,7 @@ MAX_CPUS = 4096
 @dataclass(frozen=True)
 class ImageDescription:
     """The [image] table. Keys, defaults and meaning as in the description; on_failure: seconds, None for
-    halt.
+    halt; generic: the stub alone, which finds out at boot what the loader brought.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ImageDescription:
     pack: str = "auto"
     modules: str = "embedded"
     verify: bool = True
+    generic: bool = False
     where: Where | None = field(default=None, compare=False)
     places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
 
@@ -80,9 +82,22 @@ class DomainDescription:
     security_id: str = ""
     kernel: Source | None = None
     ramdisk: Source | None = None
+    device_tree: Source | None = None
+    config: Source | None = None
     cmdline: str = ""
     where: Where | None = field(default=None, compare=False)
     places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def files(self) -> dict[str, Source]:
+        """The files that it names, by their keys, in the order of their modules."""
+        named = (
+            ("kernel", self.kernel),
+            ("ramdisk", self.ramdisk),
+            ("device-tree", self.device_tree),
+            ("config", self.config),
+        )
+        return {key: source for key, source in named if source is not None}
 
     @property
     def initial(self) -> bool:
@@ -100,12 +115,36 @@ class DomainDescription:
 
 
 @dataclass(frozen=True)
+class HypervisorDescription:
+    """The [hypervisor] table: what launcher = "xen" starts. lcm: a device tree as module 0 names the domains."""
+
+    kernel: Source
+    cmdline: str = ""
+    lcm: bool = False
+    microcode: Source | None = None
+    xsm_policy: Source | None = None
+    where: Where | None = field(default=None, compare=False)
+    places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def modules(self) -> dict[str, Source]:
+        """The files that it is handed for itself, by their keys, in the order of their modules."""
+        named = (("microcode", self.microcode), ("xsm-policy", self.xsm_policy))
+        return {key: source for key, source in named if source is not None}
+
+    def place(self, key: str) -> Where | None:
+        """As DomainDescription.place."""
+        return self.places.get(key, self.where)
+
+
+@dataclass(frozen=True)
 class Description:
     """A whole description. path: its file as given; files named in it are relative to its folder."""
 
     path: Path
     image: ImageDescription
     domains: tuple[DomainDescription, ...]
+    hypervisor: HypervisorDescription | None = None
 
     @property
     def folder(self) -> Path:
@@ -123,15 +162,21 @@ def parse(text: str, path: Path) -> Description:
     return _description(toml.parse(text.encode(errors="surrogateescape"), str(path)), path)
 
 
+def read(root: Node, path: Path) -> Description:
+    """Like load, of a document that was read from something else than TOML (devicetree.py)."""
+    return _description(root, path)
+
+
 def _description(root: Node, path: Path) -> Description:
     top = {
         "image": Field(lambda node: _image(node, path), own_subject=True),
+        "hypervisor": Field(_hypervisor, own_subject=True),
         "domain": Field(_domains, default=(), own_subject=True),
     }
     found, _ = fields.read_table(root, top, "")
     image = found["image"] or _image(Node({}, root.where, root.where), path)
-    description = Description(path, image, found["domain"])
-    errors = tuple(_check(description))
+    description = Description(path, image, found["domain"], found["hypervisor"])
+    errors = tuple(rules.check(description))
     if errors:
         raise ErrorList(errors)
     return description
@@ -151,6 +196,7 @@ def _image(node: Node, path: Path) -> ImageDescription:
         "pack": Field(fields.choice(PACKS), default="auto"),
         "modules": Field(fields.choice(MODULES), default="embedded"),
         "verify": Field(fields.boolean, default=True),
+        "generic": Field(fields.boolean, default=False),
     }
     read, places = fields.read_table(node, readers, "[image]")
     if read["name"] is None:
@@ -162,6 +208,22 @@ def _image(node: Node, path: Path) -> ImageDescription:
                 f"[image]: name is missing, and the file's own will not do: {error.message}", node.where
             ) from error
     return ImageDescription(**read, where=node.where, places=MappingProxyType(places))
+
+
+def _hypervisor(node: Node) -> HypervisorDescription:
+    if not isinstance(node.data, dict):
+        message = f"hypervisor: is {fields.kind_of(node.data)}, not a table: write [hypervisor]"
+        raise DescriptionError(message, node.where)
+    limit = load_abi().constants["MAX_STRING"]
+    readers = {
+        "kernel": Field(values.file, True),
+        "cmdline": Field(fields.bounded_string(limit), default=""),
+        "lcm": Field(fields.boolean, default=False),
+        "microcode": Field(values.file),
+        "xsm-policy": Field(values.file),
+    }
+    read, places = fields.read_table(node, readers, "[hypervisor]")
+    return HypervisorDescription(**read, where=node.where, places=MappingProxyType(places))
 
 
 def _domains(node: Node) -> tuple[DomainDescription, ...]:
@@ -202,7 +264,7 @@ def _domain_fields() -> dict[str, Field]:
     protocols = sorted(
         key.removeprefix("PROTOCOL_").lower()
         for key, number in constants.items()
-        if key.startswith("PROTOCOL_") and number
+        if key.startswith("PROTOCOL_") and number and not key.endswith("_EFI")  # the stub's choice
     )
     return {
         "name": Field(fields.name, True),
@@ -222,8 +284,10 @@ def _domain_fields() -> dict[str, Field]:
             ),
             default="",
         ),
-        "kernel": Field(values.kernel),
+        "kernel": Field(values.file),
         "ramdisk": Field(values.ramdisk),
+        "device-tree": Field(values.file),
+        "config": Field(values.file),
         "cmdline": Field(fields.bounded_string(constants["MAX_STRING"]), default=""),
     }
 
@@ -234,93 +298,3 @@ def _domain(node: Node, index: int) -> DomainDescription:
     subject = f"domain {fields.quoted(shown)}" if shown else f"domain number {index + 1}"
     read, places = fields.read_table(node, _domain_fields(), subject)
     return DomainDescription(**read, where=node.where, places=MappingProxyType(places))
-
-
-def _check(description: Description) -> Iterator[BootwrightError]:
-    """What must hold between the domains, and between a domain's own values."""
-    domains = description.domains
-    if not domains:
-        yield DescriptionError(
-            "there is no domain: at least one [[domain]] is needed", Where(str(description.path))
-        )
-        return
-    yield from _duplicates(domains, "name", lambda domain: domain.name)
-    yield from _duplicates(domains, "domid", lambda domain: domain.domid or None)
-    for domain in domains:
-        yield from _check_domain(domain)
-    initial = [domain for domain in domains if domain.initial]
-    hardware = [domain for domain in domains if domain.hardware]
-    if not hardware:
-        yield DescriptionError(
-            f"none of the {len(domains)} domains is a hardware domain: give one "
-            'permissions = ["hardware"] or functions = ["initial-domain"]',
-            domains[0].where,
-        )
-    elif not initial:
-        yield DescriptionError(
-            f"none of the {len(domains)} domains is the initial domain, the only one that the native "
-            f'launcher builds: give "{hardware[0].name}" functions = ["initial-domain"]',
-            hardware[0].where,
-        )
-    for second in initial[1:]:
-        yield DescriptionError(
-            f'domain "{second.name}": functions: domain "{initial[0].name}" is the initial domain '
-            "already; there can be only one",
-            second.place("functions"),
-        )
-
-
-def _check_domain(domain: DomainDescription) -> Iterator[BootwrightError]:
-    subject = f'domain "{domain.name}"'
-    if domain.mode != "pvh":
-        wanted = (
-            ' (a PV domain needs launcher = "xen", which is not there yet)' if domain.mode == "pv" else ""
-        )
-        yield DescriptionError(
-            f'{subject}: mode: "{domain.mode}" is not what launcher = "native" builds; it builds '
-            f'"pvh"{wanted}',
-            domain.place("mode"),
-        )
-    if domain.initial and domain.kernel is None:
-        yield DescriptionError(
-            f"{subject}: kernel is missing, and the initial domain needs one", domain.where
-        )
-    if domain.initial and domain.domid != load_abi().constants["INITIAL_DOMAIN_ID"]:
-        yield DescriptionError(
-            f"{subject}: domid: {domain.domid} is not the initial domain's, which is 0", domain.place("domid")
-        )
-    low = domain.memory if domain.memory_min is None else domain.memory_min
-    high = domain.memory if domain.memory_max is None else domain.memory_max
-    if low > domain.memory:
-        yield DescriptionError(
-            f"{subject}: memory-min: {low >> 10} KiB are more than the domain's memory of "
-            f"{domain.memory >> 10} KiB",
-            domain.place("memory-min"),
-        )
-    if high < domain.memory:
-        yield DescriptionError(
-            f"{subject}: memory-max: {high >> 10} KiB are less than the domain's memory of "
-            f"{domain.memory >> 10} KiB",
-            domain.place("memory-max"),
-        )
-
-
-def _duplicates(
-    domains: tuple[DomainDescription, ...], key: str, value_of: Callable[[DomainDescription], object]
-) -> Iterator[BootwrightError]:
-    first: dict[object, int] = {}
-    for index, domain in enumerate(domains):
-        value = value_of(domain)
-        if value is None:
-            continue
-        if value not in first:
-            first[value] = index
-            continue
-        other = domains[first[value]]
-        place = other.place(key)
-        line = f" in line {place.line}" if place else ""
-        party = f'domain "{other.name}"{line}' if key != "name" else f"the domain{line}"
-        shown = f'"{value}"' if isinstance(value, str) else value
-        yield DescriptionError(
-            f'domain "{domain.name}": {key}: {shown} is that of {party} already', domain.place(key)
-        )

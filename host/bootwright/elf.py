@@ -64,13 +64,15 @@ class Segment:
 
 @dataclass(frozen=True)
 class ElfKernel:
-    """An ELF kernel. size: bytes of the file; segments: those that take memory, by address; pvh_entry:
-    physical address from the PVH note, None without one.
+    """An ELF kernel. size: bytes of the file; segments: those that take memory, by address; start: the
+    physical address of its entry point, None if that lies in no segment; pvh_entry: physical address from the
+    PVH note, None without one.
     """
 
     path: Path
     size: int
     segments: tuple[Segment, ...]
+    start: int | None
     pvh_entry: int | None
 
 
@@ -78,7 +80,7 @@ def read(path: Path) -> ElfKernel:
     """Look into the ELF file at `path`.
 
     Raises KernelError, without the file's name in front, for what is no x86 executable, for segments that
-    end past the file or 4 GiB, overlap or are none, and for an entry outside of them. OSError passes.
+    end past the file or 4 GiB, overlap or are none. OSError passes.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
@@ -87,12 +89,11 @@ def read(path: Path) -> ElfKernel:
             _check_header(elf)
             headers = _program_headers(elf, stream, size)
             segments = _segments(headers, size)
+            start = _start(elf["e_entry"], headers)
             entry = _pvh_entry(stream, headers, size)
         except _BROKEN as error:
             raise KernelError(f"is a broken ELF file: {error or type(error).__name__}") from error
-    if entry is not None and not any(entry in segment.range for segment in segments):
-        raise KernelError(f"has its PVH entry at {entry:#x}, outside of all its segments")
-    return ElfKernel(path, size, segments, entry)
+    return ElfKernel(path, size, segments, start, entry)
 
 
 def _check_header(elf: Any) -> None:
@@ -140,6 +141,14 @@ def _segments(headers: list[Any], size: int) -> tuple[Segment, ...]:
         if low.range.overlaps(high.range):
             raise KernelError(f"is a broken ELF file: its segments {low.range} and {high.range} overlap")
     return tuple(found)
+
+
+def _start(entry: int, headers: list[Any]) -> int | None:
+    """The physical address of the entry point, which the file gives as a virtual one."""
+    for header in headers:
+        if header["p_type"] == "PT_LOAD" and 0 <= entry - header["p_vaddr"] < header["p_memsz"]:
+            return int(entry - header["p_vaddr"] + header["p_paddr"])
+    return None
 
 
 def _pvh_entry(stream: BinaryIO, headers: list[Any], size: int) -> int | None:

@@ -70,6 +70,10 @@ class ToolError(BootwrightError):
     """A program that bootwright calls is missing or failed."""
 
 
+class DeviceError(BootwrightError):
+    """A device is not one to write to, or failed while it was written or read."""
+
+
 class ErrorList(BootwrightError):
     """Several errors found in one go; `str()` is one line for each. Lists given are flattened."""
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from bootwright import check, elfwrite
+from bootwright.arrange import Placed, PlacedSection, Placement, aligned, collect, space_size
 from bootwright.assemble import Align, Bytes, Code, Data, Label, Object, Space
 from bootwright.elfwrite import ElfSection, ElfSegment, ElfSymbol
 from bootwright.encode import encode
@@ -23,7 +24,6 @@ from bootwright.errors import AssemblyError, BootwrightError, LinkError, Where
 from bootwright.expression import Expression
 from bootwright.layout import PAGE, Layout, LayoutSegment
 from bootwright.operands import Instruction
-from bootwright.place import Placed, PlacedSection, Placement, aligned, collect, space_size
 from bootwright.resolve import Symbols, relative, resolve
 from bootwright.source import Line, one_or_all
 

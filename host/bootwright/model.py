@@ -11,18 +11,24 @@ BootInfo.mods, None for none.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
 from bootwright.abi import load as load_abi
+from bootwright.bindings import KINDS
 from bootwright.description import Description, DomainDescription
-from bootwright.errors import SourceError
+from bootwright.errors import SourceError, Where
 
 # A machine sold with so much memory has a little less RAM to give, because its firmware keeps some: without a
 # memory-min, this share of a domain's memory must be there.
 USUAL_RAM = Fraction(15, 16)
+
+HYPERVISOR = -1  # in place of a domain's index
+# The keys that name modules, in the order of the modules, and what these are.
+DOMAIN_MODULES = {key: KINDS[key] for key in ("kernel", "ramdisk", "device-tree", "config")}
+HYPERVISOR_MODULES = {key: KINDS[key] for key in ("microcode", "xsm-policy")} | {"kernel": "BOOTMOD_XEN"}
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,27 @@ class BootDomain:
     configs: tuple[int | None, int | None] = (None, None)
     constructed: bool = False
 
+    @property
+    def modules(self) -> dict[str, int]:
+        """Its modules, by their keys in a description."""
+        device_tree, config = self.configs
+        named = (
+            ("kernel", self.kernel),
+            ("ramdisk", self.ramdisk),
+            ("device-tree", device_tree),
+            ("config", config),
+        )
+        return {key: mod for key, mod in named if mod is not None}
+
+    def renumbered(self, number: Callable[[int], int | None]) -> BootDomain:
+        """The same with other references: `number` gives the new one, or None, for each."""
+        return self.with_modules({key: number(mod) for key, mod in self.modules.items()})
+
+    def with_modules(self, found: Mapping[str, int | None]) -> BootDomain:
+        """The same with these modules, by their keys."""
+        configs = found.get("device-tree"), found.get("config")
+        return replace(self, kernel=found.get("kernel"), ramdisk=found.get("ramdisk"), configs=configs)
+
     def _has(self, bits: int, name: str) -> bool:
         return bool(bits & load_abi().constants[name])
 
@@ -147,13 +174,19 @@ class MemoryRange:
 
 @dataclass(frozen=True)
 class BootInfo:
-    """What the loader handed over, whatever the loader was. cmdline: the hypervisor's (the stub's) own."""
+    """What the loader handed over, whatever the loader was. cmdline: the hypervisor's (the stub's) own.
+
+    hypervisor: the module that is launched to build the domains, None where the stub does;
+    hypervisor_cmdline: what it is told.
+    """
 
     mods: tuple[BootModule, ...]
     builder: DomainBuilder | None = None
     cmdline: str = ""
     loader: str = ""
     mmap: tuple[MemoryRange, ...] = ()
+    hypervisor: int | None = None
+    hypervisor_cmdline: str = ""
 
     @property
     def kextra(self) -> str:
@@ -171,37 +204,46 @@ class BootInfo:
 
 
 def build(description: Description, files: Mapping[tuple[int, str], Path]) -> BootInfo:
-    """The model of a description. `files`: the file for each (index of domain, "kernel" or "ramdisk") it
-    names.
+    """The model of a description. `files`: the file for each (index of domain or HYPERVISOR, key) it names.
 
-    Modules come in the order of the domains, a kernel before its ramdisk; two domains that use the same
-    file (and, for kernels, the same command line) share a module. Raises SourceError when a file cannot be
-    looked at.
+    Modules come in the order of the domains, a kernel before its ramdisk, as Xen counts them; behind them what
+    is for the hypervisor; the hypervisor itself is the last. Two domains that use the same file (and, for
+    kernels, the same command line) share a module. Raises SourceError when a file cannot be looked at.
     """
     constants = load_abi().constants
     mods: list[BootModule] = []
     domains: list[BootDomain] = []
     for index, domain in enumerate(description.domains):
-        kernel = ramdisk = None
-        if (index, "kernel") in files:
-            module = _module(files[index, "kernel"], constants["BOOTMOD_KERNEL"], domain, "kernel")
-            if domain.cmdline:
+        modules: dict[str, int | None] = {}
+        for key, kind in DOMAIN_MODULES.items():
+            if (index, key) not in files:
+                continue
+            subject, path = f'domain "{domain.name}"', files[index, key]
+            module = _module(path, constants[kind], subject, key, domain.place(key))
+            if key == "kernel" and domain.cmdline:
                 module = replace(module, string=domain.cmdline, string_kind=constants["BOOTSTR_CMDLINE"])
-            kernel = _add(mods, module)
-        if (index, "ramdisk") in files:
-            ramdisk = _add(
-                mods, _module(files[index, "ramdisk"], constants["BOOTMOD_RAMDISK"], domain, "ramdisk")
-            )
-        domains.append(_domain(domain, kernel, ramdisk))
-    return BootInfo(_named(mods), DomainBuilder(tuple(domains)))
+            modules[key] = _add(mods, module)
+        domains.append(_domain(domain).with_modules(modules))
+    hypervisor = None
+    if description.hypervisor is not None:
+        for key, kind in HYPERVISOR_MODULES.items():
+            if (HYPERVISOR, key) in files:
+                where, path = description.hypervisor.place(key), files[HYPERVISOR, key]
+                mods.append(_module(path, constants[kind], "[hypervisor]", key, where))
+        hypervisor = len(mods) - 1 if (HYPERVISOR, "kernel") in files else None
+    return BootInfo(
+        _named(mods),
+        DomainBuilder(tuple(domains)),
+        hypervisor=hypervisor,
+        hypervisor_cmdline=description.hypervisor.cmdline if description.hypervisor else "",
+    )
 
 
-def _module(path: Path, kind: int, domain: DomainDescription, key: str) -> BootModule:
+def _module(path: Path, kind: int, subject: str, key: str, where: Where | None) -> BootModule:
     try:
         size = path.stat().st_size
     except OSError as error:
-        message = f'domain "{domain.name}": {key} {path} cannot be read: {error.strerror}'
-        raise SourceError(message, domain.place(key)) from error
+        raise SourceError(f"{subject}: {key} {path} cannot be read: {error.strerror}", where) from error
     return BootModule(kind, size, path=path)
 
 
@@ -229,7 +271,7 @@ def _named(mods: list[BootModule]) -> tuple[BootModule, ...]:
     return tuple(named)
 
 
-def _domain(domain: DomainDescription, kernel: int | None, ramdisk: int | None) -> BootDomain:
+def _domain(domain: DomainDescription) -> BootDomain:
     constants = load_abi().constants
     modes = {"pvh": 0, "pv": constants["MODE_PARAVIRTUALIZED"], "hvm": constants["MODE_DEVICE_MODEL"]}
     low = domain.memory * USUAL_RAM if domain.memory_min is None else domain.memory_min
@@ -246,6 +288,4 @@ def _domain(domain: DomainDescription, kernel: int | None, ramdisk: int | None) 
         uuid=domain.uuid,
         ncpus=domain.cpus,
         security_id=domain.security_id,
-        kernel=kernel,
-        ramdisk=ramdisk,
     )

@@ -25,7 +25,7 @@ import lz4.block
 
 from bootwright.abi import load as load_abi
 from bootwright.elf import Segment
-from bootwright.ranges import align_up
+from bootwright.ranges import Range, align_up
 
 LEVEL = 9
 PAYS = 0.9  # packed must be below this share of stored
@@ -38,7 +38,7 @@ Progress = Callable[[int], None]  # bytes done since the last call
 @dataclass(frozen=True)
 class Piece:
     """struct piece: source_size bytes at source of the packed module become dest_size bytes at dest, then
-    zeros.
+    zeros, then pages that the kernel uses on its own.
     """
 
     source: int
@@ -47,6 +47,13 @@ class Piece:
     dest_size: int
     zero_size: int
     method: int
+    reserve_pages: int = 0
+
+    @property
+    def range(self) -> Range:
+        """The physical addresses that it takes."""
+        reserved = self.reserve_pages * load_abi().constants["PAGE_SIZE"]
+        return Range.sized(self.dest, self.dest_size + self.zero_size + reserved)
 
     def moved(self, distance: int) -> Piece:
         """The same with its destination `distance` bytes further."""
@@ -63,6 +70,13 @@ class Packed:
     size: int
     sha256: bytes
     pieces: tuple[Piece, ...] = ()
+
+    def with_segment(self, segment: Segment, reserve_pages: int) -> Packed:
+        """The same stored file with one piece: the segment, as it is."""
+        size = segment.p_filesz
+        stored = load_abi().constants["PACK_STORED"]
+        piece = Piece(segment.p_offset, size, segment.p_paddr, size, 0, stored, reserve_pages)
+        return replace(self, pieces=(piece,))
 
 
 @dataclass(frozen=True)
@@ -82,10 +96,11 @@ def pack_kernel(
         return _write(_segment_chunks(stream, segments), out, pack, progress)
 
 
-def pack_ramdisk(source: Path, out: Path, pack: str, progress: Progress | None = None) -> Packed:
-    """Pack the ramdisk `source` to `out` if it pays ("auto") or is asked for ("lz4"); else only hash it.
+def pack_file(source: Path, out: Path, pack: str, progress: Progress | None = None) -> Packed:
+    """Pack a file that is used as it is, such as a ramdisk, to `out` if it pays ("auto") or is asked for
+    ("lz4"); else only hash it.
 
-    The destinations of its pieces count from 0: the ramdisk's place is not known yet.
+    The destinations of its pieces count from 0: the file's place is not known yet.
     """
     size = source.stat().st_size
     if pack == "lz4" or (pack == "auto" and _sample_pays(source, size)):

@@ -38,22 +38,32 @@ class Memory:
         constants = load_abi().constants
         self._page = constants["PAGE_SIZE"]
         self._room = Range(constants["IMAGE_LIMIT"], FOUR_GIB)
+        stub = Range(constants["IMAGE_BASE"], constants["IMAGE_LIMIT"])
+        self._stub = Placement(stub, "bootwright's stub", False)
+        firmware = Range(0, constants["IMAGE_BASE"])
         self.placements: list[Placement] = [
-            Placement(Range(0, constants["IMAGE_BASE"]), "the first MiB, which is the firmware's", True),
-            Placement(Range(constants["IMAGE_BASE"], constants["IMAGE_LIMIT"]), "bootwright's stub", False),
+            Placement(firmware, "the first MiB, which is the firmware's", True),
+            self._stub,
         ]
 
     def claim(self, taken: Range, what: str, *, lasting: bool = True) -> None:
-        """Take a range that is not ours to choose. Raises PlanError that names both parties of a clash."""
+        """Take a range that is not ours to choose; it may be the stub's, which is gone when it is used.
+
+        Raises PlanError that names both parties of a clash.
+        """
         for other in self.placements:
-            if taken.overlaps(other.range):
+            if other is not self._stub and taken.overlaps(other.range):
                 raise PlanError(f"{what} {taken} overlaps {other.what} {other.range}")
         self.placements.append(Placement(taken, what, lasting))
 
-    def place(self, size: int, what: str, *, lasting: bool) -> Range:
-        """Choose room for `size` bytes (at least one page). Raises PlanError when there is none."""
+    def place(self, size: int, what: str, *, lasting: bool, lowest: int = 0, alignment: int = 0) -> Range:
+        """Choose room for `size` bytes (at least one page), at a multiple of `alignment` from `lowest` up.
+
+        Raises PlanError when there is none.
+        """
         taken = [placement.range for placement in self.placements]
-        found = first_fit(max(size, 1), [*taken, *KEPT_FREE], self._room, self._page)
+        room = Range(max(lowest, self._room.start), self._room.end)
+        found = first_fit(max(size, 1), [*taken, *KEPT_FREE], room, max(alignment, self._page))
         if found is None:
             raise PlanError(f"{what} of {size} bytes finds no room below 4 GiB beside {self._lasting()}")
         self.placements.append(Placement(found, what, lasting))

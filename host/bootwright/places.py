@@ -15,11 +15,11 @@ def root() -> Path:
 
 
 def description(name: str) -> Path:
-    """The description that `name` means: a path ending in .toml, or NAME for images/NAME.toml.
+    """The description that `name` means: a path ending in .toml, .dts or .dtb, or NAME for images/NAME.toml.
 
     An installed bootwright also has the images that came with it. Raises SourceError.
     """
-    if name.endswith(".toml"):
+    if name.endswith((".toml", ".dts", ".dtb")):
         return Path(name)
     places = dict.fromkeys([root() / "images", stub_directory().parent / "images"])
     for place in places:

@@ -1,32 +1,64 @@
-"""The launch protocols there are. A new one is a module with a PROTOCOL, and its place in the list."""
+"""The launch protocols there are. A new one is a module with a Protocol, and its place in the list.
+
+The stub has stub/launch/NAME.asm for each. A stub without tables tries them in this order as well.
+"""
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
-from bootwright import pvh
+from bootwright import bzimage, elf, linux, multiboot, pvh
 from bootwright.errors import KernelError
-from bootwright.kernel import Kernel
+from bootwright.kernel import Kernel, OtherProtocol
 
-PROTOCOLS = (pvh.PROTOCOL,)  # in the order in which "auto" prefers them
+# In the order in which "auto" prefers them.
+PROTOCOLS = (multiboot.MULTIBOOT2, multiboot.MULTIBOOT1, pvh.PROTOCOL, linux.PROTOCOL)
 NAMES = tuple(protocol.name for protocol in PROTOCOLS)
+
+GZIP_MAGIC = b"\x1f\x8b"
+CHUNK = 1 << 20
 
 
 def choose(wanted: str, path: Path, folder: Path) -> Kernel:
     """The kernel at `path`, entered by the protocol `wanted`, or by the first that fits for "auto".
 
-    Raises KernelError, without the file's name in front, when none fits or `wanted` is not there yet.
+    A gzip file is unpacked to `folder` first. Raises KernelError, without the file's name in front, when none
+    fits, or the first that does finds it broken.
     """
-    if wanted not in ("auto", *NAMES):
-        known = ", ".join(f'"{name}"' for name in NAMES)
-        raise KernelError(
-            f'cannot be entered by protocol "{wanted}", which is not there yet; there is {known}'
-        )
-    failures: list[str] = []
+    path = gunzipped(path, folder)
+    with path.open("rb") as stream:
+        head = stream.read(bzimage.HEADER_END)
+    if not head.startswith(elf.MAGIC) and not bzimage.is_bzimage(head):
+        raise KernelError("is no kernel: neither an ELF file nor a bzImage")
+    if wanted != "auto":
+        return next(protocol for protocol in PROTOCOLS if protocol.name == wanted).look(path, folder)
     for protocol in PROTOCOLS:
-        if wanted in ("auto", protocol.name):
+        try:
+            return protocol.look(path, folder)
+        except OtherProtocol:
+            continue
+    raise KernelError("has neither a multiboot header nor a PVH note, so no protocol can enter it")
+
+
+def gunzipped(path: Path, folder: Path) -> Path:
+    """The file itself, or what is in it if it is gzip's. Raises KernelError where that is damaged."""
+    with path.open("rb") as source:
+        if source.read(len(GZIP_MAGIC)) != GZIP_MAGIC:
+            return path
+        source.seek(0)
+        out = folder / path.name.removesuffix(".gz")
+        out = out if out != path else folder / f"{path.name}.gunzipped"
+        inflate, written = zlib.decompressobj(wbits=31), 0
+        with out.open("wb") as target:
             try:
-                return protocol.look(path, folder)
-            except KernelError as error:
-                failures.append(error.message)
-    raise KernelError("; ".join(dict.fromkeys(failures)))
+                while not inflate.eof:
+                    data = inflate.unconsumed_tail or source.read(CHUNK)
+                    if not data:
+                        raise KernelError("is a gzip file that ends early")
+                    written += target.write(inflate.decompress(data, CHUNK))
+                    if written > bzimage.MAX_UNPACKED:
+                        raise KernelError(f"is a gzip file of more than {bzimage.MAX_UNPACKED} bytes")
+            except zlib.error as error:
+                raise KernelError(f"is a damaged gzip file: {error}") from error
+    return out

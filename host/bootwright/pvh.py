@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bootwright import bzimage, elf
 from bootwright.errors import KernelError
-from bootwright.kernel import Kernel, Protocol
+from bootwright.kernel import Kernel, OtherProtocol, Protocol
 
 
 def look(path: Path, folder: Path) -> Kernel:
@@ -21,20 +21,22 @@ def look(path: Path, folder: Path) -> Kernel:
     packed = bzimage.is_bzimage(head)
     if packed:
         unpacked = folder / f"{path.name}.unpacked"
-        bzimage.unpack(path, unpacked)
+        try:
+            bzimage.unpack(path, unpacked)
+        except bzimage.NoPayload as error:
+            raise OtherProtocol(error.message) from error
         path = unpacked
         with path.open("rb") as stream:
             head = stream.read(len(elf.MAGIC))
     if not head.startswith(elf.MAGIC):
-        raise KernelError(
-            "is a bzImage whose payload is no ELF file"
-            if packed
-            else "is no kernel: neither an ELF file nor a bzImage"
-        )
+        raise OtherProtocol("is a bzImage whose payload is no ELF file" if packed else "is no ELF file")
     kernel = elf.read(path)
     if kernel.pvh_entry is None:
-        raise KernelError("has no PVH note (XEN_ELFNOTE_PHYS32_ENTRY), so protocol pvh cannot enter it")
-    return Kernel(path, kernel.size, "pvh", kernel.pvh_entry, kernel.segments)
+        raise OtherProtocol("has no PVH note (XEN_ELFNOTE_PHYS32_ENTRY), so protocol pvh cannot enter it")
+    if not any(kernel.pvh_entry in segment.range for segment in kernel.segments):
+        raise KernelError(f"has its PVH entry at {kernel.pvh_entry:#x}, outside of all its segments")
+    reason = "is a bzImage whose payload has a PVH note" if packed else "has a PVH note"
+    return Kernel(path, kernel.size, "pvh", kernel.pvh_entry, kernel.segments, reason)
 
 
 PROTOCOL = Protocol("pvh", look)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from bootwright import assemble, cpio, debian, layout, link
 from bootwright.abi import stub_directory
 from bootwright.description import Description, FileSource, PackageSource, Source
-from bootwright.errors import BootwrightError, ErrorList, SourceError, ToolError
+from bootwright.errors import BootwrightError, ErrorList, SourceError, ToolError, Where
+from bootwright.model import HYPERVISOR
 
 ASSEMBLY_SUFFIX = ".asm"
 KERNEL_LAYOUT = "kernel"
@@ -31,7 +33,8 @@ def cache_directory() -> Path:
 def resolve(
     description: Description, workdir: Path, cache: Path | None = None
 ) -> dict[tuple[int, str], Path]:
-    """A readable file for each kernel and ramdisk: by index of the domain and "kernel" or "ramdisk".
+    """A readable file for each that is named: by index of the domain (or HYPERVISOR) and key, such as
+    "kernel".
 
     Kernels in assembly are assembled, and ramdisks made of a package are built, in workdir, which is
     created. Two domains that name the same source get the same file. Raises ErrorList of everything that
@@ -40,27 +43,33 @@ def resolve(
     resolver = _Resolver(description.folder, workdir, cache or cache_directory())
     files: dict[tuple[int, str], Path] = {}
     errors: list[BootwrightError] = []
-    for index, domain in enumerate(description.domains):
-        for key, source in (("kernel", domain.kernel), ("ramdisk", domain.ramdisk)):
-            if source is None:
-                continue
-            subject = f'domain "{domain.name}": {key}'
-            try:
-                files[index, key] = resolver.resolve(source, key)
-            except (SourceError, ToolError) as error:
-                joint = " " if isinstance(error, SourceError) else ": "
-                message = error.message if error.where else f"{subject}{joint}{error.message}"
-                errors.append(type(error)(message, error.where or domain.place(key)))
-            except BootwrightError as error:
-                errors.append(error)
-            except OSError as error:
-                message = (
-                    f"{subject} {error.filename or 'its file'} cannot be read: {error.strerror or error}"
-                )
-                errors.append(SourceError(message, domain.place(key)))
+    for index, subject, where, key, source in _wanted(description):
+        subject = f"{subject}: {key}"
+        try:
+            files[index, key] = resolver.resolve(source, key)
+        except (SourceError, ToolError) as error:
+            joint = " " if isinstance(error, SourceError) else ": "
+            message = error.message if error.where else f"{subject}{joint}{error.message}"
+            errors.append(type(error)(message, error.where or where))
+        except BootwrightError as error:
+            errors.append(error)
+        except OSError as error:
+            message = f"{subject} {error.filename or 'its file'} cannot be read: {error.strerror or error}"
+            errors.append(SourceError(message, where))
     if errors:
         raise ErrorList(dict.fromkeys(errors))
     return files
+
+
+def _wanted(description: Description) -> Iterator[tuple[int, str, Where | None, str, Source]]:
+    """Every file that is named: index of the domain, how an error names that, its place, key and value."""
+    for index, domain in enumerate(description.domains):
+        for key, source in domain.files.items():
+            yield index, f'domain "{domain.name}"', domain.place(key), key, source
+    hypervisor = description.hypervisor
+    if hypervisor is not None:
+        for key, source in (*hypervisor.modules.items(), ("kernel", hypervisor.kernel)):
+            yield HYPERVISOR, "[hypervisor]", hypervisor.place(key), key, source
 
 
 class _Resolver:

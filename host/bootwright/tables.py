@@ -17,7 +17,7 @@ from bootwright.abi import load as load_abi
 from bootwright.errors import VerifyError
 from bootwright.model import BootDomain, MemorySize
 from bootwright.pack import Piece
-from bootwright.plan import Plan, PlannedDomain, PlannedImage, PlannedModule
+from bootwright.planned import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
 from bootwright.ranges import Range, align_up
 
 ARRAY_ALIGN = 8
@@ -62,6 +62,8 @@ def encode(plan: Plan) -> bytes:
         _encode_modules(plan.modules, strings),
         [_encode_piece(piece) for piece in pieces],
     )
+    hypervisor = plan.hypervisor
+    cmdline = strings.add(hypervisor.cmdline) if hypervisor else 0
     head = dict(
         magic=constants["TABLES_MAGIC_VALUE"],
         version=constants["TABLES_VERSION_VALUE"],
@@ -79,7 +81,10 @@ def encode(plan: Plan) -> bytes:
         modules=starts[1],
         nr_pieces=len(pieces),
         pieces=starts[2],
-        reserved=0,
+        hypervisor=_reference(hypervisor.module if hypervisor else None),
+        hypervisor_protocol=hypervisor.protocol if hypervisor else 0,
+        hypervisor_cmdline=cmdline,
+        hypervisor_entry=hypervisor.entry if hypervisor else 0,
     )
 
     def blob(checksum: int) -> bytes:
@@ -168,7 +173,7 @@ def _encode_piece(piece: Piece) -> bytes:
             dest_size=piece.dest_size,
             zero_size=piece.zero_size,
             method=piece.method,
-            reserved=0,
+            reserve_pages=piece.reserve_pages,
         )
         .dumps()
     )
@@ -197,7 +202,7 @@ def decode(blob: bytes) -> Plan:
     if zlib.crc32(head.dumps() + blob[size:]) != checksum:
         raise VerifyError(f"tables: the checksum {checksum:#x} is not that of the bytes")
     pieces = [
-        Piece(r.source, r.source_size, r.dest, r.dest_size, r.zero_size, r.method)
+        Piece(r.source, r.source_size, r.dest, r.dest_size, r.zero_size, r.method, r.reserve_pages)
         for r in _records(blob, "piece", head.pieces, head.nr_pieces)
     ]
     modules = tuple(
@@ -216,7 +221,13 @@ def decode(blob: bytes) -> Plan:
         head.on_failure,
         head.reboot_seconds,
     )
-    return Plan(image, domains, modules)
+    hypervisor = None
+    if head.hypervisor != constants["NO_MODULE"]:
+        cmdline = _string(blob, head.hypervisor_cmdline)
+        hypervisor = PlannedHypervisor(
+            head.hypervisor, head.hypervisor_protocol, cmdline, head.hypervisor_entry
+        )
+    return Plan(image, domains, modules, hypervisor)
 
 
 def _records(blob: bytes, name: str, start: int, count: int) -> list[Any]:

@@ -137,7 +137,7 @@ def on_failure(node: Node) -> int | None:
     return int(match[1])
 
 
-def kernel(node: Node) -> Source:
+def file(node: Node) -> Source:
     """A path, or { package = "...", file = "..." }."""
     return _source(node, {"package": Field(_package, True), "file": Field(_pattern, True)})
 

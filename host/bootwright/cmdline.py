@@ -1,0 +1,59 @@
+"""The command line of a domain: docs/domain-builder.md, "Command line of a domain"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bootwright.abi import load as load_abi
+from bootwright.model import BootDomain, BootInfo, BootModule
+from bootwright.transcript import BootFailure
+
+
+@dataclass(frozen=True)
+class Hypervisor:
+    """Settings of the hypervisor that reach the initial domain's command line; acpi None for none."""
+
+    skip_ioapic: bool = False
+    acpi: str | None = None
+    acpi_disabled: bool = False
+
+    @staticmethod
+    def of_cmdline(cmdline: str) -> Hypervisor:
+        """What the stub's own command line asks for: noapic and acpi=VALUE, in front of " -- "."""
+        words = cmdline.partition(" -- ")[0].split(" ")
+        acpi = next((word.removeprefix("acpi=") for word in words if word.startswith("acpi=")), None)
+        return Hypervisor(skip_ioapic="noapic" in words, acpi=acpi)
+
+
+def compose_cmdline(info: BootInfo, domain: BootDomain, hypervisor: Hypervisor | None = None) -> str:
+    """The command line of a domain. Raises BootFailure E_CMDLINE_TOO_LONG where Xen would cut it off in
+    silence.
+
+    A string of kind cmdline (from a description) has no image name; a loader's string has one, unless the
+    loader is GRUB 2 or PVH.
+    """
+    constants = load_abi().constants
+    module = (
+        info.mods[domain.kernel] if domain.kernel is not None else BootModule(constants["BOOTMOD_KERNEL"], 0)
+    )
+    line = module.string.lstrip(" ")
+    if module.string_kind != constants["BOOTSTR_CMDLINE"] and not leaves_out_image_name(info.loader):
+        line = line.partition(" ")[2].lstrip(" ")
+    if domain.is_initial_domain:
+        settings = hypervisor or Hypervisor()
+        line += info.kextra
+        if settings.skip_ioapic and "noapic" not in line:
+            line += " noapic"
+        acpi = "off" if settings.acpi is None and settings.acpi_disabled else settings.acpi
+        if acpi is not None and "acpi=" not in line:
+            line += f" acpi={acpi}"
+    limit = constants["MAX_STRING"] - 1
+    if len(line.encode()) > limit:
+        raise BootFailure("E_CMDLINE_TOO_LONG", domain.name, limit)
+    return line
+
+
+def leaves_out_image_name(loader: str) -> bool:
+    """Whether a loader of this name puts no image name in front of a module's string: GRUB 2 and PVH."""
+    _, grub, version = loader.partition("GRUB ")
+    return (bool(grub) and not version.startswith("0")) or loader.startswith("PVH")

@@ -1,0 +1,193 @@
+"""The modules that go into an image: looked into, and packed into files; not placed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootwright import bzimage, elf, protocols
+from bootwright.abi import load as load_abi
+from bootwright.description import Description
+from bootwright.errors import BootwrightError, ErrorList, KernelError, SourceError, Where
+from bootwright.kernel import Kernel
+from bootwright.model import HYPERVISOR, BootInfo
+from bootwright.pack import Packed, pack_file, pack_kernel, store
+
+Progress = Callable[[str, int, int], None]  # what is being done, bytes done, bytes in all
+
+# What a hypervisor gets for itself, and itself: under which key of [hypervisor].
+HYPERVISOR_KEYS = {
+    "BOOTMOD_FDT": "lcm",
+    "BOOTMOD_UCODE": "microcode",
+    "BOOTMOD_XSM": "xsm-policy",
+    "BOOTMOD_XEN": "kernel",
+}
+STORED = ("microcode", "xsm-policy")  # small, and looked for early
+
+
+@dataclass(frozen=True)
+class Job:
+    """A module that goes in: its index in BootInfo.mods, for which domain (or HYPERVISOR) and under which key
+    of it, and what it has become. kernel: only for one that the stub enters. load_address, start, distance:
+    where it was placed; distance: how far its kernel was moved from where that wants to be.
+    """
+
+    mod: int
+    domain: int
+    key: str
+    packed: Packed
+    kernel: Kernel | None = None
+    load_address: int = 0
+    start: int = 0
+    distance: int = 0
+
+
+class Jobs:
+    """Makes a Job of each module. notes: sentences about what was decided."""
+
+    def __init__(
+        self, description: Description, info: BootInfo, workdir: Path, progress: Progress | None
+    ) -> None:
+        self._description = description
+        self._info = info
+        self._workdir = workdir
+        self._progress = progress
+        self._jobs: dict[int, Job] = {}
+        self.notes: list[str] = []
+
+    @property
+    def done(self) -> tuple[Job, ...]:
+        """What there is so far, in the order of the model."""
+        return tuple(self._jobs[mod] for mod in sorted(self._jobs))
+
+    def add_domain(self, index: int) -> None:
+        """Look into and pack the modules of a domain; its configs only where a device tree tells the launcher
+        which they are. Raises KernelError, SourceError, ErrorList.
+        """
+        assert self._info.builder is not None
+        modules = self._info.builder.domains[index].modules
+        known = modules if self._info.builder.fdt_enabled else ("kernel", "ramdisk")
+        self._add(index, {key: mod for key, mod in modules.items() if key in known})
+
+    def add_hypervisor(self) -> None:
+        """The same for the hypervisor and what is for it: the device tree that names the domains, microcode,
+        XSM policy.
+        """
+        keys = {load_abi().constants[kind]: key for kind, key in HYPERVISOR_KEYS.items()}
+        found = {keys[module.kind]: mod for mod, module in enumerate(self._info.mods) if module.kind in keys}
+        self._add(HYPERVISOR, found)
+
+    def _add(self, index: int, modules: Mapping[str, int]) -> None:
+        errors: list[BootwrightError] = []
+        for key, mod in modules.items():
+            try:
+                if mod not in self._jobs:
+                    self._jobs[mod] = self._make(mod, index, key)
+            except BootwrightError as error:
+                errors.append(error)
+        if errors:
+            raise ErrorList(errors) if len(errors) > 1 else errors[0]
+
+    def _make(self, mod: int, index: int, key: str) -> Job:
+        source = self._info.mods[mod].path or Path()
+        folder = self._workdir / f"module{mod}"
+        folder.mkdir(exist_ok=True)
+        where = place(self._description, index, key)
+        lead = f"{subject(self._description, index)}: {key} {source}"
+        try:
+            if index == HYPERVISOR and key == "kernel":
+                return self._kernel(mod, index, "multiboot2", folder)
+            if key == "kernel" and self._info.hypervisor is None:
+                wanted = self._description.domains[index].protocol
+                job = self._kernel(mod, index, wanted, folder)
+                self._check_cmdline(job)
+                return job
+            if key == "kernel":
+                _check_kernel_for_xen(source)
+            return Job(mod, index, key, self._file(mod, key, folder))
+        except (KernelError, SourceError) as error:
+            raise type(error)(f"{lead} {error.message}", error.where or where) from error
+        except OSError as error:
+            reason = f"cannot be read and packed: {error.strerror or error}"
+            raise SourceError(f"{lead} {reason}", where) from error
+
+    def _file(self, mod: int, key: str, folder: Path) -> Packed:
+        """A module that is used as the file that it is."""
+        module = self._info.mods[mod]
+        if not module.size or module.path is None:
+            raise SourceError("is empty")
+        if key in STORED:
+            return store(module.path, self._step(f"hashing {module.name}", module.size))
+        out, pack = folder / f"{module.name}.packed", self._description.image.pack
+        return pack_file(module.path, out, pack, self._step(f"packing {module.name}", module.size))
+
+    def _kernel(self, mod: int, index: int, wanted: str, folder: Path) -> Job:
+        """A kernel that the stub enters."""
+        module, image = self._info.mods[mod], self._description.image
+        kernel = protocols.choose(wanted, module.path or Path(), folder)
+        if wanted == "auto":
+            self.notes.append(
+                f"{subject(self._description, index)}: protocol auto is {kernel.protocol}: "
+                f"kernel {module.name} {kernel.reason}"
+            )
+        if kernel.stored:
+            if image.pack == "lz4":
+                raise KernelError(
+                    'cannot be packed (pack = "lz4"): the Linux boot protocol needs the file as it is, with '
+                    "its setup header in front; a bzImage is compressed already",
+                    image.places.get("pack", image.where),
+                )
+            packed = store(kernel.path, self._step(f"hashing {module.name}", module.size))
+            packed = packed.with_segment(kernel.segments[0], kernel.reserve_pages)
+            return Job(mod, index, "kernel", packed, kernel)
+        total = sum(segment.p_filesz for segment in kernel.segments)
+        out, step = folder / f"{module.name}.packed", self._step(f"packing {module.name}", total)
+        packed = pack_kernel(kernel.path, kernel.segments, out, image.pack, step)
+        if not packed.size:
+            raise KernelError("has nothing but zeros to load")
+        return Job(mod, index, "kernel", packed, kernel)
+
+    def _check_cmdline(self, job: Job) -> None:
+        """A kernel may read less than the stub can hand over. What is added at boot is checked there."""
+        size = len(self._info.mods[job.mod].string.encode())
+        limit = job.kernel.max_cmdline if job.kernel else None
+        if limit is not None and size > limit:
+            message = f"reads a command line of at most {limit} bytes, but cmdline is {size} bytes long"
+            raise KernelError(message, place(self._description, job.domain, "cmdline"))
+
+    def _step(self, what: str, total: int) -> Callable[[int], None] | None:
+        progress, done = self._progress, 0
+        if progress is None:
+            return None
+
+        def step(size: int) -> None:
+            nonlocal done
+            done += size
+            progress(what, min(done, total), total)
+
+        return step
+
+
+def _check_kernel_for_xen(path: Path) -> None:
+    """Xen takes a domain's kernel as a file: an ELF file, or a bzImage, which it unpacks itself."""
+    with path.open("rb") as stream:
+        head = stream.read(load_abi().constants["BOOT_PARAMS_PAD7"])
+    if bzimage.is_bzimage(head):
+        bzimage.read(path)
+    elif head.startswith(elf.MAGIC):
+        elf.read(path)
+    else:
+        raise KernelError("is no kernel: neither an ELF file nor a bzImage")
+
+
+def place(description: Description, index: int, key: str) -> Where | None:
+    """Where a key of a domain (or of the hypervisor) is written."""
+    if index != HYPERVISOR:
+        return description.domains[index].place(key)
+    return description.hypervisor.place(key) if description.hypervisor else None
+
+
+def subject(description: Description, index: int) -> str:
+    """How an error names a domain, or the hypervisor."""
+    return "[hypervisor]" if index == HYPERVISOR else f'domain "{description.domains[index].name}"'

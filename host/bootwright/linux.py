@@ -1,0 +1,104 @@
+"""The Linux boot protocol: a bzImage, entered at its 64-bit entry, or its 32-bit one, whichever it has.
+
+One with neither (code32_start 0, as iPXE's) is entered in real mode, which needs a BIOS.
+
+The file travels as it is, because the stub copies its setup header into boot_params; its protected-mode part
+is one piece. Specification: Linux Documentation/arch/x86/boot.rst.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bootwright import bzimage
+from bootwright.abi import load as load_abi
+from bootwright.elf import FOUR_GIB, Segment
+from bootwright.errors import KernelError
+from bootwright.kernel import Kernel, OtherProtocol, Protocol
+from bootwright.ranges import Range
+
+# Limits of kernels too old to say them (boot.rst, "The kernel command line" and "initrd_addr_max").
+OLD_MAX_CMDLINE = 255
+OLD_RAMDISK_END = 0x38000000
+VERSION_RAMDISK_END = 0x203
+VERSION_WIDE_SYSSIZE = 0x204
+PARAGRAPH = 16
+
+
+def look(path: Path, folder: Path) -> Kernel:
+    """The bzImage at `path`. Raises KernelError for one that ends early, or is to lie below 1 MiB or beyond
+    4 GiB; OSError passes.
+    """
+    constants = load_abi().constants
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(constants["BOOT_PARAMS_PAD7"])
+    if not bzimage.is_bzimage(head):
+        raise OtherProtocol("is no bzImage, so the Linux boot protocol cannot enter it")
+    header = load_abi().struct("boot_params")(head.ljust(constants["BOOT_PARAMS_SIZEOF"], b"\0"))
+    code = _code(header, len(head), size)
+    place, alignment = _place(header, code)
+    xloadflags = header.xloadflags if header.version >= constants["LINUX_VERSION_XLOADFLAGS"] else 0
+    entry = constants["LINUX_ENTRY64"] if xloadflags & constants["LINUX_XLF_KERNEL_64"] else 0
+    if entry >= code.size:
+        raise KernelError(f"ends early: its 64-bit entry would be byte {entry:#x} of {code.size:#x}")
+    tells = header.version >= constants["LINUX_VERSION_CMDLINE_SIZE"]
+    high = header.version >= VERSION_RAMDISK_END
+    return Kernel(
+        path,
+        size,
+        "linux",
+        place.start + entry,
+        (Segment(code.start, code.size, place.start, code.size),),
+        "is a bzImage"
+        if header.code32_start
+        else "is a bzImage that starts in real mode, which needs a BIOS",
+        stored=True,
+        reserve_pages=-(-(place.size - code.size) // constants["PAGE_SIZE"]),
+        alignment=alignment,
+        max_cmdline=header.cmdline_size if tells else OLD_MAX_CMDLINE,
+        ramdisk_end=header.initrd_addr_max + 1 if high else OLD_RAMDISK_END,
+    )
+
+
+def _code(header: Any, head_size: int, size: int) -> Range:
+    """The protected-mode part, as bytes of the file."""
+    constants = load_abi().constants
+    if head_size < constants["BOOT_PARAMS_PAD7"]:
+        raise KernelError(
+            f"ends early: the header of a bzImage takes {constants['BOOT_PARAMS_PAD7']} bytes, "
+            f"but the file has {size}"
+        )
+    if not header.loadflags & constants["LINUX_LOADED_HIGH"]:
+        raise KernelError("is a zImage, which would lie below 1 MiB; only a bzImage can be launched")
+    start = ((header.setup_sects or constants["LINUX_DEFAULT_SECTORS"]) + 1) * constants["LINUX_SECTOR"]
+    if not header.code32_start and start > constants["REAL_MODE_HEAP_END"]:
+        raise KernelError(
+            f"starts in real mode and has {start} bytes of setup code; {constants['REAL_MODE_HEAP_END']} fit"
+        )
+    # syssize counts paragraphs, and the last one need not be whole in the file.
+    said = header.syssize * PARAGRAPH if header.version >= VERSION_WIDE_SYSSIZE else 0
+    if start >= size or start + said >= size + PARAGRAPH:
+        raise KernelError(f"ends early: its header says {start + said} bytes, but the file has {size}")
+    return Range(start, size)
+
+
+def _place(header: Any, code: Range) -> tuple[Range, int]:
+    """Where it wants to be, with all that it needs there, and its alignment (0 if it cannot be moved)."""
+    constants = load_abi().constants
+    start, size = constants["LINUX_LEGACY_ADDRESS"], code.size
+    if header.version >= constants["LINUX_VERSION_INIT_SIZE"]:
+        start, size = header.pref_address, max(size, header.init_size)
+    place = Range.sized(start, size)
+    if place.start < constants["IMAGE_BASE"] or place.end > FOUR_GIB:
+        raise KernelError(f"wants to lie at {place}, which is not between 1 MiB and 4 GiB")
+    if header.version < constants["LINUX_VERSION_RELOCATABLE"] or not header.relocatable_kernel:
+        return place, 0
+    alignment = header.kernel_alignment
+    if alignment < constants["PAGE_SIZE"] or alignment & (alignment - 1):
+        raise KernelError(f"has the alignment {alignment:#x}, which is not a power of two of a page or more")
+    return place, alignment
+
+
+PROTOCOL = Protocol("linux", look)
