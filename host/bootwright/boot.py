@@ -1,0 +1,268 @@
+"""A whole boot, computed: every line that the stub prints on a machine, and every byte it tells the kernel.
+
+    found = boot(machine, tables.decode(blob), len(blob))       # None, 0 for the generic stub
+    found.lines; found.information; found.failure
+
+This is the reference for stub/main.asm and what it calls, with the stub's choices of memory: the same steps
+in the same order, and the same failures. Not checked is what only the machine can know: hashes, and whether
+LZ4 blocks are sound.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from bootwright import builder, handover, loading, probing, treeboot, xen
+from bootwright.abi import load as load_abi
+from bootwright.cmdline import Hypervisor
+from bootwright.loading import Loading
+from bootwright.machine import LoaderModule, Machine, all_ram, joined, normalise
+from bootwright.model import BootInfo, BootModule, DomainBuilder, MemoryRange
+from bootwright.planned import Plan, PlannedModule
+from bootwright.probing import Room
+from bootwright.protocols import NAMES
+from bootwright.ranges import Range
+from bootwright.transcript import BootFailure, line
+
+KIND_NAMES = ("unknown", "xen", "fdt", "kernel", "ramdisk", "xsm", "ucode", "dtb", "config")
+LAUNCHER_NAMES = {"pvh": "PVH", "linux": "the Linux boot protocol"}  # others are called as they are
+PVH_ENTRY = "PVH"
+WARNING = "warning: "
+
+
+@dataclass(frozen=True)
+class Boot:
+    """How a boot goes. lines: those of log = "debug"; failure: what it ends with, None for a launch.
+
+    protocol, entry: how the kernel is entered; information: the bytes it is told, from address
+    information_start on; modules: where each module of the tables is in the end.
+    """
+
+    lines: tuple[str, ...]
+    failure: BootFailure | None
+    protocol: str = ""
+    entry: int = 0
+    information_start: int = 0
+    information: bytes = b""
+    modules: tuple[Range, ...] = ()
+
+    def shown(self, log: int) -> tuple[str, ...]:
+        """The lines that are printed at a log level (LOG_*), with that of the failure."""
+        found = [text for text in self.lines if log >= _level(text)]
+        return (*found, *([self.failure.line] if self.failure else []))
+
+
+def _level(text: str) -> int:
+    """The least log level at which a line is printed."""
+    abi = load_abi()
+    said = text.removeprefix(abi.strings["M_PREFIX"])
+    if said.startswith(WARNING):
+        return abi.constants["LOG_QUIET"]
+    return abi.constants["LOG_DEBUG" if said.startswith("memory: [") else "LOG_NORMAL"]
+
+
+def boot(machine: Machine, plan: Plan | None, tables_size: int = 0) -> Boot:
+    """Boot an image with this plan on this machine; None for a stub without tables.
+
+    For that one, and for a kernel entered by the Linux boot protocol, machine.contents has the modules that
+    the stub looks into.
+    """
+    run = _Run(machine, plan, tables_size)
+    failure = None
+    try:
+        for step in run.stages():
+            run.lines.append(step)
+    except BootFailure as ended:
+        failure = ended
+    return replace(run.result, lines=tuple(run.lines), failure=failure)
+
+
+class _Run(builder.Machine):
+    """The stages of stub/main.asm."""
+
+    def __init__(self, machine: Machine, plan: Plan | None, tables_size: int) -> None:
+        self._constants = load_abi().constants
+        self._machine = machine
+        self._plan = plan
+        self._tables_size = tables_size
+        self._ranges: tuple[MemoryRange, ...] = ()
+        self._info = BootInfo((), cmdline=machine.cmdline, loader=machine.loader or "")
+        self._loading = Loading(machine, (), ())
+        self._domains: dict[int, tuple[str, int]] = {}  # protocol and entry, by index
+        self.lines: list[str] = []
+        self.result = Boot((), None)
+
+    def stages(self) -> Iterator[str]:
+        """Every line, until the launch. Raises BootFailure."""
+        machine, plan = self._machine, self._plan
+        yield line("M_ENTRY", plan.image.name if plan else "-", machine.entry, machine.loader or "-")
+        yield line("M_CPU", machine.cpu)
+        if plan is None:
+            yield from self._make_tables()
+        else:
+            self._take_tables(plan)
+            yield line("M_TABLES", self._tables_size, len(plan.domains), len(plan.modules))
+        yield from self._memory()
+        yield from self._find_modules()
+        if plan is not None and plan.hypervisor is not None:
+            yield from self._hypervisor(plan)
+        else:
+            outcome = builder.Outcome(self._info)
+            settings = Hypervisor.of_cmdline(self._info.cmdline)
+            yield from builder.run(outcome, builder.NATIVE, settings, self)
+            assert outcome.hwdom is not None
+            yield from self._launch_domain(outcome.hwdom)
+
+    # --- tables ---
+
+    def _take_tables(self, plan: Plan) -> None:
+        mods = tuple(self._boot_module(module) for module in plan.modules)
+        domains = tuple(planned.domain for planned in plan.domains)
+        for index, planned in enumerate(plan.domains):
+            if planned.protocol:
+                self._domains[index] = self._protocol(planned.protocol), planned.entry
+        hypervisor = plan.hypervisor.module if plan.hypervisor else None
+        made = DomainBuilder(domains)
+        self._info = replace(self._info, mods=mods, builder=made, hypervisor=hypervisor)
+        self._loading = Loading(self._machine, plan.modules, mods)
+
+    def _boot_module(self, module: PlannedModule) -> BootModule:
+        kind = "BOOTSTR_CMDLINE" if module.string else "BOOTSTR_EMPTY"
+        return BootModule(module.kind, module.size, 0, module.string, self._constants[kind], name=module.name)
+
+    def _protocol(self, number: int) -> str:
+        return next(name for name in NAMES if self._constants[f"PROTOCOL_{name.upper()}"] == number)
+
+    def _make_tables(self) -> Iterator[str]:
+        """Without tables: a device tree, or the fallback (stub/source)."""
+        machine, constants = self._machine, self._constants
+        if not machine.modules:
+            raise BootFailure("E_NOTHING_TO_BOOT")
+        string = constants["BOOTSTR_STRING"]
+        mods = tuple(
+            BootModule(0, m.size, m.start, m.string, string if m.string else 0, name=f"module{number}")
+            for number, m in enumerate(machine.modules)
+        )
+        loader = PVH_ENTRY if machine.entry == PVH_ENTRY else machine.loader or ""
+        info = replace(self._info, mods=mods, loader=loader)
+        blob = machine.contents.get(0, b"")
+        found = builder.builder_init(info, lambda start: treeboot.read_tree(blob, start), dom0_pvh=True)
+        if found.builder is not None and found.builder.fdt_enabled:
+            yield line("M_DEVICE_TREE", mods[0].size)
+        else:
+            choice = builder.choose_ramdisk(found)
+            yield from builder.fallback_lines(choice)
+            found = choice.info
+        self._info = found
+        # A tree may name more, by their addresses.
+        machine = replace(machine, modules=tuple(LoaderModule(m.start, m.size, m.string) for m in found.mods))
+        flag = constants["MODULE_LOADER"]
+        records = [
+            PlannedModule(m.name, m.kind, flag, m.string, number, m.size, m.size, 0, b"")
+            for number, m in enumerate(found.mods)
+        ]
+        self._loading = Loading(machine, records, found.mods)
+
+    # --- memory and modules ---
+
+    def _memory(self) -> Iterator[str]:
+        self._ranges = normalise(self._machine.ranges)
+        self._loading.ranges = self._ranges
+        for part in self._ranges:
+            yield line("M_RANGE", part.start, part.end, part.type)
+        self._info = replace(self._info, mmap=self._ranges)
+        total = builder.machine_memory(self._info) or 0
+        if not total:
+            raise BootFailure("E_NO_RAM", joined(self._machine.ranges))
+        yield line("M_MEMORY", len(self._ranges), total >> 20, self._machine.rsdp)
+
+    def _find_modules(self) -> Iterator[str]:
+        for number, module in enumerate(self._loading.records):
+            place = self._loading.find(number)
+            if not all_ram(self._ranges, place):
+                raise BootFailure("E_MODULE_RAM", module.name, place.start, place.end)
+            yield line("M_MODULE", number, KIND_NAMES[module.kind], module.name, place.start, place.end)
+        for number in self._loading.left_over:
+            yield line("M_MODULE_LEFT", number, self._machine.modules[number].string)
+
+    # --- the domain builder's calls ---
+
+    def probe(self, built: builder.BuiltDomain) -> Iterator[str]:
+        """What the stub looks into where no host has (builder.Machine)."""
+        index, domain = built.index, built.domain
+        if index in self._domains or domain.kernel is None or self._plan is not None:
+            return
+        file = self._machine.contents.get(domain.kernel, b"")
+        room = Room(self._loading.is_free, self._loading.find_room)
+        found = probing.probe(file, domain.name, self._info.mods[domain.kernel].name, room)
+        self._domains[index] = found.protocol, found.entry
+        self._loading.set_pieces(domain.kernel, found.pieces)
+        name = LAUNCHER_NAMES.get(found.protocol, found.protocol)
+        yield line("M_PROBED", built.domid, domain.name, name, found.entry)
+
+    def load(self, built: builder.BuiltDomain) -> Iterator[str]:
+        """construct_domain's part on the machine (builder.Machine)."""
+        domain = built.domain
+        yield from self._loading.clear_the_way()
+        assert domain.kernel is not None
+        self._loading.check(domain.kernel)
+        if domain.ramdisk is not None:
+            self._loading.check(domain.ramdisk)
+            self._loading.load(domain.ramdisk)
+        self._loading.load(domain.kernel)
+
+    # --- the launch ---
+
+    def _hypervisor(self, plan: Plan) -> Iterator[str]:
+        assert plan.hypervisor is not None
+        yield from xen.lines(self._info)
+        yield from self._loading.clear_the_way()
+        numbers = range(len(plan.modules))
+        for step in (self._loading.check, self._loading.load):
+            for number in numbers:
+                step(number)
+        found, name = plan.hypervisor, plan.modules[plan.hypervisor.module].name
+        others = [number for number in numbers if number != found.module]
+        protocol = self._protocol(found.protocol)
+        yield from self._launch(name, found.module, protocol, found.entry, found.cmdline, others)
+
+    def _launch_domain(self, built: builder.BuiltDomain) -> Iterator[str]:
+        domain = built.domain
+        assert domain.kernel is not None
+        if built.index not in self._domains:
+            raise BootFailure("E_PROTOCOL", domain.name, self._constants["PROTOCOL_NONE"])
+        protocol, entry = self._domains[built.index]
+        told = [] if domain.ramdisk is None else [domain.ramdisk]
+        yield from self._launch(domain.name, domain.kernel, protocol, entry, built.cmdline, told)
+
+    def _launch(
+        self, who: str, kernel: int, protocol: str, entry: int, cmdline: str, modules: list[int]
+    ) -> Iterator[str]:
+        machine, constants = self._machine, self._constants
+        pieces = self._loading.records[kernel].pieces
+        if not any(piece.dest <= entry < piece.dest + piece.dest_size for piece in pieces):
+            raise BootFailure("E_ENTRY", who, entry)
+        area = self._loading.find_room(constants["HANDOVER_SIZE"])
+        if area is None:
+            raise BootFailure("E_HANDOVER_ROOM", constants["HANDOVER_SIZE"])
+        start = area + (constants["PAGE_TABLES"] + 1) * constants["PAGE_SIZE"]
+        places = self._loading.places
+        told = handover.Told(
+            who,
+            entry,
+            cmdline,
+            tuple((places[m].start, places[m].size, self._info.mods[m].string) for m in modules),
+            self._ranges,
+            machine.rsdp,
+            machine.rsdp_bytes,
+            machine.framebuffer,
+            machine.contents.get(kernel, b""),
+        )
+        data = handover.information(protocol, told, start)
+        if protocol == "linux":
+            loading.check_real_mode(self._ranges, told.file, who)
+        name = LAUNCHER_NAMES.get(protocol, protocol)
+        self.result = Boot((), None, protocol, entry, start, data, tuple(places))
+        yield line("M_LAUNCH", name, entry, start, start + len(data), zlib.crc32(data))

@@ -1,0 +1,138 @@
+"""Boot modules on their way: found, out of the way of what is to be loaded, moved to their places. The
+reference for stub/modules.asm and stub/load.asm, in which room they find and how they fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from bootwright.abi import load as load_abi
+from bootwright.machine import FOUR_GIB, Machine, all_ram, find_room, overlap
+from bootwright.model import BootModule, MemoryRange
+from bootwright.pack import Piece
+from bootwright.planned import PlannedModule
+from bootwright.ranges import Range
+from bootwright.transcript import BootFailure, line
+
+
+class Loading:
+    """The modules of the tables on a machine. records: as in the tables; places: where each lies now.
+
+    ranges is to be set to the normalised memory map before anything is moved.
+    """
+
+    def __init__(
+        self, machine: Machine, records: Sequence[PlannedModule], mods: Sequence[BootModule]
+    ) -> None:
+        self._constants = load_abi().constants
+        self._machine = machine
+        self._claimed: set[int] = set()
+        self._rooms: list[Range] = []  # of pieces that are moved last
+        self.ranges: tuple[MemoryRange, ...] = ()
+        self.records = list(records)
+        self.places: list[Range] = []
+
+    # --- found ---
+
+    def find(self, number: int) -> Range:
+        """Where a module lies. Raises BootFailure."""
+        record = self.records[number]
+        if record.embedded:
+            place = record.load_range
+        elif record.flags & self._constants["MODULE_LOADER"]:
+            self._claimed.add(record.load_address)
+            place = Range.sized(self._machine.modules[record.load_address].start, record.size)
+        else:
+            place = self._find_by_name(record)
+        self.places.append(place)
+        return place
+
+    def _find_by_name(self, record: PlannedModule) -> Range:
+        for number, module in enumerate(self._machine.modules):
+            if any(word.rpartition("/")[2] == record.name for word in module.string.split(" ")):
+                self._claimed.add(number)
+                if module.size != record.size:
+                    raise BootFailure("E_MODULE_SIZE", record.name, module.size, record.size)
+                return Range.sized(module.start, module.size)
+        raise BootFailure("E_MODULE_MISSING", record.name, len(self._machine.modules))
+
+    @property
+    def left_over(self) -> list[int]:
+        """The loader's modules that no record claims."""
+        return [number for number in range(len(self._machine.modules)) if number not in self._claimed]
+
+    # --- room ---
+
+    def set_pieces(self, number: int, pieces: tuple[Piece, ...]) -> None:
+        """What a probe found out about a module."""
+        self.records[number] = replace(self.records[number], pieces=pieces)
+
+    @property
+    def _targets(self) -> Iterator[Range]:
+        return (piece.range for record in self.records for piece in record.pieces)
+
+    def _taken(self) -> list[Range]:
+        brought = (Range.sized(module.start, module.size) for module in self._machine.modules)
+        return [self._machine.stub, *self.places, *brought, *self._rooms, *self._targets]
+
+    def is_free(self, wanted: Range) -> bool:
+        """Is it RAM that nothing lies in or is to go to?"""
+        taken = self._taken()
+        return all_ram(self.ranges, wanted) and not any(overlap(wanted, other) for other in taken)
+
+    def find_room(self, size: int) -> int | None:
+        """As machine.find_room, clear of everything."""
+        return find_room(self.ranges, size, self._taken())
+
+    def clear_the_way(self) -> Iterator[str]:
+        """Move modules that lie where a piece is to go. Raises BootFailure E_NO_FREE_ROOM."""
+        for number, place in enumerate(self.places):
+            if not any(overlap(place, target) for target in self._targets):
+                continue
+            start = self.find_room(place.size)
+            if start is None:
+                raise BootFailure("E_NO_FREE_ROOM", place.size, self.records[number].name)
+            self.places[number] = moved = Range.sized(start, place.size)
+            yield line("M_MODULE_MOVED", number, place.start, place.end, moved.start, moved.end)
+
+    # --- loaded ---
+
+    def check(self, number: int) -> None:
+        """All pieces of a module, before any is moved. Raises BootFailure E_MODULE_PIECE, E_NO_ROOM."""
+        record, size = self.records[number], self.places[number].size
+        for piece in record.pieces:
+            end = piece.source + piece.source_size
+            stored = piece.method == self._constants["PACK_STORED"]
+            if end > size or (stored and piece.dest_size > piece.source_size):
+                raise BootFailure("E_MODULE_PIECE", record.name, piece.source, end, size)
+            end = piece.dest + piece.dest_size + piece.zero_size
+            if end > FOUR_GIB:
+                raise BootFailure("E_NO_ROOM", record.name, piece.dest, end)
+            if not all_ram(self.ranges, piece.range):
+                raise BootFailure("E_NO_ROOM", record.name, piece.dest, piece.range.end)
+
+    def load(self, number: int) -> None:
+        """Move the pieces of a module; those for the stub's place wait elsewhere. Raises BootFailure."""
+        record = self.records[number]
+        if record.start:
+            self.places[number] = Range.sized(record.start, record.unpacked_size)
+        for piece in record.pieces:
+            target = Range.sized(piece.dest, piece.dest_size + piece.zero_size)
+            if not overlap(target, self._machine.stub):
+                continue
+            start = self.find_room(piece.dest_size)
+            if start is None:
+                raise BootFailure("E_NO_FREE_ROOM", piece.dest_size, record.name)
+            if len(self._rooms) >= self._constants["MAX_DEFERRED"]:
+                raise BootFailure("E_TOO_MANY_DEFERRED", record.name, self._constants["MAX_DEFERRED"])
+            self._rooms.append(Range.sized(start, piece.dest_size))
+
+
+def check_real_mode(ranges: Sequence[MemoryRange], file: bytes, who: str) -> None:
+    """A bzImage that starts in real mode needs RAM for its setup code. Raises BootFailure E_NO_ROOM."""
+    constants = load_abi().constants
+    start = constants["BOOT_PARAMS_CODE32_START"]
+    place = Range.sized(constants["REAL_MODE_BASE"], constants["REAL_MODE_SIZE"])
+    if not any(file[start : start + 4]) and not all_ram(ranges, place):
+        raise BootFailure("E_NO_ROOM", who, place.start, place.end)

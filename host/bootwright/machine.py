@@ -1,0 +1,142 @@
+"""A machine as a boot finds it: what the loader hands over, and its memory map as the stub reads it.
+
+machine = Machine("multiboot2", ranges=ranges, modules=modules, stub=Range(0x100000, 0x140000))
+normalise(machine.ranges)           # sorted, without overlaps: memory.asm's normalise_memory
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from bootwright.abi import load as load_abi
+from bootwright.model import MemoryRange
+from bootwright.ranges import Range
+from bootwright.transcript import BootFailure
+
+HIGHEST = (1 << 64) - 1
+FOUR_GIB = 1 << 32
+
+
+@dataclass(frozen=True)
+class LoaderModule:
+    """A module that the loader brought, as it lies in memory, with its string."""
+
+    start: int
+    size: int
+    string: str = ""
+
+
+@dataclass(frozen=True)
+class Framebuffer:
+    """The screen as a multiboot2 loader describes it: fields of multiboot2_tag_framebuffer."""
+
+    address: int
+    pitch: int
+    width: int
+    height: int
+    bpp: int
+    type: int
+    colours: bytes = bytes(6)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """entry: name of the boot protocol, as the stub prints it. ranges: the loader's memory map. rsdp: address
+    of the ACPI RSDP and its bytes, as many as it has. stub: where the stub lies, with all that it uses.
+    contents: of boot modules that the stub looks into, by their number in the tables.
+    """
+
+    entry: str
+    ranges: tuple[MemoryRange, ...]
+    stub: Range
+    loader: str | None = None
+    cmdline: str = ""
+    modules: tuple[LoaderModule, ...] = ()
+    rsdp: int = 0
+    rsdp_bytes: bytes = bytes(36)
+    framebuffer: Framebuffer | None = None
+    cpu: str = ""
+    contents: Mapping[int, bytes] = field(default_factory=dict, repr=False)
+
+
+def joined(ranges: Iterable[MemoryRange]) -> int:
+    """How many ranges the stub keeps of a loader's map: what follows on one of its type is joined to it."""
+    kept: list[MemoryRange] = []
+    for part in ranges:
+        last = kept[-1] if kept else None
+        if last and last.type == part.type and last.end == part.start and part.end < HIGHEST:
+            kept[-1] = MemoryRange(last.start, part.end, last.type)
+        else:
+            kept.append(part)
+    return len(kept)
+
+
+def normalise(ranges: Sequence[MemoryRange]) -> tuple[MemoryRange, ...]:
+    """Sorted ranges without overlaps: where several types claim a byte, the highest wins; neighbours of one
+    type are joined; an unknown type is reserved. Raises BootFailure E_TOO_MANY_RANGES.
+    """
+    constants = load_abi().constants
+    known = []
+    for part in ranges:
+        if part.start != part.end:
+            named = 1 <= part.type <= constants["XEN_HVM_MEMMAP_TYPE_PMEM"]
+            kind = part.type if named else constants["XEN_HVM_MEMMAP_TYPE_RESERVED"]
+            known.append(MemoryRange(part.start, min(part.end, HIGHEST), kind))
+    borders = sorted({border for part in known for border in (part.start, part.end)})
+    found: list[MemoryRange] = []
+    for start, end in pairwise(borders):
+        kind = max((part.type for part in known if part.start <= start and end <= part.end), default=0)
+        if not kind:
+            continue
+        if found and found[-1].type == kind and found[-1].end == start:
+            found[-1] = MemoryRange(found[-1].start, end, kind)
+        elif len(found) < constants["MAX_RANGES"]:
+            found.append(MemoryRange(start, end, kind))
+        else:
+            raise BootFailure("E_TOO_MANY_RANGES", constants["MAX_RANGES"])
+    return tuple(found)
+
+
+def _is_ram(part: MemoryRange) -> bool:
+    return part.type == load_abi().constants["XEN_HVM_MEMMAP_TYPE_RAM"]
+
+
+def all_ram(ranges: Iterable[MemoryRange], wanted: Range) -> bool:
+    """Whether all of it is RAM. ranges: normalised."""
+    return any(_is_ram(part) and part.start <= wanted.start and wanted.end <= part.end for part in ranges)
+
+
+def overlap(one: Range, other: Range) -> bool:
+    """As the stub has it: an empty range inside of another overlaps it."""
+    return one.start < other.end and other.start < one.end
+
+
+def find_room(ranges: Sequence[MemoryRange], size: int, taken: Iterable[Range]) -> int | None:
+    """The highest page-aligned place for `size` bytes of RAM below 4 GiB, above the stub's, that is clear of
+    `taken`; None if there is none.
+    """
+    constants = load_abi().constants
+    obstacles = tuple(taken)
+    for part in reversed(ranges):
+        if not _is_ram(part):
+            continue
+        top: int | None = min(part.end, FOUR_GIB)
+        while top is not None and top >= size:
+            start = (top - size) & -constants["PAGE_SIZE"]
+            if start < constants["IMAGE_LIMIT"]:
+                return None
+            if start < part.start:
+                break
+            here = Range.sized(start, size)
+            top = min((other.start for other in obstacles if overlap(here, other)), default=None)
+            if top is None:
+                return start
+    return None
+
+
+def basic_memory(ranges: Iterable[MemoryRange], start: int) -> int:
+    """KiB of RAM from `start` up to the first hole, as loaders have always counted lower and upper memory."""
+    ends = (part.end for part in ranges if _is_ram(part) and part.start <= start < part.end)
+    return next(((end - start) >> 10 for end in ends), 0) & 0xFFFFFFFF

@@ -1,0 +1,296 @@
+"""The reference of a whole boot against the stub itself under Unicorn: on machines of all kinds, every line,
+every byte that the kernel is told, and every byte that is loaded, are the same."""
+
+from __future__ import annotations
+
+import random
+import struct
+from dataclasses import dataclass, field, replace
+
+import machine as unicorn_machine
+import pytest
+import samples
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from machine import ABI, RAM, C, pvh_info
+from test_stub_boot import multiboot2
+
+from bootwright import boot, tables
+from bootwright.machine import Framebuffer, LoaderModule, Machine
+from bootwright.model import BootDomain, MemoryRange, MemorySize
+from bootwright.pack import Piece
+from bootwright.planned import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
+from bootwright.protocols import NAMES
+from bootwright.ranges import Range
+
+MIB = 1 << 20
+RSDP = b"RSD PTR \x11bochs \x02" + bytes(range(20))
+IMAGE = PlannedImage("test", C["CONSOLE_SERIAL"], C["UART_COM1"], 1, C["LOG_DEBUG"], 0, 0)
+
+
+@dataclass
+class World:
+    """A machine to be, and an image for it. plan None for the generic stub."""
+
+    seed: int
+    plan: Plan | None = None
+    ranges: list[tuple[int, int, int]] = field(default_factory=list)  # start, size, type
+    files: list[tuple[int, bytes, str]] = field(default_factory=list)  # the loader's modules
+    embedded: list[tuple[int, bytes]] = field(default_factory=list)
+    contents: dict[int, bytes] = field(default_factory=dict)
+    cmdline: str = ""
+    framebuffer: Framebuffer | None = None
+    loader: str | None = None
+
+
+def memory_map(dice: random.Random) -> list[tuple[int, int, int]]:
+    """RAM up to some megabytes, with holes and overlaps of all types."""
+    top = dice.randrange(24 * MIB, RAM + 1, 0x1000)
+    found = [(0, 0x9FC00, 1), (0xF0000, 0x10000, 2), (MIB, top - MIB, 1)]
+    for _ in range(dice.choice((0, 1, 3, 200 if dice.random() < 0.1 else 5))):
+        size = dice.choice((0, 1, 0x1000, 0x12345, MIB))
+        found.append((dice.randrange(22 * MIB, top), size, dice.randrange(0, 12)))
+    if dice.random() < 0.3:
+        found.append(
+            (1 << 32, dice.choice((MIB, (1 << 64) - (1 << 32), (1 << 64) - 1)), dice.choice((1, 2, 6)))
+        )
+    dice.shuffle(found)
+    return found
+
+
+def slots(dice: random.Random) -> list[int]:
+    """Places for modules and pieces, a megabyte for each, in any order."""
+    places = [number * MIB for number in range(2, 20)]
+    dice.shuffle(places)
+    return places
+
+
+def kernel(dice: random.Random, protocol: str, places: list[int]) -> tuple[bytes, tuple[Piece, ...], int]:
+    """A stored kernel: its file, its pieces and its entry. One piece may lie where the stub is."""
+    if protocol == "linux":
+        place = dice.choice((MIB, places.pop()))
+        code = dice.randbytes(dice.randrange(0x300, 0x8000))
+        flags = dice.choice((0, 1, 8, 9))
+        file = samples.linux(
+            code,
+            xloadflags=flags,
+            version=dice.choice((0x202, 0x205, 0x206, 0x20B, 0x20C, 0x20F)),
+            jump_offset=dice.choice((0x20, 0x66, 0x6A, 0xFF)),
+            cmdline_size=dice.choice((255, 2047, 20)),
+            code32_start=dice.choice((0x100000, 0x100000, 0)),
+        )
+        piece = Piece(1024, len(code), place, len(code), 0, C["PACK_STORED"], dice.randrange(4))
+        return file, (piece,), place + dice.choice((0, 0x200))
+    pieces, file = [], b""
+    for number in range(dice.randrange(1, 4)):
+        place = (
+            MIB + 0x800 if not number and dice.random() < 0.3 else places.pop() + dice.randrange(0, 0x3000)
+        )
+        data = dice.randbytes(dice.randrange(1, 0x5000))
+        pieces.append(
+            Piece(len(file), len(data), place, len(data), dice.choice((0, 9, 0x4321)), C["PACK_STORED"])
+        )
+        file += data
+    return file, tuple(pieces), pieces[0].dest + dice.randrange(pieces[0].dest_size)
+
+
+def world(seed: int) -> World:
+    """An image with tables on some machine."""
+    dice = random.Random(seed)
+    found = World(seed, ranges=memory_map(dice))
+    places = slots(dice)
+    protocol = dice.choice(NAMES)
+    number = C[f"PROTOCOL_{protocol.upper()}"]
+    file, pieces, entry = kernel(dice, protocol, places)
+    modules = [
+        PlannedModule(
+            "vmlinux", C["BOOTMOD_KERNEL"], 0, dice.choice(("", "quiet é")), 0, 0, 0, 0, b"", pieces
+        )
+    ]
+    datas = [file]
+    for index in range(dice.randrange(0, 4)):
+        data = dice.randbytes(dice.randrange(1, 0x4000))
+        start = places.pop() if dice.random() < 0.5 else 0
+        piece = Piece(0, len(data), start, len(data), 0, C["PACK_STORED"])
+        kind, text = C["BOOTMOD_RAMDISK"], dice.choice(("", "x"))
+        pieces2 = (piece,) if start else ()
+        record = PlannedModule(f"disk{index}", kind, 0, text, 0, 0, len(data), start, b"", pieces2)
+        modules.append(record)
+        datas.append(data)
+    taken = 0
+    for index, (module, data) in enumerate(zip(modules, datas, strict=True)):
+        place = places.pop()
+        if dice.random() < 0.2 and pieces[0].dest >= 2 * MIB and not taken:
+            place = taken = pieces[0].dest & -0x1000  # in the way
+        if dice.random() < 0.5:
+            found.files.append((place, data, f"/boot/{module.name} {index}"))
+            flags = load = 0
+        else:
+            found.embedded.append((place, data))
+            flags, load = C["MODULE_EMBEDDED"], place
+        modules[index] = replace(module, size=len(data), flags=flags, load_address=load, sha256=bytes(32))
+    if dice.random() < 0.2:
+        found.files.append((places.pop(), b"nobody's", "left over"))
+    dice.shuffle(found.files)
+    hypervisor = None
+    if dice.random() < 0.25 and protocol != "linux":
+        hypervisor = PlannedHypervisor(0, number, "xen console=com1", entry)
+        number = 0
+    pages = C["MEMORY_PAGES"]
+    functions = C["FUNCTION_INITIAL_DOMAIN"] if dice.random() < 0.95 else 0
+    sizes = [
+        MemorySize(dice.choice((pages, 1, 2)), value)
+        for value in (0x1800, dice.choice((0, 0x1000, 0x9000)), 0)
+    ]
+    ramdisk = 1 if len(modules) > 1 and dice.random() < 0.8 else None
+    domain = BootDomain("dom0", 3, functions, C["MODE_LONG"], 0, *sizes, kernel=0, ramdisk=ramdisk)
+    found.plan = Plan(IMAGE, (PlannedDomain(domain, number, entry),), tuple(modules), hypervisor)
+    found.contents[0] = file
+    found.cmdline = dice.choice(("", "image -- extra", "noapic", "acpi=off noapic --   a"))
+    found.loader = dice.choice((None, "GRUB 2.06", "GRUB 0.97"))
+    if found.loader and dice.random() < 0.5:
+        kind = dice.choice((C["MULTIBOOT2_FRAMEBUFFER_RGB"], C["MULTIBOOT2_FRAMEBUFFER_EGA_TEXT"]))
+        address = dice.choice((0xB8000, 0xE0000000, 0x123400000000))
+        found.framebuffer = Framebuffer(address, 4096, 1024, 768, 32, kind, dice.randbytes(6))
+    return found
+
+
+def run(found: World) -> tuple[unicorn_machine.Machine, boot.Boot]:
+    """The stub's boot of it, and the reference's."""
+    blob = tables.encode(found.plan) if found.plan else b""
+    stub = unicorn_machine.Machine(blob)
+    for place, data in found.embedded:
+        stub.write(place, data)
+    stub.write(0xF0000, RSDP)
+    ranges = [
+        MemoryRange(start, min(start + size, (1 << 64) - 1), kind) for start, size, kind in found.ranges
+    ]
+    entry, rsdp = "PVH", 0xE0000
+    if found.loader is None:
+        pvh_info(stub, found.ranges, found.files, found.cmdline)
+        stub.write(0xE0000, RSDP)
+        stub.boot(C["XEN_HVM_START_MAGIC_VALUE"])
+    else:
+        entry, rsdp = "multiboot2", stub.symbols["rsdp_page"]
+        ranges.append(MemoryRange(rsdp, rsdp + C["PAGE_SIZE"], C["XEN_HVM_MEMMAP_TYPE_ACPI"]))
+        multiboot2(stub, *loader_tags(found))
+        for place, data, _ in found.files:
+            stub.write(place, data)
+        stub.boot(C["MULTIBOOT2_LOADER_MAGIC"])
+    machine = Machine(
+        entry,
+        tuple(ranges),
+        Range(stub.symbols["__image_start"], stub.symbols["__image_end"]),
+        loader=found.loader,
+        cmdline=found.cmdline,
+        modules=tuple(LoaderModule(place, len(data), string) for place, data, string in found.files),
+        rsdp=rsdp,
+        rsdp_bytes=RSDP,
+        framebuffer=found.framebuffer,
+        contents=found.contents,
+    )
+    return stub, boot.boot(machine, found.plan, len(blob))
+
+
+def loader_tags(found: World) -> list[tuple[int, bytes]]:
+    """The boot information of a multiboot2 loader."""
+    mmap = b"".join(struct.pack("<QQII", *part, 0) for part in found.ranges)
+    tags = [
+        (C["MULTIBOOT2_TAG_LOADER_NAME"], (found.loader or "").encode() + b"\0"),
+        (C["MULTIBOOT2_TAG_CMDLINE"], found.cmdline.encode() + b"\0"),
+        (C["MULTIBOOT2_TAG_MMAP"], struct.pack("<II", 24, 0) + mmap),
+        (C["MULTIBOOT2_TAG_ACPI_NEW"], RSDP),
+    ]
+    for place, data, string in found.files:
+        span = struct.pack("<II", place, place + len(data))
+        tags.append((C["MULTIBOOT2_TAG_MODULE"], span + string.encode() + b"\0"))
+    if found.framebuffer is not None:
+        screen = found.framebuffer
+        head = struct.pack("<Q3I", screen.address, screen.pitch, screen.width, screen.height)
+        tags.append((C["MULTIBOOT2_TAG_FRAMEBUFFER"],
+                     head + bytes([screen.bpp, screen.type, 0, 0]) + screen.colours))  # fmt: skip
+    return tags
+
+
+def compare(
+    stub: unicorn_machine.Machine, expected: boot.Boot, found: World, log: int = C["LOG_DEBUG"]
+) -> None:
+    """Lines, information and what was loaded."""
+    printed = [line for line in stub.serial.decode().replace("\r\n", "\n").splitlines()]
+    cpu = next((line for line in printed if line.startswith("bootwright: cpu: ")), "")
+    shown = [cpu if line.startswith("bootwright: cpu: ") else line for line in expected.shown(log)]
+    if expected.failure is not None:
+        shown.append(ABI.strings["M_PREFIX"] + ABI.strings["M_FAILED_HALT"])
+    assert printed == shown
+    if expected.failure is None:
+        start, end = stub.information
+        assert start == expected.information_start
+        assert stub.read(start, end - start) == expected.information
+        if found.plan is not None:
+            kernel_loaded(stub, found)
+
+
+def kernel_loaded(stub: unicorn_machine.Machine, found: World) -> None:
+    """Every piece of the kernel is in its place, wherever the module was in between."""
+    assert found.plan is not None
+    for piece in found.plan.modules[0].pieces:
+        data = found.contents[0][piece.source : piece.source + piece.source_size]
+        assert stub.read(piece.dest, piece.dest_size + piece.zero_size) == data + bytes(piece.zero_size)
+
+
+@given(st.integers(0, 1 << 32))
+@settings(max_examples=60, deadline=None)
+def test_the_stub_does_what_the_reference_says(seed: int) -> None:
+    found = world(seed)
+    stub, expected = run(found)
+    compare(stub, expected, found)
+
+
+def generic_world(seed: int) -> World:
+    """The generic stub with a kernel and other modules of the loader."""
+    dice = random.Random(seed)
+    found = World(seed, ranges=memory_map(dice))
+    places = slots(dice)
+    dest = dice.choice((MIB, places.pop(), places.pop()))
+    load = samples.Load(dest, dice.randbytes(0x800), memsz=dice.choice((0x800, 0x2000)))
+    bits = dice.choice((32, 64))
+    header = dice.choice((samples.multiboot1(), samples.multiboot2(), b""))
+    headed = replace(load, data=header.ljust(64, b"\x90") + load.data[64:])
+    note = dice.choice((None, samples.pvh_note(dest + 0x20, 8 if bits == 64 else 4)))
+    protected = dice.randbytes(0x1234)
+    reloc = dict(pref_address=dice.choice((MIB, dest, 80 * MIB)), relocatable_kernel=dice.choice((0, 1)))
+    file = dice.choice((
+        samples.elf([headed], b"" if note is None else note, bits=bits, entry=dest + 0x10, align=8),
+        samples.elf([headed], b"" if note is None else note, bits=bits, entry=dest + 0x10, align=8),
+        samples.linux(protected, **reloc, init_size=dice.choice((0x1000, 0x5000)), kernel_alignment=0x10000),
+        samples.elf([replace(load, filesz=0x10000)], samples.pvh_note(dest)),
+        b"no kernel at all" * 20,
+        b"",
+    ))  # fmt: skip
+    found.contents[0] = file
+    for string in ("vmlinux  a b", "initrd", "more")[: dice.randrange(1, 4)]:
+        data = file if not found.files else dice.randbytes(100)
+        found.files.append(
+            (dice.choice((dest & -0x1000 if dest >= 2 * MIB else places.pop(), places.pop())), data, string)
+        )
+        if found.files[-1][0] in [place for place, _, _ in found.files[:-1]]:
+            found.files[-1] = (places.pop(), *found.files[-1][1:])
+    found.cmdline = dice.choice(("", "stub.elf noapic", "x -- y"))
+    found.loader = dice.choice((None, "GRUB 2.06", "GRUB 0.97"))
+    return found
+
+
+@given(st.integers(0, 1 << 32))
+@settings(max_examples=60, deadline=None)
+def test_the_generic_stub_does_what_the_reference_says(seed: int) -> None:
+    found = generic_world(seed)
+    stub, expected = run(found)
+    compare(stub, expected, found, C["LOG_NORMAL"])
+
+
+@pytest.mark.parametrize("loader", [None, "GRUB 2.06"])
+def test_nothing_to_boot(loader: str | None) -> None:
+    found = World(0, ranges=memory_map(random.Random(1)), loader=loader)
+    stub, expected = run(found)
+    assert expected.failure is not None and expected.failure.name == "E_NOTHING_TO_BOOT"
+    compare(stub, expected, found, C["LOG_NORMAL"])
