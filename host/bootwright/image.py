@@ -10,37 +10,45 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bootwright import (
     abi,
     assemble,
-    description,
+    devicetree,
     layout,
     link,
     listing,
     model,
     patch,
+    pe,
     places,
     plan,
+    protocols,
     report,
     sources,
     tables,
     verify,
 )
-from bootwright.plan import Plan
+from bootwright.description import Description
+from bootwright.planned import Plan, PlannedHypervisor
+from bootwright.sign import Signing, sign
 
 Stage = Callable[[str], None]
 
 
-def build(path: Path, stage: Stage) -> report.Built:
+def build(
+    path: Path, stage: Stage, modules: devicetree.Files | None = None, signing: Signing | None = None
+) -> report.Built:
     """Build the image that the description at `path` describes, below places.output.
 
-    stage is told what is being done. Raises BootwrightError for everything that a person can put right.
+    stage is told what is being done; modules: the files of a device tree, by module-index; signing: sign the
+    EFI application for Secure Boot. Raises BootwrightError for everything that a person can put right.
     """
     stage("reading the description")
-    described = description.load(path)
+    described = devicetree.describe(path, modules or {})
     output = places.output(described.image.name)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as scratch:
@@ -48,16 +56,23 @@ def build(path: Path, stage: Stage) -> report.Built:
         work.mkdir()
         made.mkdir()
         stage("fetching what it names")
-        info = model.build(described, sources.resolve(described, work))
-        planned = plan.make(described, info, work, _bytes_done(stage))
-        blob = tables.encode(planned)
+        planned = plan_image(described, work, stage)
+        blob = b"" if described.image.generic else tables.encode(planned)
         stage("assembling the stub")
         embedded = payloads(planned)
-        linked = link_stub(len(blob), len(embedded))
+        linked = link_stub(len(blob), len(embedded), used_protocols(planned) if blob else None)
         stage("writing the image")
         elf = made / f"{output.name}.elf"
         patched = patch.patch(linked.image, blob, embedded, elf)
         write_modules(planned, made)
+        if planned.hypervisor is not None and planned.hypervisor.efi_entry is None:
+            note = "no EFI application: the hypervisor has no multiboot2 entry for EFI (header tag 9)"
+            planned = replace(planned, notes=(*planned.notes, note))
+        elif blob:
+            write_application(planned, len(blob), elf.with_suffix(".efi"))
+        if signing and elf.with_suffix(".efi").is_file():
+            stage("signing")
+            sign(elf.with_suffix(".efi"), signing)
         stage("reading it back")
         found = report.map_image(planned, linked, patched, verify.verify(elf, planned))
         elf.with_suffix(".map").write_text(report.text(found), encoding="utf-8")
@@ -68,14 +83,69 @@ def build(path: Path, stage: Stage) -> report.Built:
 
 
 def map_path(path: Path) -> Path:
-    """The NAME.json that building the description at `path` writes. Raises as description.load does."""
-    name = description.load(path).image.name
+    """The NAME.json that building the description at `path` writes. Raises as devicetree.describe does."""
+    name = devicetree.describe(path).image.name
     return places.output(name) / f"{name}.json"
 
 
-def link_stub(tables_size: int, modules: int) -> link.Linked:
-    """The stub with that many bytes reserved for tables, and that many spare program headers."""
-    objects = [assemble.assemble(path) for path in sorted(abi.stub_directory().glob("*.asm"))]
+def plan_image(described: Description, work: Path, stage: Stage) -> Plan:
+    """What goes into the image; packed files and unpacked kernels go to `work`."""
+    if described.image.generic:
+        return plan.generic(described)
+    info = model.build(described, sources.resolve(described, work))
+    return plan.make(described, info, work, _bytes_done(stage))
+
+
+def used_protocols(planned: Plan) -> tuple[str, ...]:
+    """The protocols by which what is in the image is entered, by name."""
+    constants = abi.load().constants
+    numbers = {domain.protocol for domain in planned.domains}
+    if planned.hypervisor is not None:
+        numbers = {planned.hypervisor.protocol}
+    return tuple(name for name in protocols.NAMES if constants[f"PROTOCOL_{name.upper()}"] in numbers)
+
+
+def write_application(planned: Plan, tables_size: int, output: Path) -> None:
+    """The same as an EFI application; its modules lie right behind the stub, wherever that is put."""
+    used = used_protocols(planned) if planned.hypervisor is None else ("multiboot2", "multiboot2_efi")
+    linked = link_stub(tables_size, 0, used, efi=True)
+    embedded = [module for module in planned.modules if module.embedded]
+    places = iter(pe.place(linked.symbols["__image_end"], [module.size for module in embedded]))
+    moved = replace(
+        planned,
+        hypervisor=_with_boot_services(planned.hypervisor),
+        modules=tuple(replace(m, load_address=next(places)) if m.embedded else m for m in planned.modules),
+    )
+    pe.write(linked, tables.encode(moved), payloads(moved), output)
+    pe.verify(output, moved)
+
+
+def _with_boot_services(hypervisor: PlannedHypervisor | None) -> PlannedHypervisor | None:
+    """A hypervisor is entered with EFI's boot services running: it ends them itself. It must have such an entry."""
+    if hypervisor is None:
+        return None
+    assert hypervisor.efi_entry is not None
+    protocol = abi.load().constants["PROTOCOL_MULTIBOOT2_EFI"]
+    return replace(hypervisor, protocol=protocol, entry=hypervisor.efi_entry)
+
+
+def link_stub(
+    tables_size: int, modules: int, used: Sequence[str] | None = ("pvh",), *, efi: bool = False
+) -> link.Linked:
+    """The stub with that many bytes reserved for tables, that many spare program headers, and the launchers
+    for the protocols that are `used`.
+
+    None for the generic stub: all launchers, in the order in which they look at a kernel, and what finds out
+    at boot which domains there are. efi adds the entry of an EFI application.
+    """
+    stub = abi.stub_directory()
+    paths = sorted(stub.glob("*.asm"))
+    if efi:
+        paths += sorted((stub / "efi").glob("*.asm"))
+    if used is None:
+        paths += sorted((stub / "source").glob("*.asm"))
+    paths += [stub / "launch" / f"{name}.asm" for name in (protocols.NAMES if used is None else used)]
+    objects = [assemble.assemble(path) for path in paths]
     return link.link(objects, layout.load("stub"), reserve={"tables": tables_size}, spare_headers=modules)
 
 

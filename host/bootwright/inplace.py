@@ -18,6 +18,7 @@ from bootwright.patch import PAGE, Payload, page_up
 _PATCHED_SECTIONS = (".tables", ".note.gnu.build-id")
 
 # ELF32 (System V ABI, "Program Header"): where e_phoff lies, the size of a header, where p_offset lies in it.
+_EHDR_SIZE = 52
 _E_PHOFF = 28
 _PHDR_SIZE = 32
 _P_OFFSET = 4
@@ -42,6 +43,9 @@ def patch_in_place(
     builder = lief.ELF.Builder(elf, _nothing_rebuilt())
     builder.build()
     patched = bytearray(builder.get_build())
+    symbols = elf.get_section(".symtab")
+    if symbols is not None:
+        _keep_tail(stub, patched, symbols.file_offset)
     _set_offsets(patched, dict(zip(indices, offsets, strict=True)))
     _check_in_place(stub, patched, elf)
     return bytes(patched)
@@ -90,6 +94,17 @@ def _nothing_rebuilt() -> lief.ELF.Builder.config_t:
     return config
 
 
+def _keep_tail(stub: bytes, patched: bytearray, start: int) -> None:
+    """Take what is not loaded, from the symbols at `start` to the section headers, as the linker wrote it.
+
+    LIEF writes its own table of section names, over the names of the symbols. Raises LinkError where the ELF
+    header has changed, which says where all that is.
+    """
+    if patched[:_EHDR_SIZE] != stub[:_EHDR_SIZE]:
+        raise LinkError("patching changed the ELF header")
+    patched[start : len(stub)] = stub[start:]
+
+
 def _set_offsets(image: bytearray, offsets: Mapping[int, int]) -> None:
     """Set p_offset of the program headers with the given indices."""
     (headers,) = struct.unpack_from("<I", image, _E_PHOFF)
@@ -98,10 +113,7 @@ def _set_offsets(image: bytearray, offsets: Mapping[int, int]) -> None:
 
 
 def _check_in_place(stub: bytes, patched: bytes | bytearray, elf: lief.ELF.Binary) -> None:
-    """Everything that is loaded lies where the linker put it, and only what was patched has changed.
-
-    (LIEF writes the table of section names in an order of its own; no loader reads it.)
-    """
+    """Everything that is loaded lies where the linker put it, and only what was patched has changed."""
     before, after = bytearray(stub), bytearray(patched[: len(stub)])
     for name in _PATCHED_SECTIONS:
         section = elf.get_section(name)

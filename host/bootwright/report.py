@@ -14,14 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from bootwright import abi
+from bootwright.bindings import KINDS
 from bootwright.errors import SourceError, Where, format_range
 from bootwright.link import Linked
 from bootwright.patch import Patched
-from bootwright.plan import Plan, PlannedDomain, PlannedModule
+from bootwright.planned import Plan, PlannedDomain, PlannedModule
+from bootwright.protocols import NAMES
 from bootwright.verify import Image
 
 FORMAT = 1
 MODULES = "modules"
+
+# What the stub needs on a machine of which nothing else is known, and what a hypervisor keeps for itself.
+LEAST_MEMORY = 64 << 20
+HYPERVISOR_MEMORY = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,26 @@ class Module:
 
 @dataclass(frozen=True)
 class Domain:
-    """A domain: memory in bytes, names of its modules (None for none), command line, entry address."""
+    """A domain: memory in bytes, names of its modules (None for none), command line, and by which protocol
+    and at which address the stub enters it ("" and 0 where it does not).
+    """
 
     name: str
     memory: int
     kernel: str | None
     ramdisk: str | None
     cmdline: str
+    protocol: str
+    entry: int
+
+
+@dataclass(frozen=True)
+class Hypervisor:
+    """What is started in a domain's place: name of its module, command line, protocol, entry address."""
+
+    kernel: str
+    cmdline: str
+    protocol: str
     entry: int
 
 
@@ -79,6 +98,7 @@ class Map:
     file: tuple[Place, ...]
     modules: tuple[Module, ...]
     domains: tuple[Domain, ...]
+    hypervisor: Hypervisor | None
     notes: tuple[str, ...]
 
 
@@ -94,7 +114,8 @@ class Loaded:
 class Built:
     """A built image on disk: its ELF file, modules that a loader must bring, bytes of memory it needs.
 
-    stub_size: bytes of the stub's code and read-only data; notes: sentences that a user may want to know.
+    stub_size: bytes of the stub's code and read-only data; notes: sentences that a user may want to know;
+    efi: the same image as an EFI application, None for the generic stub; build_id: in hex.
     """
 
     name: str
@@ -103,6 +124,8 @@ class Built:
     machine_memory: int
     stub_size: int
     notes: tuple[str, ...]
+    efi: Path | None = None
+    build_id: str = ""
 
 
 def module_file(name: str) -> str:
@@ -115,8 +138,8 @@ def map_image(plan: Plan, linked: Linked, patched: Patched, image: Image) -> Map
     embedded = [module for module in plan.modules if module.embedded]
     stub = [section for section in linked.sections if section.size]
     memory = [Place(s.address, s.address + s.size, f"stub {s.name}") for s in stub]
-    below = abi.load().constants["IMAGE_LIMIT"]  # the stub's own, which is known better by its sections
-    memory += [Place(p.range.start, p.range.end, p.what) for p in plan.placements if p.range.start >= below]
+    # The first two are the firmware's, and the stub's, which is known better by its sections.
+    memory += [Place(p.range.start, p.range.end, p.what) for p in plan.placements[2:]]
     file = [Place(s.offset, s.offset + s.size, f"stub {s.name}") for s in stub if s.name != ".bss"]
     file += [
         Place(offset, offset + module.size, f"module {module.name}")
@@ -128,22 +151,23 @@ def map_image(plan: Plan, linked: Linked, patched: Patched, image: Image) -> Map
         entry=image.entry,
         pvh_entry=image.pvh_entry,
         stub_size=image.code_and_rodata,
-        machine_memory=max([place.end for place in memory] + [_memory(d) for d in plan.domains if d.entry]),
+        machine_memory=_machine_memory(plan, max(place.end for place in memory)),
         memory=tuple(memory),
         file=tuple(file),
         modules=tuple(_module(module) for module in plan.modules),
         domains=tuple(_domain(domain, plan) for domain in plan.domains),
+        hypervisor=_hypervisor(plan),
         notes=plan.notes,
     )
 
 
 def _module(module: PlannedModule) -> Module:
     constants = abi.load().constants
-    kinds = {constants["BOOTMOD_KERNEL"]: "kernel", constants["BOOTMOD_RAMDISK"]: "ramdisk"}
+    kinds = {constants[kind]: word for word, kind in {**KINDS, "xen": "BOOTMOD_XEN"}.items()}
     lz4 = any(piece.method == constants["PACK_LZ4"] for piece in module.pieces)
     return Module(
         name=module.name,
-        kind=kinds[module.kind],
+        kind=kinds.get(module.kind, "other"),
         size=module.size,
         unpacked_size=module.unpacked_size,
         pack="lz4" if lz4 else "stored",
@@ -154,6 +178,26 @@ def _module(module: PlannedModule) -> Module:
 
 def _memory(planned: PlannedDomain) -> int:
     return planned.domain.mem_size.pages(0) * abi.load().constants["PAGE_SIZE"]
+
+
+def _machine_memory(plan: Plan, top: int) -> int:
+    domains = [_memory(planned) for planned in plan.domains if planned.domain.kernel is not None]
+    if plan.hypervisor is not None:
+        return top + sum(domains) + HYPERVISOR_MEMORY
+    return max([top, *domains, LEAST_MEMORY])
+
+
+def _protocol(number: int) -> str:
+    constants = abi.load().constants
+    return next(name for name in ("", *NAMES) if constants[f"PROTOCOL_{(name or 'NONE').upper()}"] == number)
+
+
+def _hypervisor(plan: Plan) -> Hypervisor | None:
+    found = plan.hypervisor
+    if found is None:
+        return None
+    name = plan.modules[found.module].name
+    return Hypervisor(name, found.cmdline, _protocol(found.protocol), found.entry)
 
 
 def _domain(planned: PlannedDomain, plan: Plan) -> Domain:
@@ -167,6 +211,7 @@ def _domain(planned: PlannedDomain, plan: Plan) -> Domain:
         kernel=kernel.name if kernel else None,
         ramdisk=ramdisk.name if ramdisk else None,
         cmdline=kernel.string if kernel else "",
+        protocol=_protocol(planned.protocol),
         entry=planned.entry,
     )
 
@@ -194,17 +239,21 @@ def text(found: Map) -> str:
         ]
         head = ("name", "kind", "packed as", "bytes", "unpacked", "where", "SHA-256 (as packed)")
         lines += ["", "modules", *_table(head, columns, right=(3, 4))]
+    if found.hypervisor is not None:
+        lines += ["", "hypervisor", *_launched(found.hypervisor, None)]
     for domain in found.domains:
         lines += ["", f"domain {domain.name}", f"  memory   {domain.memory >> 20} MiB"]
-        if domain.kernel is not None:
-            lines.append(f"  kernel   {domain.kernel}, entered at {domain.entry:#x}")
-        if domain.ramdisk is not None:
-            lines.append(f"  ramdisk  {domain.ramdisk}")
-        if domain.cmdline:
-            lines.append(f"  cmdline  {domain.cmdline}")
+        lines += _launched(domain, domain.ramdisk)
     if found.notes:
         lines += ["", "notes", *(f"  {note}" for note in found.notes)]
     return "\n".join(lines) + "\n"
+
+
+def _launched(what: Domain | Hypervisor, ramdisk: str | None) -> list[str]:
+    entered = f", entered by {what.protocol} at {what.entry:#x}" if what.protocol else ""
+    shown = [f"  kernel   {what.kernel}{entered}"] if what.kernel is not None else []
+    shown += [f"  ramdisk  {ramdisk}"] if ramdisk is not None else []
+    return shown + ([f"  cmdline  {what.cmdline}"] if what.cmdline else [])
 
 
 def _ranges(places: Sequence[Place]) -> list[str]:
@@ -240,6 +289,7 @@ def load(path: Path) -> Built:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
             raise ValueError(data["format"])
+        application = path.with_suffix(".efi")
         return Built(
             name=data["name"],
             elf=path.with_suffix(".elf"),
@@ -247,6 +297,8 @@ def load(path: Path) -> Built:
             machine_memory=data["machine_memory"],
             stub_size=data["stub_size"],
             notes=tuple(data["notes"]),
+            efi=application if application.is_file() else None,
+            build_id=data["build_id"],
         )
     except OSError as error:
         raise SourceError(f"cannot be read: {error.strerror}", Where(str(path))) from error

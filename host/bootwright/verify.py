@@ -21,7 +21,7 @@ from elftools.elf.segments import NoteSegment
 
 from bootwright import abi, tables
 from bootwright.errors import VerifyError, Where, format_range
-from bootwright.plan import Plan, PlannedModule
+from bootwright.planned import Plan, PlannedModule
 
 MULTIBOOT1_SEARCH = 8 << 10
 MULTIBOOT2_SEARCH = 32 << 10
@@ -87,7 +87,8 @@ def _verify(file: BinaryIO, size: int, plan: Plan) -> Image:
     for what, entry in (("entry", image.entry), ("PVH entry", image.pvh_entry)):
         if not any(s.executable and s.address <= entry < s.address + s.file_size for s in segments):
             raise VerifyError(f"{what}: {entry:#x} lies in no executable segment")
-    _check_tables(elf, plan)
+    if plan.domains:  # a generic image has neither them nor tables
+        _check_tables(elf, plan)
     for module in plan.modules:
         if module.embedded:
             _check_module(file, segments, module)

@@ -1,0 +1,174 @@
+"""Whole boots by the launch protocols, each compared with the reference: a bzImage, Xen, the generic stub."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from pathlib import Path
+
+import pytest
+from comparing import ROOT, TEXT_SCREEN, C, compare_boot, rsdp_of, stub_range, variant
+from elftools.elf.elffile import ELFFile
+
+from bootwright import boot, bzimage, debian, image, places, qemu, report, run, seen, sources
+from bootwright.machine import LoaderModule, Machine
+from bootwright.qemu import Outcome
+
+pytestmark = pytest.mark.slow
+
+INIT = "INIT-OK"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("protocols")
+
+
+@pytest.fixture(autouse=True)
+def _output(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "root", lambda: folder)
+
+
+@pytest.fixture(scope="module")
+def linux(folder: Path) -> report.Built:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(places, "root", lambda: folder)
+        changes = ('protocol = "pvh"', 'protocol = "linux"'), ('name = "debian"', 'name = "linux"')
+        return variant(folder, "debian", *changes)
+
+
+@pytest.fixture(scope="module")
+def xen(folder: Path) -> report.Built:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(places, "root", lambda: folder)
+        return variant(folder, "xen")
+
+
+@pytest.mark.parametrize("via", ["kernel", "grub"])
+def test_a_bzimage_by_the_linux_boot_protocol(via: str, linux: report.Built) -> None:
+    result = run.boot(linux, run.Options(via=via, expect=INIT, timeout=60), lambda text: None)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    expected = compare_boot(result.transcript, linux)
+    assert expected.protocol == "linux" and "Kernel command line: console=ttyS0" in result.transcript
+
+
+@pytest.mark.parametrize("via", ["kernel", "grub"])
+def test_xen_with_a_paravirtualised_domain(via: str, xen: report.Built) -> None:
+    result = run.boot(xen, run.Options(via=via, expect=INIT, timeout=120), lambda text: None, rsdp_of)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    screen = TEXT_SCREEN if via == "grub" else None
+    expected = compare_boot(result.transcript, xen, framebuffer=screen, rsdp=result.memory[0])
+    assert expected.protocol == "multiboot2"
+    assert "(XEN) Command line: console=com1,vga" in result.transcript, "without the file's name in front"
+
+
+MEMTEST = """
+[image]
+name = "{name}"
+log = "debug"
+
+[[domain]]
+name = "dom0"
+functions = ["initial-domain"]
+memory = "64M"
+kernel = {{ package = "memtest86+", file = "boot/memtest86+{name}.bin" }}
+cmdline = "console=ttyS0,115200"
+"""
+
+
+@pytest.mark.parametrize(("name", "entry"), [("x64", 0x100200), ("ia32", 0x100000)])
+def test_a_bzimage_where_the_stub_is(name: str, entry: int, folder: Path) -> None:
+    """memtest86+, by its 64-bit and by its 32-bit entry."""
+    path = folder / f"{name}.toml"
+    path.write_text(MEMTEST.format(name=name))
+    built = image.build(path, lambda stage: None)
+    assert "protocol auto is linux" in built.notes[0]
+    result = run.boot(built, run.Options(expect="Memtest86+ v", timeout=60), lambda text: None)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    assert compare_boot(result.transcript, built).entry == entry
+
+
+# --- the generic stub ---
+
+
+@pytest.fixture(scope="module")
+def generic(folder: Path) -> Path:
+    """The generic image, which prints everything."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(places, "root", lambda: folder)
+        built = image.build(ROOT / "images/generic.toml", lambda stage: None)
+    data = bytearray(built.elf.read_bytes())
+    elf = ELFFile(io.BytesIO(data))
+    (symbol,) = elf.get_section_by_name(".symtab").get_symbol_by_name("log_level")
+    segment = next(s for s in elf.iter_segments("PT_LOAD") if s.section_in_segment(elf.get_section_by_name(".data")))
+    data[segment["p_offset"] + symbol["st_value"] - segment["p_paddr"]] = C["LOG_DEBUG"]
+    path = folder / "generic.elf"
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture(scope="module")
+def kernels(linux: report.Built, folder: Path) -> dict[str, Path]:
+    """Debian's kernel as it is, unpacked, and the ramdisk."""
+    cache = sources.cache_directory()
+    packed = debian.fetch("linux-image-cloud-amd64", "boot/vmlinuz-*", cache)
+    bzimage.unpack(packed, folder / "vmlinux")
+    busybox = debian.fetch("busybox-static", "*bin/busybox", cache)
+    sources.cpio.write(sources.cpio.busybox_ramdisk(busybox, ROOT / "images/debian.init"), folder / "initrd")
+    (folder / "bzimage").symlink_to(packed)
+    return {name: folder / name for name in ("vmlinux", "bzimage", "initrd")}
+
+
+def compare_generic(result: qemu.Result, stub: Path, files: list[Path], strings: list[str], cmdline: str) -> boot.Boot:
+    said = seen.parse_transcript(result.transcript)
+    modules = [LoaderModule(m.place.start, m.place.size, s) for m, s in zip(said.modules, strings, strict=True)]
+    machine = Machine(
+        said.entry,
+        said.ranges,
+        stub_range(ELFFile(io.BytesIO(stub.read_bytes()))),
+        loader=said.loader,
+        cmdline=cmdline,
+        modules=tuple(modules),
+        rsdp=said.rsdp,
+        cpu=said.cpu,
+        contents={number: path.read_bytes() for number, path in enumerate(files)},
+    )
+    expected = boot.boot(machine, None)
+    assert said.lines == expected.shown(C["LOG_DEBUG"])
+    return expected
+
+
+@pytest.mark.parametrize(("kernel", "protocol"), [("vmlinux", "pvh"), ("bzimage", "linux")])
+def test_the_first_module_is_the_kernel_and_the_second_the_ramdisk(
+    kernel: str, protocol: str, generic: Path, kernels: dict[str, Path]
+) -> None:
+    strings = [f"{kernel} console=ttyS0", "initrd"]
+    command = qemu.command(
+        qemu.Machine(768 << 20),
+        ["-kernel", str(generic), "-initrd", ",".join(strings), "-append", "noapic -- panic=-1"],
+    )
+    directory = generic.parent
+    result = qemu.run(command, expect=INIT, timeout=60, show=lambda text: None, directory=directory)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    files = [kernels[kernel], kernels["initrd"]]
+    expected = compare_generic(result, generic, files, strings, f"{generic} noapic -- panic=-1")
+    assert expected.protocol == protocol
+    assert "command line: console=ttyS0 panic=-1 noapic" in result.transcript
+
+
+def test_the_generic_stub_from_grub(generic: Path, kernels: dict[str, Path], tmp_path: Path) -> None:
+    config = tmp_path / "grub.cfg"
+    config.write_text(
+        "serial\nterminal_output console serial\ntimeout=0\nmenuentry x {\n"
+        "multiboot2 /generic.elf\nmodule2 /vmlinux console=ttyS0 panic=-1\nmodule2 /initrd disk\n}\n"
+    )
+    grafts = {"boot/grub/grub.cfg": config, "generic.elf": generic, **kernels}
+    grafts.pop("bzimage")
+    iso = tmp_path / "x.iso"
+    made = [f"{name}={path}" for name, path in grafts.items()]
+    subprocess.run(["grub-mkrescue", "-o", iso, *made], check=True, capture_output=True)
+    command = qemu.command(qemu.Machine(768 << 20), ["-cdrom", str(iso)])
+    result = qemu.run(command, expect=INIT, timeout=60, show=lambda text: None)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    files = [kernels["vmlinux"], kernels["initrd"]]
+    compare_generic(result, generic, files, ["console=ttyS0 panic=-1", "disk"], "")

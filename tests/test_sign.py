@@ -1,0 +1,72 @@
+"""Signing for Secure Boot, checked by a reader of another make (LIEF)."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import lief
+import pytest
+
+from bootwright import image, places, sign
+from bootwright.errors import SourceError, ToolError
+
+DEMO = Path(__file__).parent.parent / "images" / "demo.toml"
+needs_tools = pytest.mark.skipif(
+    not (shutil.which("sbsign") and shutil.which("openssl")),
+    reason="needs the packages sbsigntool and openssl",
+)
+
+
+def make_key(folder: Path, name: str = "owner") -> sign.Signing:
+    """A new key and its certificate."""
+    key, cert = folder / f"{name}.key", folder / f"{name}.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-days", "3650",
+         "-keyout", key, "-out", cert],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return sign.Signing(key, cert)
+
+
+@needs_tools
+def test_a_signed_application_verifies_and_a_changed_one_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(places, "output", lambda name: tmp_path / name)
+    built = image.build(DEMO, lambda stage: None, signing=make_key(tmp_path))
+    assert built.efi is not None
+    application = lief.PE.parse(str(built.efi))
+    assert application is not None
+    assert application.verify_signature() == lief.PE.Signature.VERIFICATION_FLAGS.OK
+    data = bytearray(built.efi.read_bytes())
+    data[0x1234] ^= 1
+    (tmp_path / "changed.efi").write_bytes(data)
+    changed = lief.PE.parse(str(tmp_path / "changed.efi"))
+    assert changed is not None
+    assert changed.verify_signature() != lief.PE.Signature.VERIFICATION_FLAGS.OK
+
+
+@needs_tools
+def test_a_key_that_is_none(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.pem"
+    bad.write_text("no key\n")
+    application = tmp_path / "x.efi"
+    application.write_bytes(b"MZ")
+    with pytest.raises(ToolError, match=r"x\.efi cannot be signed with .*bad\.pem"):
+        sign.sign(application, sign.Signing(bad, bad))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.pem", "x.efi"]
+
+
+@needs_tools
+def test_a_key_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"key .*none\.key cannot be read: No such file"):
+        sign.sign(tmp_path / "x.efi", sign.Signing(tmp_path / "none.key", tmp_path / "none.pem"))
+
+
+def test_a_key_without_certificate() -> None:
+    with pytest.raises(SourceError, match="both --sign KEY and --cert CERT"):
+        sign.signing("k", "")
+    assert sign.signing("", "") is None
