@@ -23,6 +23,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from bootwright.errors import RunError, ToolError
+from bootwright.ranges import Range
 
 FIRMWARE = ("bios", "uefi")
 ACCELERATORS = ("tcg", "kvm")
@@ -67,12 +68,16 @@ class Machine:
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended, in a sentence, and everything the serial console showed, without terminal control."""
+    """How a run ended, in a sentence, and everything the serial console showed, without terminal control.
+
+    memory: the bytes of each range that was to be inspected.
+    """
 
     outcome: Outcome
     reason: str
     transcript: str
     seconds: float
+    memory: tuple[bytes, ...] = ()
 
 
 def command(machine: Machine, medium: Sequence[str]) -> list[str]:
@@ -117,11 +122,13 @@ def run(
     timeout: float,
     show: Callable[[str], None],
     directory: Path | None = None,
+    inspect: Callable[[str], Sequence[Range]] | None = None,
 ) -> Result:
     """Run QEMU until the serial console shows `expect`, the stub fails, QEMU ends, or the time is over.
 
     timeout is in seconds. Without `expect` the guest has to power off. show is given the console's text as it
-    comes. QEMU is ended in every case. Raises ToolError where it cannot be started.
+    comes. inspect: which physical memory to read once `expect` was there, given the console's text. QEMU is
+    ended in every case. Raises ToolError where it cannot be started.
     """
     ours, theirs = socket.socketpair()
     with ours, theirs, tempfile.TemporaryFile() as messages:
@@ -146,13 +153,15 @@ def run(
         watch = _Watch(process, ours, expect, show)
         try:
             outcome, reason = watch.until(time.monotonic() + timeout, timeout)
+            wanted = inspect(watch.transcript) if inspect and outcome is Outcome.AS_EXPECTED else ()
+            memory = tuple(watch.read_memory(place) for place in wanted)
         finally:
             _end(process)
         messages.seek(0)
         said = messages.read().decode(errors="replace").strip()
     if outcome is Outcome.ENDED and process.returncode and said:
         reason = f"{reason}: {said.splitlines()[-1]}"
-    return Result(outcome, reason, watch.transcript, time.monotonic() - watch.started)
+    return Result(outcome, reason, watch.transcript, time.monotonic() - watch.started, memory)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -186,6 +195,7 @@ class _Watch:
         self._raw = b""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._events = b""
+        self._replies: dict[str, str] = {}
         self._stopped: str | None = None
         self._failure: str | None = None
 
@@ -243,6 +253,17 @@ class _Watch:
             self.show(text)
         return bool(block)
 
+    def read_memory(self, place: Range) -> bytes:
+        """The guest's physical memory there; empty where QEMU has ended. QMP's human-monitor-command, xp."""
+        line = f"xp /{place.size}xb {place.start:#x}"
+        command = {"execute": "human-monitor-command", "arguments": {"command-line": line}, "id": line}
+        with suppress(ConnectionError):
+            self.control.sendall(json.dumps(command).encode() + b"\n")
+        while line not in self._replies and self._read_events():
+            pass
+        shown = self._replies.get(line, "")
+        return bytes(int(byte, 16) for byte in re.findall(r"\b0x([0-9a-f]{2})\b", shown))
+
     def _read_events(self) -> bool:
         try:
             block = self.control.recv(1 << 16)
@@ -252,6 +273,8 @@ class _Watch:
         *lines, self._events = self._events.split(b"\n")
         for line in lines:
             message = json.loads(line)
+            if "id" in message:
+                self._replies[message["id"]] = message.get("return", "")
             if message.get("event") == "SHUTDOWN":
                 self._stopped = message["data"]["reason"]
         return bool(block)

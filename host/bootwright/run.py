@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootwright import qemu
 from bootwright.errors import RunError
-from bootwright.media import MEDIA
+from bootwright.media import WAYS
+from bootwright.ranges import Range
 from bootwright.report import Built
 
 # What a firmware keeps of the machine's memory for itself, at most.
@@ -23,7 +24,7 @@ _UNITS = {"": 20, "M": 20, "G": 30}
 class Options:
     """How to boot.
 
-    via: a name of media.MEDIA; expect: None for a guest that powers off; timeout in seconds; memory in bytes,
+    via: a name of media.WAYS; expect: None for a guest that powers off; timeout in seconds; memory in bytes,
     None for what the image needs; keep_log: gets what the serial console showed.
     """
 
@@ -39,38 +40,55 @@ class Options:
     def __post_init__(self) -> None:
         """Raises RunError for a way to boot that does not exist."""
         for what, value, known in (
-            ("via", self.via, tuple(MEDIA)),
+            ("via", self.via, tuple(WAYS)),
             ("firmware", self.firmware, qemu.FIRMWARE),
             ("accelerator", self.accelerator, qemu.ACCELERATORS),
         ):
             if value not in known:
                 raise RunError(f"{what}: {value!r} is none of {', '.join(known)}")
-        boots_on = MEDIA[self.via].firmware
-        if self.firmware not in boots_on:
-            raise RunError(f"via {self.via}: boots on {', '.join(sorted(boots_on))} only")
+        way = WAYS[self.via]
+        if self.firmware not in way.firmware:
+            raise RunError(f"via {self.via}: boots on {', '.join(sorted(way.firmware))} only: {way.reason}")
         if self.cpus < 1 or self.timeout <= 0:
             raise RunError(f"cpus: {self.cpus} and timeout: {self.timeout:g} must be more than 0")
 
 
-def memory_size(text: str) -> int:
-    """Bytes of "512M", "2G" or "512" (MiB). Raises RunError for anything else."""
+def memory_size(text: str, what: str = "memory") -> int:
+    """Bytes of "512M", "2G" or "512" (MiB). Raises RunError for anything else, which calls it `what`."""
     match = re.fullmatch(r"([1-9]\d*)([MG]?)", text)
     if match is None:
-        raise RunError(f"memory: {text!r} is no amount such as 512M or 2G")
+        raise RunError(f"{what}: {text!r} is no amount such as 512M or 2G")
     return int(match[1]) << _UNITS[match[2]]
 
 
-def boot(built: Built, options: Options, show: Callable[[str], None]) -> qemu.Result:
-    """Boot an image and watch its serial console; show is given the console's text as it comes.
+def _memory(built: Built, firmware: str) -> int:
+    """Bytes of memory that a machine needs to boot the image."""
+    if firmware == "bios":
+        return built.machine_memory + FIRMWARE_MEMORY
+    # UEFI holds an application twice while it loads it, below what the firmware itself needs.
+    return built.machine_memory + 2 * FIRMWARE_MEMORY + 2 * built.elf.stat().st_size
+
+
+def boot(
+    built: Built,
+    options: Options,
+    show: Callable[[str], None],
+    inspect: Callable[[str], Sequence[Range]] | None = None,
+) -> qemu.Result:
+    """Boot an image and watch its serial console; show is given the console's text as it comes, inspect is
+    qemu.run's.
 
     Raises ToolError for a program that is missing or fails.
     """
-    memory = built.machine_memory + FIRMWARE_MEMORY if options.memory is None else options.memory
+    memory = _memory(built, options.firmware) if options.memory is None else options.memory
     machine = qemu.Machine(memory, options.cpus, options.firmware, options.accelerator)
     # First what can be missing, then what takes time.
     qemu.command(machine, [])
-    arguments = qemu.command(machine, MEDIA[options.via].make(built, options.firmware))
-    with options.keep_log.open("w", encoding="utf-8") if options.keep_log else nullcontext() as log:
+    with (
+        WAYS[options.via].attach(built, options.firmware) as medium,
+        options.keep_log.open("w", encoding="utf-8") if options.keep_log else nullcontext() as log,
+    ):
+        arguments = qemu.command(machine, medium)
 
         def see(text: str) -> None:
             show(text)
@@ -78,5 +96,10 @@ def boot(built: Built, options: Options, show: Callable[[str], None]) -> qemu.Re
                 log.write(text)
 
         return qemu.run(
-            arguments, expect=options.expect, timeout=options.timeout, show=see, directory=built.elf.parent
+            arguments,
+            expect=options.expect,
+            timeout=options.timeout,
+            show=see,
+            directory=built.elf.parent,
+            inspect=inspect,
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bootwright.errors import ToolError
-from bootwright.media.medium import Medium, call
+from bootwright.media.medium import BOTH, Way, call
 from bootwright.report import Built
 
 # Where each firmware's GRUB lies, and its package.
@@ -20,11 +22,11 @@ PROGRAMS = {"grub-mkrescue": "grub-common", "xorriso": "xorriso", "mformat": "mt
 
 
 def make(built: Built, firmware: str) -> list[str]:
-    """Write NAME.iso beside the image."""
+    """Write NAME.grub.iso beside the image."""
     platform, package = PLATFORMS[firmware]
     if not platform.is_dir():
         raise ToolError(f"GRUB for {firmware} is not installed; it is in the package {package}")
-    iso = built.elf.with_suffix(".iso")
+    iso = built.elf.with_suffix(".grub.iso")
     with tempfile.TemporaryDirectory(prefix=f".{iso.name}.", dir=iso.parent) as scratch:
         config = Path(scratch) / "grub.cfg"
         config.write_text(configuration(built), encoding="utf-8")
@@ -61,4 +63,10 @@ def configuration(built: Built) -> str:
     return "\n".join(lines) + "\n"
 
 
-MEDIUM = Medium("grub", frozenset({"bios", "uefi"}), make)
+@contextmanager
+def attach(built: Built, firmware: str) -> Iterator[list[str]]:
+    """The same, as a Way's attach."""
+    yield make(built, firmware)
+
+
+WAY = Way("grub", BOTH, attach)

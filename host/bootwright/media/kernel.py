@@ -6,7 +6,10 @@ that as its string, so a module's name is the second word.
 
 from __future__ import annotations
 
-from bootwright.media.medium import Medium
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bootwright.media.medium import Way
 from bootwright.report import Built
 
 
@@ -20,4 +23,10 @@ def make(built: Built, firmware: str) -> list[str]:
     return arguments
 
 
-MEDIUM = Medium("kernel", frozenset({"bios"}), make)
+@contextmanager
+def attach(built: Built, firmware: str) -> Iterator[list[str]]:
+    """The same, as a Way's attach."""
+    yield make(built, firmware)
+
+
+WAY = Way("kernel", frozenset({"bios"}), attach, "QEMU's own loader starts a kernel without UEFI")

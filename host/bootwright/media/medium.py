@@ -1,29 +1,65 @@
-"""What a medium is: something made from a built image that a machine boots from."""
+"""What a medium is: something made from a built image that a machine boots from, in one or more ways."""
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootwright.errors import ToolError
+from bootwright.errors import ToolError, Where
 from bootwright.report import Built
+
+BOTH = frozenset({"bios", "uefi"})
+
+# What a write says where there is no room: the disk, a quota, a limit on the size of a file.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be said about a medium. size: of a disk image in bytes, None for what is needed."""
+
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came out: the file or folder, and sentences about what it lacks."""
+
+    path: Path
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Medium:
-    """A way to boot an image.
+    """A medium. make(built, settings) writes it beside the image, at path(built).
 
-    make(built, firmware) writes what is needed beside the image and returns QEMU's arguments to boot from
-    it, file names relative to the image's directory. It raises ToolError for a program that is missing or
-    fails. firmware: those it boots on.
+    It raises ToolError where a program is missing or fails or the disk is full. What cannot be on it for want
+    of a package it leaves out, and says so in a note, as long as some machine can boot the rest.
+    """
+
+    name: str
+    path: Callable[[Built], Path]
+    make: Callable[[Built, Settings], Made]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to boot an image, for `run --via`.
+
+    attach(built, firmware) prepares what it takes and gives QEMU's arguments, file names relative to the
+    image's directory; on leaving, what only the running machine needed ends. Raises ToolError. firmware:
+    those it is there for; reason: why not for another.
     """
 
     name: str
     firmware: frozenset[str]
-    make: Callable[[Built, str], list[str]]
+    attach: Callable[[Built, str], AbstractContextManager[list[str]]]
+    reason: str = ""
 
 
 def call(command: Sequence[str], packages: Mapping[str, str], directory: Path) -> None:
@@ -38,3 +74,68 @@ def call(command: Sequence[str], packages: Mapping[str, str], directory: Path) -
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["and said nothing"]
         raise ToolError(f"{command[0]}: failed with status {done.returncode}: {said[-1]}")
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """Gives a name to write a file or folder to, which then takes the place of `path` in one step.
+
+    Whatever goes wrong leaves `path` as it was and nothing beside it. Raises ToolError where the disk is
+    full.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    remove(partial)
+    try:
+        yield partial
+        if partial.is_dir():
+            remove(path)
+        partial.replace(path)
+    except OSError as error:
+        if error.errno in FULL:
+            raise ToolError(f"cannot be written: {error.strerror}", Where(str(path))) from error
+        raise
+    finally:
+        remove(partial)
+
+
+def remove(path: Path) -> None:
+    """Remove the file or folder at `path`, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def is_current(medium: Medium, built: Built) -> bool:
+    """Whether the medium of an image is there, and not older than the image."""
+    path = medium.path(built)
+    return path.exists() and path.stat().st_mtime_ns >= built.elf.stat().st_mtime_ns
+
+
+def made_anew(medium: Medium, built: Built) -> Path:
+    """The medium of an image, made where it is not current."""
+    return medium.path(built) if is_current(medium, built) else medium.make(built, Settings()).path
+
+
+def efi_application(built: Built) -> Path:
+    """The image's NAME.efi. Raises ToolError where it has none, or none that could boot."""
+    name = f"{built.elf.stem}.efi"
+    if built.efi is None:
+        raise ToolError(f"{name}: this image has none, and UEFI starts nothing else from here")
+    if built.modules:
+        raise ToolError(f"{name}: UEFI brings it no modules, and this image gets its modules from the loader")
+    return built.efi
+
+
+def boots_on_uefi(built: Built) -> bool:
+    """Whether UEFI can start the image without another loader."""
+    return built.efi is not None and not built.modules
+
+
+def bios_only(built: Built, what: str) -> str:
+    """The sentence about a medium called `what` that UEFI cannot boot."""
+    try:
+        efi_application(built)
+    except ToolError as error:
+        return f"{what} boots on BIOS only: {error}"
+    raise AssertionError(f"{what} boots on UEFI")

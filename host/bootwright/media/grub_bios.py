@@ -1,0 +1,111 @@
+"""GRUB 2 for a BIOS, as the media carry it: a core image with everything in it that loads our image by
+multiboot2.
+
+Its commands are embedded (GRUB manual, "Embedding a configuration file"), so no module or configuration is
+read from the medium, and there is no menu. Facts on the boot sectors: GRUB 2.06, grub-core/boot/i386/pc/*.S.
+"""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from pathlib import Path
+
+from bootwright.errors import ToolError
+from bootwright.media.medium import call
+from bootwright.media.pieces import Piece, whole
+from bootwright.report import Built
+
+DIRECTORY = Path("/usr/lib/grub/i386-pc")
+PACKAGE = "grub-pc-bin"
+IMAGE = "boot/image.elf"
+
+_COMMON = ("biosdisk", "multiboot2", "search", "serial", "terminal", "echo")
+_BOOT_CODE = 440
+_BOOT_KERNEL_SECTOR = 0x5C  # boot.S: where the core image begins
+_BOOT_DRIVE_CHECK = 0x66
+_HYBRID_CORE_SECTOR = 0x1B0  # boot_hybrid.S: the same for an ISO on a stick
+_CDBOOT_SIZE = 2048
+_DISKBOOT_NEXT = 0x1F4  # diskboot.S: the sector behind the core image's first
+_TWO_NOPS = b"\x90\x90"
+
+
+def is_installed() -> bool:
+    """Whether GRUB for BIOS is there."""
+    return (DIRECTORY / "boot.img").is_file()
+
+
+def check() -> None:
+    """Raises ToolError, naming the package, where GRUB for BIOS is missing."""
+    if not is_installed():
+        raise ToolError(f"GRUB for BIOS is not installed; it is in the package {PACKAGE}")
+
+
+def note(what: str) -> str:
+    """The sentence about a medium that had to be made without GRUB for BIOS."""
+    return f"{what} boots on UEFI only: GRUB for BIOS is not installed; it is in the package {PACKAGE}"
+
+
+def files(built: Built) -> dict[str, Piece]:
+    """What GRUB reads from the medium, by path: the image, modules that the loader brings, and its mark."""
+    found: dict[str, Piece] = {IMAGE: whole(built.elf), _mark(built): b""}
+    found |= {
+        f"boot/module.{number}": whole(built.elf.parent / module.file)
+        for number, module in enumerate(built.modules)
+    }
+    return found
+
+
+def commands(built: Built) -> str:
+    """GRUB's commands, for its parser without conditions; a failed one is reported and skipped."""
+    lines = [
+        "serial --unit=0 --speed=115200",
+        "terminal_output console serial",
+        f"search --no-floppy --file --set=root /{_mark(built)}",
+        f"multiboot2 /{IMAGE}",
+        *(f'module2 /boot/module.{n} "{module.name}"' for n, module in enumerate(built.modules)),
+        "boot",
+        f'echo "bootwright: GRUB could not boot {built.name}"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def core(built: Built, kind: str, modules: tuple[str, ...]) -> bytes:
+    """The core image in GRUB's format `kind`, with modules that find its files. Raises ToolError."""
+    check()
+    with tempfile.TemporaryDirectory(prefix=".grub.", dir=built.elf.parent) as scratch:
+        Path(scratch, "commands").write_text(commands(built), encoding="utf-8")
+        command = ["grub-mkimage", "-O", kind, "-d", str(DIRECTORY), "-p", "/boot"]
+        command += ["-c", "commands", "-o", "core"]
+        call([*command, *_COMMON, *modules], {"grub-mkimage": "grub-common"}, Path(scratch))
+        return Path(scratch, "core").read_bytes()
+
+
+def disk(built: Built, start: int) -> tuple[bytes, bytes]:
+    """Boot code for the MBR, and the core image for a BIOS boot partition that begins at sector `start`."""
+    image = bytearray(core(built, "i386-pc", ("part_gpt", "fat")))
+    struct.pack_into("<Q", image, _DISKBOOT_NEXT, start + 1)
+    boot = bytearray((DIRECTORY / "boot.img").read_bytes()[:_BOOT_CODE])
+    struct.pack_into("<Q", boot, _BOOT_KERNEL_SECTOR, start)
+    # On a hard disk the drive number that the BIOS gives is checked, as grub-install has it.
+    boot[_BOOT_DRIVE_CHECK : _BOOT_DRIVE_CHECK + 2] = _TWO_NOPS
+    return bytes(boot), bytes(image)
+
+
+def eltorito(built: Built) -> bytearray:
+    """The core image for a CD; hybrid() completes it."""
+    return bytearray(core(built, "i386-pc-eltorito", ("iso9660", "part_msdos")))
+
+
+def hybrid(image: bytearray, start: int) -> bytes:
+    """Boot code for the MBR of an ISO with that core image at 512-byte sector `start`."""
+    first = start + _CDBOOT_SIZE // 512
+    struct.pack_into("<Q", image, _CDBOOT_SIZE + _DISKBOOT_NEXT, first + 1)
+    boot = bytearray((DIRECTORY / "boot_hybrid.img").read_bytes()[:_BOOT_CODE])
+    struct.pack_into("<Q", boot, _HYBRID_CORE_SECTOR, first)
+    return bytes(boot)
+
+
+def _mark(built: Built) -> str:
+    # A name of this build alone, so that another medium in the same machine is not taken for it.
+    return f"boot/{built.build_id[:8] or 'mark'}"

@@ -1,0 +1,190 @@
+"""A folder for a TFTP or HTTP server that machines boot from by network.
+
+boot.ipxe       what iPXE is to do: NAME.elf by multiboot1 on a BIOS, NAME.efi on UEFI
+NAME.elf, NAME.efi, modules/
+undionly.kpxe, ipxe.efi   iPXE for machines that have none (where Debian's package ipxe is installed)
+dnsmasq.conf    who gets what; `serve` runs dnsmasq with it
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from bootwright.media.medium import (
+    BOTH,
+    Made,
+    Medium,
+    Settings,
+    Way,
+    bios_only,
+    boots_on_uefi,
+    efi_application,
+    made_anew,
+    written,
+)
+from bootwright.report import MODULES, Built
+
+SCRIPT = "boot.ipxe"
+PROXY_CONFIGURATION, SERVER_CONFIGURATION = "dnsmasq.conf", "dnsmasq-server.conf"
+IPXE = Path("/usr/lib/ipxe")
+IPXE_FILES = ("undionly.kpxe", "ipxe.efi")
+IPXE_PACKAGE = "ipxe"
+
+# Network cards whose ROM in QEMU is iPXE on a BIOS; without a ROM UEFI's own network boot is used.
+_CARD = "virtio-net-pci,netdev=net,bootindex=0"
+_HOST = "10.0.2.2"  # QEMU's user-mode network: the machine that it runs on
+
+
+def path(built: Built) -> Path:
+    """The folder pxe."""
+    return built.elf.with_name("pxe")
+
+
+def make(built: Built, settings: Settings) -> Made:
+    """Write the folder. Files are linked to, where the file system can, or else copied."""
+    output = path(built)
+    name = built.elf.stem
+    notes = []
+    with written(output) as partial:
+        partial.mkdir()
+        for source in [built.elf, *([efi_application(built)] if boots_on_uefi(built) else [])]:
+            _link(source, partial / source.name)
+        for module in built.modules:
+            (partial / MODULES).mkdir(exist_ok=True)
+            _link(built.elf.parent / module.file, partial / module.file)
+        (partial / SCRIPT).write_text(script(built), encoding="utf-8")
+        for file, proxy in ((PROXY_CONFIGURATION, True), (SERVER_CONFIGURATION, False)):
+            (partial / file).write_text(configuration(name, proxy), encoding="utf-8")
+        missing = [program for program in IPXE_FILES if not (IPXE / program).is_file()]
+        for program in IPXE_FILES:
+            if program not in missing:
+                shutil.copyfile(IPXE / program, partial / program)
+    if missing:
+        notes.append(
+            f"pxe: {' and '.join(missing)} not there: machines with a BIOS need iPXE in their network card; "
+            f"it is in the package {IPXE_PACKAGE}"
+        )
+    if not boots_on_uefi(built):
+        notes.append(bios_only(built, output.name))
+    return Made(output, tuple(notes))
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def script(built: Built) -> str:
+    """What iPXE does; its names are relative to where it got this script from."""
+    name = built.elf.stem
+    modules = [f"module {module.file} {module.name} || goto failed" for module in built.modules]
+    application = [f"kernel {name}.efi || goto failed", "boot || goto failed"]
+    if not boots_on_uefi(built):
+        application = [f"echo bootwright: {name} boots on a BIOS only"]
+    lines = [
+        "#!ipxe",
+        f"# {built.name}, build {built.build_id}",
+        "iseq ${platform} efi && goto efi ||",
+        f"kernel {name}.elf || goto failed",
+        *modules,
+        "boot || goto failed",
+        ":efi",
+        *application,
+        ":failed",
+        f"echo bootwright: {name} was not loaded: ${{errno}}",
+        "sleep 10",
+        "exit 1",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def configuration(name: str, proxy: bool) -> str:
+    """For dnsmasq: TFTP, and which machine gets which file; `serve` adds interface, folder and addresses.
+
+    A proxy names files by PXE's boot services, a DHCP server in its own answer: UEFI takes no mixture.
+    """
+    kind = (
+        ("a proxy, beside the DHCP server that is there", "ADDRESS-OF-THE-NETWORK,proxy", PROXY_CONFIGURATION)
+        if proxy
+        else ("the only DHCP server of its network", "FIRST,LAST", SERVER_CONFIGURATION)
+    )
+    option = "" if proxy else " --dhcp-range FIRST,LAST"
+    lines = [
+        f"# Boots machines from this folder, as {kind[0]}.",
+        f"# `bootwright serve {name} --interface IF{option}` runs dnsmasq with it; by hand, as root:",
+        f"# dnsmasq -d --conf-file={kind[2]} --tftp-root=THIS-FOLDER --interface=IF --dhcp-range={kind[1]}",
+        "port=0",
+        "bind-dynamic",
+        "enable-tftp",
+        "log-dhcp",
+        "# iPXE tells by option 175 what it is, and is given the script.",
+        "dhcp-match=set:ipxe,175",
+    ]
+    # Client architectures (RFC 4578 and its registry): a BIOS gets iPXE first, UEFI starts the image itself.
+    files = {0: "undionly.kpxe", 7: f"{name}.efi", 9: f"{name}.efi"}
+    for number, (architecture, file) in enumerate(files.items()):
+        if proxy:
+            service = ("x86PC", "BC_EFI", "X86-64_EFI")[number]
+            lines += [f"pxe-service=tag:ipxe,{service},{name},{SCRIPT}"]
+            lines += [f"pxe-service=tag:!ipxe,{service},{name},{file}"]
+        else:
+            lines += [f"dhcp-match=set:arch{architecture},option:client-arch,{architecture}"]
+            lines += [f"dhcp-boot=tag:!ipxe,tag:arch{architecture},{file}"]
+    lines += [f"dhcp-boot=tag:ipxe,{SCRIPT}"] * (not proxy)
+    return "\n".join(lines) + "\n"
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def http(folder: Path, address: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
+    """Serve a folder by HTTP as long as the block runs; gives the port."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with ThreadingHTTPServer((address, port), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def attach(by_http: bool) -> Callable[[Built, str], AbstractContextManager[list[str]]]:
+    """A Way's attach: the folder on QEMU's own TFTP server, or on an HTTP server beside it.
+
+    On a BIOS iPXE in the card's ROM fetches it. On UEFI it is UEFI's own network boot by TFTP, and by HTTP
+    iPXE.
+    """
+
+    @contextmanager
+    def attached(built: Built, firmware: str) -> Iterator[list[str]]:
+        if firmware == "uefi":
+            efi_application(built)
+        folder = made_anew(MEDIUM, built)
+        with ExitStack() as opened:
+            file, card = SCRIPT, _CARD
+            if by_http:
+                file = f"http://{_HOST}:{opened.enter_context(http(folder))}/{SCRIPT}"
+            elif firmware == "uefi":
+                file, card = f"{built.elf.stem}.efi", f"{_CARD},romfile="
+            root = folder.name.replace(",", ",,")
+            yield ["-netdev", f"user,id=net,tftp={root},bootfile={file}", "-device", card]
+
+    return attached
+
+
+MEDIUM = Medium("pxe", path, make)
+WAYS = (Way("pxe", BOTH, attach(by_http=False)), Way("pxe-http", BOTH, attach(by_http=True)))

@@ -1,0 +1,79 @@
+"""media.fat: what is written reads back by mtools and by fsck.fat."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bootwright.media import fat, pieces
+from bootwright.media.pieces import Piece, Zeros
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(list(map(str, command)), capture_output=True, check=False)
+    assert done.returncode == 0, done
+    return done.stdout.decode()
+
+
+def write(path: Path, files: dict[str, Piece], bits: int, size: int | None = None) -> None:
+    image = fat.build(files, bits, "a label", 0x1234ABCD, size or fat.least(files, bits))
+    with path.open("wb") as file:
+        pieces.write(image, file)
+
+
+def check(path: Path, files: dict[str, Piece], tmp_path: Path) -> None:
+    """Both readers find it in order, and the files as they were."""
+    said = run("/sbin/fsck.fat", "-n", "-v", path)
+    assert "differences" not in said and "Dirty" not in said, said
+    for name, content in files.items():
+        out = tmp_path / "out"
+        out.unlink(missing_ok=True)
+        run("mcopy", "-n", "-i", path, f"::{name}", out)
+        with pieces.Reader([content]) as reader:
+            assert out.read_bytes() == reader.read()
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+def test_read_back(bits: int, tmp_path: Path) -> None:
+    payload = tmp_path / "payload"
+    payload.write_bytes(bytes(range(251)) * 4000)
+    files = {"EFI/BOOT/BOOTX64.EFI": pieces.whole(payload), "boot/image.elf": b"hello", "boot/mark": b""}
+    path = tmp_path / "fat"
+    write(path, files, bits)
+    check(path, files, tmp_path)
+    listed = run("mdir", "-/", "-b", "-i", path).split()
+    assert [name for name in listed if not name.endswith("/")] == [f"::/{name}" for name in files]
+    said = run("minfo", "-i", path)
+    assert 'disk label="A_LABEL' in said and "serial number: 1234ABCD" in said
+    assert f"FAT{bits}" in said
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    sizes=st.lists(st.one_of(st.integers(0, 5000), st.sampled_from([511, 512, 513, 1 << 20])), max_size=40),
+    bits=st.sampled_from([16, 32]),
+    more=st.integers(0, 3000),
+)
+def test_any_files(sizes: list[int], bits: int, more: int, tmp_path: Path) -> None:
+    files: dict[str, Piece] = {f"d{n % 3}/F{n}.bin": bytes([n % 256]) * size for n, size in enumerate(sizes)}
+    files = {name.upper(): content for name, content in files.items()}
+    path = tmp_path / "fat"
+    write(path, files, bits, fat.least(files, bits) + more * fat.SECTOR)
+    check(path, files, tmp_path)
+
+
+def test_the_kind_follows_the_size() -> None:
+    assert fat.choose({"A": Zeros(30 << 20)}) == 16
+    assert fat.choose({"A": Zeros(33 << 20)}) == 32
+
+
+@pytest.mark.parametrize("size", [(252 << 20) - 1, 252 << 20, (252 << 20) + 1, 260 << 20, 3 << 30])
+def test_large_files(size: int, tmp_path: Path) -> None:
+    files: dict[str, Piece] = {"A": Zeros(size)}
+    path = tmp_path / "fat"
+    write(path, files, 32)
+    said = run("/sbin/fsck.fat", "-n", "-v", path)
+    assert f"{1 + -(-size // (4096 if path.stat().st_size >= 260 << 20 else 512))}/" in said, said
+    assert path.stat().st_size < size * 1.04 + (8 << 20)
