@@ -1,0 +1,76 @@
+"""What `probe` and `plan` show: machines that were reported, and how an image fits on one."""
+
+from __future__ import annotations
+
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+from bootwright import devicetree, fitting, image, places, probe, progress, serial_line, tables
+from bootwright.errors import PlanError, SourceError, Where
+from bootwright.ranges import Range
+
+
+def read(source: str, name: str, timeout: float) -> None:
+    """Read a report from a file or a serial line, check it, store it, say where. Raises BootwrightError."""
+    path = Path(source)
+    try:
+        line = stat.S_ISCHR(path.stat().st_mode)
+        capture = b"" if line else path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"cannot be read: {error.strerror}", Where(source)) from error
+    if line:
+        print(f"listening on {source} at 115200 baud; start the machine now", file=sys.stderr)
+        capture = serial_line.read(path, probe.is_complete, timeout, _echo)
+    report = probe.extract(capture, Where(source))
+    stored = probe.store(report, name or probe.suggest_name(report))
+    print(f"{places.shown(stored)}: {probe.describe(report)}")
+
+
+def _echo(data: bytes) -> None:
+    sys.stderr.write(data.decode("ascii", "replace").replace("\r", ""))
+    sys.stderr.flush()
+
+
+def list_all() -> None:
+    """Every machine that is stored, a line each."""
+    for path in probe.stored():
+        print(f"{path.stem}: {probe.describe(probe.load(str(path)))}")
+    if not probe.stored():
+        print("no machine is stored yet: boot one with the image probe, then: invoke probe --read CAPTURE")
+
+
+def plan(name: str, machine: str) -> None:
+    """Show how an image boots on a stored machine. Raises PlanError with the reason where it does not."""
+    if not machine:
+        known = ", ".join(path.stem for path in probe.stored()) or "none"
+        raise PlanError(f"which machine? --machine NAME or a file; there is: {known}")
+    report, path = probe.load(machine), places.description(name)
+    with progress.stages() as stage:
+        found = fitted(path, report, stage)
+    print(f"machine {Path(machine).stem}: {probe.describe(report)}\n")
+    print("\n".join(fitting.table(found)))
+    print(f"\nboot of image {found.image}" if found.lines else "")
+    print("\n".join(f"  {said}" for said in found.lines))
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if found.reason is not None:
+        raise PlanError(f"image {found.image} does not fit on machine {Path(machine).stem}: {found.reason}")
+    print(f"\nimage {found.image} fits on machine {Path(machine).stem}")
+
+
+def fitted(path: Path, report: probe.Report, stage: image.Stage) -> fitting.Fit:
+    """The image that the description at `path` describes, on a machine. Raises as a build does."""
+    described = devicetree.describe(path)
+    if described.image.generic:
+        message = "what this image boots is known at boot only, so there is nothing to plan"
+        raise PlanError(message, described.image.where)
+    with tempfile.TemporaryDirectory(prefix="bootwright-") as scratch:
+        stage("planning")
+        planned = image.plan_image(described, Path(scratch), stage)
+        blob, embedded = tables.encode(planned), len(image.payloads(planned))
+        stage("assembling the stub")
+        linked = image.link_stub(len(blob), embedded, image.used_protocols(planned))
+        stub = Range(linked.symbols["__image_start"], linked.symbols["__image_end"])
+        return fitting.fit(planned, stub, len(blob), report)

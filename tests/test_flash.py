@@ -1,0 +1,356 @@
+"""Writing a medium to a device: what is refused, what is written and read back, and how it ends early."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from bootwright import devices, flash, flashing, qemu, report
+from bootwright.errors import BootwrightError, DeviceError, SourceError
+from bootwright.media import MEDIA, Settings
+
+MIB = 1 << 20
+SIZE = 9 * MIB + 700
+UNFINISHED = "it is unfinished and must be written again"
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "lab.img"
+    path.write_bytes(os.urandom(SIZE))
+    return path
+
+
+def write(image: Path, to: flash.Target, progress: flash.Progress = lambda what, done, total: None) -> str:
+    """Write; gives what was said on an interruption."""
+    said: list[str] = []
+    with contextlib.suppress(KeyboardInterrupt):
+        flash.write(image, to, progress, said.append)
+    return "".join(said)
+
+
+def file(path: Path, size: int = SIZE) -> flash.Target:
+    return flash.target(path, size)
+
+
+# --- plain files ---
+
+
+@pytest.mark.parametrize("size", [1, 511, 4096, 5000, MIB, MIB + 1, 4 * MIB, SIZE])
+def test_a_new_file_becomes_the_image(size: int, image: Path, tmp_path: Path) -> None:
+    os.truncate(image, size)
+    steps: list[tuple[str, int, int]] = []
+    figures = flash.write(image, file(tmp_path / "out"), lambda *step: steps.append(step), print)
+    assert (tmp_path / "out").read_bytes() == image.read_bytes()
+    assert figures.size == size and figures.writing >= 0 and figures.reading >= 0
+    for what in ("writing", "reading back")[: 2 if size > MIB else 0]:
+        done = [step[1] for step in steps if step[0] == what]
+        assert done == sorted(done) and done[-1] == size
+    assert {step[2] for step in steps} <= {size}
+
+
+def test_what_lies_behind_the_image_stays_but_for_the_end(image: Path, tmp_path: Path) -> None:
+    """At the end there may be the backup of an older partition table."""
+    stick = tmp_path / "stick"
+    stick.write_bytes(b"\xaa" * (16 * MIB))
+    to = file(stick)
+    assert to.limit == 16 * MIB and to.names == ("stick",)
+    write(image, to)
+    data = stick.read_bytes()
+    assert data[:SIZE] == image.read_bytes()
+    assert data[SIZE : 16 * MIB - flash.TAIL] == b"\xaa" * (16 * MIB - flash.TAIL - SIZE)
+    assert data[16 * MIB - flash.TAIL :] == bytes(flash.TAIL)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "is neither a block device nor a plain file"),
+        ("pipe", "is neither a block device nor a plain file"),
+        ("none/stick", "there is no folder "),
+        ("small", "is too small: it has 1,000 bytes, and 9,437,884 are to be written"),
+        ("/dev/null", "is neither a block device nor a plain file"),
+        ("/dev/sdnone", "is not there"),
+        ("/dev/shm/../sdnone1", "is not there"),
+    ],
+)
+def test_what_is_no_target(name: str, message: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "small").write_bytes(bytes(1000))
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(DeviceError) as caught:
+        flash.target(tmp_path / name, SIZE)
+    assert message in str(caught.value)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_image_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"none\.img: cannot be read: No such file"):
+        write(tmp_path / "none.img", file(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+# --- what ends early ---
+
+
+def fresh(path: Path) -> flash.Target:
+    """A stick that boots something else now."""
+    path.write_bytes(b"\x55\xaa" * (8 * MIB))
+    return file(path)
+
+
+def test_a_full_device_is_unfinished(image: Path) -> None:
+    full = flash.Target(Path("/dev/full"), None, None, ())
+    with pytest.raises(DeviceError) as caught:
+        write(image, full)
+    assert str(caught.value) == (
+        "/dev/full: writing at byte 0x0 failed: No space left on device; nothing was written"
+    )
+
+
+def test_a_device_that_ends_in_the_middle(image: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code = (
+        "import sys; from pathlib import Path; from bootwright import flash\n"
+        f"flash.write(Path({str(image)!r}), flash.target(Path({str(out)!r}), 1), lambda *_: None, print)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(flash.__file__).parents[1])},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (6 * MIB, 6 * MIB)),
+    )
+    message = done.stderr.splitlines()[-1]
+    assert message.endswith(f"{out}: writing at byte 0x600000 failed: File too large; {UNFINISHED}")
+    assert not any(out.read_bytes()[: flash.HEAD])
+
+
+Fake = Callable[..., int]
+
+
+def pulled(after: int, real: Fake) -> Fake:
+    """os.pwrite or os.preadv of a device that is pulled after so many calls."""
+    calls = 0
+
+    def call(*arguments: object) -> int:
+        nonlocal calls
+        calls += 1
+        if calls > after:
+            raise OSError(5, "Input/output error")
+        return real(*arguments)
+
+    return call
+
+
+@pytest.mark.parametrize("after", range(1, 7))
+def test_a_device_that_is_pulled_while_it_is_written(
+    after: int, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = fresh(tmp_path / "stick")
+    monkeypatch.setattr(os, "pwrite", pulled(after, os.pwrite))
+    with pytest.raises(DeviceError, match=f"Input/output error; {UNFINISHED}"):
+        write(image, to)
+    assert not any(to.path.read_bytes()[: flash.FIRST])
+
+
+def corrupting(byte: int, real: Callable[[int, Sequence[memoryview], int], int], device: Path) -> Fake:
+    """os.preadv of a device with one bad byte."""
+
+    def call(descriptor: int, buffers: Sequence[memoryview], offset: int) -> int:
+        got = real(descriptor, buffers, offset)
+        if os.fstat(descriptor).st_ino == device.stat().st_ino and offset <= byte < offset + got:
+            buffers[0][byte - offset] ^= 1
+        return got
+
+    return call
+
+
+@pytest.mark.parametrize("byte", [0, 5000, MIB, SIZE - 1])
+def test_a_byte_that_reads_back_wrong(
+    byte: int, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = fresh(tmp_path / "stick")
+    monkeypatch.setattr(os, "preadv", corrupting(byte, os.preadv, to.path))
+    with pytest.raises(DeviceError) as caught:
+        write(image, to)
+    assert str(caught.value) == (f"{to.path}: byte {byte:#x} reads back otherwise than written; {UNFINISHED}")
+    assert not any(to.path.read_bytes()[: flash.HEAD])
+
+
+@pytest.mark.parametrize("what", ["writing", "reading back"])
+def test_an_interruption_says_that_the_stick_is_unfinished(what: str, image: Path, tmp_path: Path) -> None:
+    to = fresh(tmp_path / "stick")
+
+    def interrupt(doing: str, done: int, total: int) -> None:
+        if doing == what and done > 4 * MIB:
+            raise KeyboardInterrupt
+
+    assert write(image, to, interrupt) == f"{to.path}: {UNFINISHED}"
+    assert not any(to.path.read_bytes()[: flash.HEAD])
+    assert write(image, to) == ""
+    assert to.path.read_bytes()[:SIZE] == image.read_bytes()
+
+
+def test_an_image_that_becomes_shorter_meanwhile(image: Path, tmp_path: Path) -> None:
+    def cut(what: str, done: int, total: int) -> None:
+        os.truncate(image, 6 * MIB)
+
+    with pytest.raises(SourceError, match=f"lab.img: .* it became shorter meanwhile; {UNFINISHED}"):
+        write(image, file(tmp_path / "out"), cut)
+
+
+def test_the_boot_sector_is_written_last(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offsets: list[int] = []
+    real = os.pwrite
+
+    def note(descriptor: int, data: memoryview, offset: int) -> int:
+        offsets.append(offset)
+        return real(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", note)
+    write(image, fresh(tmp_path / "stick"))
+    assert offsets == [0, 16 * MIB - flash.TAIL, MIB, 5 * MIB, 9 * MIB, flash.FIRST, 0]
+
+
+# --- loop devices, where they can be had ---
+
+
+@pytest.fixture
+def loop(tmp_path: Path) -> Iterator[Path]:
+    losetup = shutil.which("losetup", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if losetup is None or os.geteuid():
+        pytest.skip("loop devices need losetup, and root")
+    backing = tmp_path / "backing"
+    backing.write_bytes(b"\x55" * (16 * MIB))
+    done = subprocess.run(
+        [losetup, "-f", "--show", str(backing)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"losetup: {done.stderr.strip()}")
+    device = Path(done.stdout.strip())
+    yield device
+    subprocess.run([losetup, "-d", str(device)], check=True)
+
+
+def test_a_loop_device(loop: Path, image: Path, tmp_path: Path) -> None:
+    to = flash.target(loop, SIZE)
+    assert to.limit == 16 * MIB and to.names == ("backing",)
+    assert to.disk is not None and to.disk.transport == "loop"
+    assert loop in [disk.path for disk in devices.disks()]
+    write(image, to)
+    assert loop.read_bytes()[: SIZE + 324] == image.read_bytes() + bytes(324)
+    with pytest.raises(DeviceError, match="is too small: it has 16,777,216 bytes"):
+        flash.target(loop, 16 * MIB + 1)
+
+
+def test_a_device_that_someone_else_holds(loop: Path, image: Path) -> None:
+    to = flash.target(loop, SIZE)
+    holder = os.open(loop, os.O_RDONLY | os.O_EXCL)
+    try:
+        with pytest.raises(
+            DeviceError, match="cannot be opened: it is in use, by a file system, LVM, RAID or ZFS"
+        ):
+            write(image, to)
+    finally:
+        os.close(holder)
+    assert loop.read_bytes() == b"\x55" * (16 * MIB)
+
+
+# --- a stick that is larger than its image ---
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+@pytest.mark.parametrize("medium", flashing.FLASHABLE)
+def test_a_flashed_stick_boots(medium: str, firmware: str, demo: report.Built, tmp_path: Path) -> None:
+    stick = tmp_path / "stick"
+    stick.write_bytes(b"\xaa" * MIB)
+    os.truncate(stick, 256 * MIB)
+    file = MEDIA[medium].make(demo, Settings()).path
+    write(file, flash.target(stick, file.stat().st_size))
+    drive = ["-drive", f"file={stick},format=raw,if=none,id=stick", "-device", "qemu-xhci", "-device"]
+    drive += ["usb-storage,drive=stick,bootindex=0"]
+    command = qemu.command(qemu.Machine(300 << 20, firmware=firmware), drive)
+    result = qemu.run(command, expect="demo: powering off", timeout=60, show=lambda text: None)
+    assert result.outcome is qemu.Outcome.AS_EXPECTED, result
+
+
+# --- what is shown and asked ---
+
+
+def stick(**more: object) -> flash.Target:
+    disk = devices.Disk(
+        Path("/dev/sdz"), 16 * 10**9, model="Ultra Fit", serial="4C53", transport="usb", **more
+    )  # type: ignore[arg-type]
+    return flash.Target(disk.path, disk, disk.size, disk.names)
+
+
+@pytest.mark.parametrize("typed", ["Ultra Fit", "4C53", "  Ultra   Fit "])
+def test_model_or_serial_confirm(
+    typed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    asked: list[str] = []
+
+    def answer(question: str) -> str:
+        asked.append(question)
+        return typed
+
+    flashing.confirm(stick(), answer)
+    assert asked == ["type 'Ultra Fit' or '4C53' to go on: "]
+    said = capsys.readouterr().err
+    assert said == "/dev/sdz: Ultra Fit, serial 4C53, 16.0 GB, usb\neverything on /dev/sdz will be lost\n"
+
+
+def test_another_answer_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    with pytest.raises(DeviceError, match="'yes' is not what it is called; nothing was written"):
+        flashing.confirm(stick(), lambda question: "yes")
+
+
+def test_without_a_terminal_yes_has_to_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    with pytest.raises(DeviceError, match="nobody is there to confirm it; say --yes"):
+        flashing.confirm(stick(), pytest.fail)
+    flashing.confirm(flash.Target(Path("new"), None, None, ()), pytest.fail)
+
+
+def test_the_list_has_what_may_be_written_to_first() -> None:
+    used = devices.Disk(Path("/dev/sda"), 10**12, model="Disk", mounts=("/home", "/"))
+    disk = stick(by_id=(Path("/dev/disk/by-id/usb-Ultra"),)).disk
+    assert disk is not None
+    lines = flashing.candidates((used, disk)).splitlines()
+    assert lines == [
+        "device    size       by   model      serial",
+        "/dev/sdz  16.0 GB    usb  Ultra Fit  4C53    /dev/disk/by-id/usb-Ultra",
+        "/dev/sda  1000.0 GB       Disk               not: holds the running system's /",
+    ]
+    assert flashing.candidates(()) == "there is no device to write to"
+
+
+def test_the_command_writes_a_file_and_says_so(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    flashing.run(str(image), str(out), "disk", yes=False)
+    assert out.read_bytes() == image.read_bytes()
+    said = capsys.readouterr()
+    assert said.err == "" and f"is on {out}: 9,437,884 bytes written in " in said.out
+    assert "MiB/s), read back in " in said.out and said.out.endswith(", equal\n")
+    with pytest.raises(BootwrightError, match="nobody is there to confirm it"):
+        flashing.run(str(image), str(out), "disk", yes=False)
+    flashing.run(str(image), str(out), "disk", yes=True)
+    with pytest.raises(BootwrightError, match="medium: 'pxe' is none of disk, iso"):
+        flashing.run(str(image), str(out), "pxe", yes=True)
