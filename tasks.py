@@ -21,10 +21,17 @@ from bootwright.tasks import namespace  # noqa: E402
         "path": "only the tests there",
         "k": "only tests with such names",
         "fast": "nothing that boots a machine",
+        "matrix": "instead: every image by every way on both firmwares, kept in docs/media.md; "
+        "with -k only the cells that match, as `xen, uefi` or `^pxe`",
     },
 )
-def test(context: Context, path: str = "", k: str = "", fast: bool = False) -> None:
+def test(context: Context, path: str = "", k: str = "", fast: bool = False, matrix: bool = False) -> None:
     """Lint, types and tests; with a path or -k only those tests."""
+    if matrix:
+        sys.path.insert(0, str(ROOT / "tests"))
+        from matrix import main
+
+        raise Exit(code=0 if main(k) else 1)
     chosen = [path] * bool(path) + ["-k", k] * bool(k) + ["-m", "not slow"] * fast
     checks = [["ruff", "check", "."], ["mypy"]]
     parallel = ["-n", "auto", "--dist", "worksteal"]

@@ -13,6 +13,8 @@ from pathlib import Path
 import lz4.block
 import zstandard
 
+from bootwright.abi import load as load_abi
+
 PT_LOAD, PT_NOTE = 1, 4
 
 
@@ -41,12 +43,17 @@ def elf(
     bits: int = 64,
     machine: int | None = None,
     kind: int = 2,
+    entry: int = 0,
+    align: int = 1,
 ) -> bytes:
-    """An ELF file with these segments; `notes` None for the PVH note of an entry at 0x400000."""
+    """An ELF file with these segments; `notes` None for the PVH note of an entry at 0x400000.
+
+    entry: the file's own; align: of the first segment's bytes in the file.
+    """
     notes = pvh_note(0x400000) if notes is None else notes
     ehsize, phsize = (64, 56) if bits == 64 else (52, 32)
     offset = ehsize + phsize * (len(loads) + bool(notes))
-    headers, body = b"", b""
+    headers, body = b"", bytes(-offset % align)
     for load in [*loads, *([notes] if notes else [])]:
         if isinstance(load, bytes):
             values = (PT_NOTE, offset + len(body), 0, len(load), len(load))
@@ -66,7 +73,7 @@ def elf(
     ident = b"\x7fELF" + bytes([2 if bits == 64 else 1, 1, 1]) + bytes(9)
     word = "Q" if bits == 64 else "I"
     head = struct.pack(
-        f"<HHI{word}{word}{word}IHHHHHH", kind, machine, 1, 0, ehsize, 0, 0, ehsize, phsize, count, 0, 0, 0
+        f"<HHI{word}{word}{word}IHHHHHH", kind, machine, 1, entry, ehsize, 0, 0, ehsize, phsize, count, 0, 0, 0
     )
     return ident + head + headers + body
 
@@ -107,6 +114,40 @@ def bzimage(payload: bytes, *, version: int = 0x20F) -> bytes:
     return bytes(setup) + protected
 
 
+def linux(code: bytes = b"\xf4" * 0x400, **fields: int) -> bytes:
+    """A bzImage for the Linux boot protocol: any field of boot_params' header can be set."""
+    abi = load_abi()
+    header = {"setup_sects": 1, "boot_flag": 0xAA55, "jump_offset": 0x6A, "header": 0x53726448, "version": 0x20F,
+              "loadflags": 1, "code32_start": 0x100000, "initrd_addr_max": 0x7FFFFFFF, "cmdline_size": 255,
+              "kernel_alignment": 0x200000, "relocatable_kernel": 1, "xloadflags": 1, "pref_address": 0x1000000,
+              "init_size": 0x3000, "syssize": -(-len(code) // 16)} | fields  # fmt: skip
+    setup = abi.struct("boot_params")(**header).dumps()[: abi.constants["BOOT_PARAMS_PAD7"]]
+    start = ((header["setup_sects"] or 4) + 1) * 512
+    return bytes(setup.ljust(start, b"\0") + code)
+
+
+def multiboot1(flags: int = 3, *more: int) -> bytes:
+    """A multiboot1 header; more: the address fields."""
+    return struct.pack(f"<{3 + len(more)}I", 0x1BADB002, flags, -(0x1BADB002 + flags) & 0xFFFFFFFF, *more)
+
+
+def multiboot2(*tags: bytes, length: int | None = None) -> bytes:
+    """A multiboot2 header with these tags, and the end."""
+    body = b"".join(tag + bytes(-len(tag) % 8) for tag in (*tags, struct.pack("<HHI", 0, 0, 8)))
+    length = 16 + len(body) if length is None else length
+    return struct.pack("<4I", 0xE85250D6, 0, length, -(0xE85250D6 + length) & 0xFFFFFFFF) + body
+
+
+def tag2(kind: int, *content: int, optional: bool = False) -> bytes:
+    """A tag of a multiboot2 header."""
+    return struct.pack(f"<HHI{len(content)}I", kind, optional, 8 + 4 * len(content), *content)
+
+
+def headed(header: bytes, bits: int = 32, entry: int = 0x400000) -> bytes:
+    """An ELF kernel with a multiboot header in its only segment, and no note."""
+    return elf([Load(0x400000, header.ljust(64, b"\xf4"))], b"", bits=bits, entry=entry, align=8)
+
+
 def kernels() -> dict[str, bytes]:
     """The files that descriptions of tests name, by file name."""
     note = pvh_note(0x400000)
@@ -138,6 +179,22 @@ def kernels() -> dict[str, bytes]:
         "arm.elf": elf(machine=183),
         "object.elf": elf(kind=1),
         "cut.elf": elf()[:80],
+        "linux.bz": linux(),
+        "linux-early.bz": linux(syssize=0x1000),
+        "linux-header.bz": linux()[:0x260],
+        "linux-low.bz": linux(pref_address=0x8000),
+        "linux-high.bz": linux(pref_address=0xFFFFF000),
+        "linux-zimage.bz": linux(loadflags=0),
+        "linux-alignment.bz": linux(kernel_alignment=0x3000),
+        "linux-init-size.bz": linux(init_size=0x4000000),
+        "mb1.elf": headed(multiboot1()),
+        "mb1-flags.elf": headed(multiboot1(7)),
+        "mb2.elf": headed(multiboot2()),
+        "mb2-request.elf": headed(multiboot2(tag2(1, 4, 6, 9))),
+        "mb2-tag.elf": headed(multiboot2(tag2(7))),
+        "mb2-entry.elf": headed(multiboot2(tag2(3, 0x500000))),
+        "mb2-cut.elf": headed(multiboot2(length=0x1000)),
+        "damaged.gz": gzip.compress(elf(), mtime=0)[:-40],
         "ramdisk": b"a ramdisk\n" * 10,
     }
 

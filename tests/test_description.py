@@ -76,6 +76,39 @@ def test_every_key() -> None:
     assert domain.ramdisk == PackageSource("busybox-static", "bin/busybox", "debian.init")
 
 
+def test_files_come_in_the_order_of_their_modules() -> None:
+    found = parse(
+        """
+        [image]
+        launcher = "xen"
+
+        [hypervisor]
+        xsm-policy = { package = "xen-policy", file = "boot/xenpolicy*" }
+        microcode = "ucode.bin"
+        kernel = "xen"
+
+        [[domain]]
+        name = "dom0"
+        functions = ["initial-domain"]
+        mode = "pv"
+        memory = "64M"
+        config = "dom0.cfg"
+        device-tree = "dom0.dtb"
+        kernel = "vmlinuz"
+        """
+    )
+    assert found.hypervisor is not None
+    assert found.hypervisor.modules == {
+        "microcode": FileSource("ucode.bin"),
+        "xsm-policy": PackageSource("xen-policy", "boot/xenpolicy*"),
+    }
+    assert found.domains[0].files == {
+        "kernel": FileSource("vmlinuz"),
+        "device-tree": FileSource("dom0.dtb"),
+        "config": FileSource("dom0.cfg"),
+    }
+
+
 def test_errors_come_all_at_once() -> None:
     with pytest.raises(ErrorList) as caught:
         parse('[image]\nlog = 1\npack = 2\n[[domain]]\nmemory = "1M"\n[[domain]]\nname = 3\n')
@@ -103,7 +136,7 @@ values = st.one_of(
 ).flatmap(lambda value: st.sampled_from([value, [value], [value, value], {"package": value, "file": value}]))
 IMAGE_KEYS = ["name", "launcher", "console", "log", "on-failure", "pack", "modules", "verify", "x"]
 DOMAIN_KEYS = ["name", "permissions", "functions", "mode", "protocol", "domid", "uuid", "cpus", "memory",
-               "memory-min", "memory-max", "security-id", "kernel", "ramdisk",
+               "memory-min", "memory-max", "security-id", "kernel", "ramdisk", "device-tree", "config",
                "cmdline", "kernal"]  # fmt: skip
 
 

@@ -28,6 +28,7 @@ def agrees(linked: Linked) -> None:
     assert [str(difference) for difference in compare(linked.instructions)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [16, 32, 64])
 def test_every_form_of_every_instruction(tmp_path: Path, mode: int) -> None:
     linked = corpus(tmp_path, mode)

@@ -97,7 +97,7 @@ def test_noise_is_stored_and_text_is_packed(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_ramdisks_are_packed_where_it_pays(data: bytes, method: str, packed: bool, tmp_path: Path) -> None:
     (tmp_path / "ramdisk").write_bytes(data)
-    found = pack.pack_ramdisk(tmp_path / "ramdisk", tmp_path / "packed", method)
+    found = pack.pack_file(tmp_path / "ramdisk", tmp_path / "packed", method)
     assert bool(found.pieces) == packed == (tmp_path / "packed").exists()
     if packed:
         memory = bytearray(len(data))

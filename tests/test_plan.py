@@ -12,7 +12,7 @@ import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootwright import abi, description, model, plan
+from bootwright import abi, description, model, plan, sources, tables
 from bootwright.errors import BootwrightError, PlanError
 from bootwright.plan import Plan
 from bootwright.ranges import Range
@@ -26,7 +26,7 @@ def make(text: str, folder: Path, **image: str) -> Plan:
     described = description.parse("\n".join(["[image]", *lines, text]), folder / "lab.toml")
     files = {}
     for index, domain in enumerate(described.domains):
-        for key, source in (("kernel", domain.kernel), ("ramdisk", domain.ramdisk)):
+        for key, source in domain.files.items():
             if isinstance(source, description.FileSource):
                 files[index, key] = folder / source.path
     return plan.make(described, model.build(described, files), folder / "work")
@@ -93,6 +93,60 @@ def test_domains_that_are_not_built_bring_no_modules(folder: Path) -> None:
     assert found.notes[0] == (
         'domain "first" is not built by the native launcher; its kernel and ramdisk are left out of the image'
     )
+
+
+XEN = """
+[hypervisor]
+kernel = "mb2.elf"
+microcode = "ucode"
+xsm-policy = "policy"
+cmdline = "{}"
+
+[[domain]]
+name = "dom0"
+functions = ["console", "xenstore", "initial-domain"]
+mode = "pv"
+memory = "64M"
+kernel = "good.elf"
+"""
+
+
+def make_xen(text: str, folder: Path, cmdline: str = "loglvl=all") -> Plan:
+    for name in ("ucode", "policy"):
+        (folder / name).write_bytes(name.encode() * 10000)
+    text = f'[image]\nlauncher = "xen"\npack = "lz4"\n{XEN.format(cmdline)}{text}'
+    described = description.parse(text, folder / "lab.toml")
+    files = sources.resolve(described, folder / "work")
+    return plan.make(described, model.build(described, files), folder / "work")
+
+
+@pytest.mark.parametrize(("ramdisk", "number"), [("", 1), ('ramdisk = "ramdisk"\n', 2)])
+def test_microcode_and_policy_come_behind_the_domains_modules(folder: Path, ramdisk: str, number: int) -> None:
+    found = make_xen(ramdisk, folder)
+    ucode, policy, xen = found.modules[-3:]
+    assert [module.name for module in (ucode, policy, xen)] == ["ucode", "policy", "mb2.elf"]
+    assert (ucode.kind, policy.kind) == (C["BOOTMOD_UCODE"], C["BOOTMOD_XSM"])
+    for module in (ucode, policy):
+        assert (module.pieces, module.start, module.string) == ((), 0, ""), "used where it lies"
+        assert module.payload == folder / module.name and module.load_address % C["PAGE_SIZE"] == 0
+    assert found.hypervisor is not None and found.modules[number] == ucode
+    assert f" ucode={number} " in found.hypervisor.cmdline
+    assert tables.decode(tables.encode(found)) == found
+
+
+def test_a_command_line_that_knows_where_the_microcode_is(folder: Path) -> None:
+    found = make_xen("", folder, "ucode=scan")
+    assert found.hypervisor is not None
+    assert found.hypervisor.cmdline.startswith("mb2.elf ucode=scan dom0_mem=")
+
+
+def test_configs_that_nobody_could_be_told_of_are_left_out(folder: Path) -> None:
+    configs = 'device-tree = "text.txt"\nconfig = "empty"\n'
+    note = 'domain "dom0": device-tree and config: left out of the image; only Xen with lcm = true is told of them'
+    for found in (make_xen(configs, folder), make(samples.DOMAIN + configs, folder)):
+        kinds = {module.kind for module in found.modules}
+        assert not kinds & {C["BOOTMOD_GUEST_DTB"], C["BOOTMOD_GUEST_CONF"]}
+        assert note in found.notes and found.domains[0].domain.configs == (None, None)
 
 
 def test_what_would_fail_at_boot_is_refused(folder: Path) -> None:
@@ -164,7 +218,10 @@ def test_placement_never_overlaps(
         for piece in module.pieces:
             room = Range(piece.dest, piece.dest + piece.dest_size + piece.zero_size)
             assert any(own.start <= room.start and room.end <= own.end for own in taken)
-    ordered = sorted(taken)
+    # A kernel may lie where the stub is: it comes last.
+    stub = Range(C["IMAGE_BASE"], C["IMAGE_LIMIT"])
+    ordered = sorted(place for place in taken if place != stub)
+    assert not any(module.load_range.overlaps(stub) for module in found.modules)
     assert all(not low.overlaps(high) for low, high in pairwise(ordered))
     assert ordered[-1].end <= 1 << 30
 

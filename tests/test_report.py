@@ -23,7 +23,8 @@ FOUND = Map(
         Module("vmlinuz", "kernel", 4097, 1234567, "lz4", "ab" * 32),
         Module("initrd.gz", "ramdisk", 31457280, 31457280, "stored", "cd" * 32, "modules/initrd.gz"),
     ),
-    domains=(Domain("dom0", 512 << 20, "vmlinuz", "initrd.gz", "console=ttyS0", 0x1000000),),
+    domains=(Domain("dom0", 512 << 20, "vmlinuz", "initrd.gz", "console=ttyS0", "pvh", 0x1000000),),
+    hypervisor=None,
     notes=("something to know",),
 )
 
@@ -52,7 +53,7 @@ modules
 
 domain dom0
   memory   512 MiB
-  kernel   vmlinuz, entered at 0x1000000
+  kernel   vmlinuz, entered by pvh at 0x1000000
   ramdisk  initrd.gz
   cmdline  console=ttyS0
 

@@ -13,7 +13,7 @@ from bootwright import abi, tables
 from bootwright.errors import VerifyError
 from bootwright.model import BootDomain, MemorySize
 from bootwright.pack import Piece
-from bootwright.plan import Plan, PlannedDomain, PlannedImage, PlannedModule
+from bootwright.plan import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
 
 C = abi.load().constants
 u16, u32, u64 = (st.integers(0, (1 << bits) - 1) for bits in (16, 32, 64))
@@ -32,12 +32,12 @@ domains = st.builds(
 modules = st.builds(
     PlannedModule, name=words, kind=u32, flags=u32, string=st.one_of(st.just(""), words), load_address=u64,
     size=u64, unpacked_size=u64, start=u64, sha256=st.binary(min_size=32, max_size=32),
-    pieces=st.lists(st.builds(Piece, u64, u64, u64, u64, u64, u32), max_size=3).map(tuple), payload=st.none(),
+    pieces=st.lists(st.builds(Piece, *[u64] * 5, u32, u32), max_size=3).map(tuple), payload=st.none(),
 )  # fmt: skip
 images = st.builds(PlannedImage, words, u32, u16, u16, u32, u32, u32)
 plans = st.builds(
     Plan, images, st.lists(domains, max_size=3).map(tuple), st.lists(modules, max_size=3).map(tuple),
-    st.just(()), st.just(()), st.just(()),
+    st.one_of(st.none(), st.builds(PlannedHypervisor, st.integers(0, 62), u32, words, u64)),
 )  # fmt: skip
 PLAN = Plan(
     PlannedImage("lab", 3, 0x3F8, 1, 1, 0, 0),

@@ -73,7 +73,7 @@ P_TYPE, P_OFFSET, P_PADDR, P_FILESZ, P_MEMSZ, P_FLAGS = 0, 4, 12, 16, 20, 24
         (flip(MULTIBOOT1), "multiboot1 header: none with a right checksum"),
         (flip(MULTIBOOT1, 8), "multiboot1 header: none with a right checksum"),
         (flip(MULTIBOOT2, 12), "multiboot2 header: none with a right checksum"),
-        (flip(b"Xen\0"), "PVH note: missing"),
+        (flip(struct.pack("<3I", 4, 4, 18) + b"Xen\0", 12), "PVH note: missing"),
         (flip(b"GNU\0"), "build id: missing"),
         (word(0, 0), "does not read back"),
         (word(18, 62), "is not an ELF32 executable for i386"),

@@ -6,6 +6,7 @@ qemu.Outcome.
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from invoke.parser.parser import ParseMachine
 from bootwright.errors import BootwrightError
 
 INTERRUPTED = 130
+# What a write says where there is no room: the disk, a quota, a limit on the size of a file.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 TERMINATED = 143
 
 
@@ -34,6 +37,8 @@ class Task(tasks.Task[Callable[..., Any]]):
         except BootwrightError as error:
             raise Exit(str(error), code=1) from error
         except OSError as error:
+            if error.filename is None and error.errno in FULL:
+                raise Exit(f"cannot be written: {error.strerror}", code=1) from error
             if error.filename is None:
                 raise
             raise Exit(f"{error.filename}: {error.strerror}", code=1) from error

@@ -13,20 +13,70 @@ from bootwright.command import task
 
 @task(
     positional=["name"],
-    help={"name": "a description: NAME for images/NAME.toml, or a path ending in .toml"},
+    iterable=["module"],
+    help={
+        "name": "a description: NAME for images/NAME.toml, or a path ending in .toml, .dts or .dtb",
+        "module": "N=FILE: the file for module-index N of a device tree; once for each",
+        "media": "elf, efi, iso, disk, pxe (several with commas) or all (default: elf,efi)",
+        "size": "of the disk, as 256M or 2G (default: what is needed)",
+        "sign": "a private key (PEM): sign the EFI application for Secure Boot",
+        "cert": "the key's certificate (PEM)",
+    },
 )
-def image(context: Context, name: str = "demo") -> None:
-    """Build build/NAME/NAME.elf from a description, with its map."""
-    from bootwright import progress
+def image(
+    context: Context,
+    name: str = "demo",
+    module: list[str] | None = None,
+    media: str = "",
+    size: str = "",
+    sign: str = "",
+    cert: str = "",
+) -> None:
+    """Build build/NAME/NAME.elf from a description, with its map, and media to boot it by."""
+    from bootwright import progress, run
+    from bootwright.media import Settings
+    from bootwright.sign import signing
 
-    progress.build(name)
+    settings = Settings(size=run.memory_size(size, "size") if size else None)
+    progress.build(name, module or (), media, settings, signing(sign, cert))
 
 
 @task(
     positional=["name"],
     help={
         "name": "as for image; built first if it has not been",
-        "via": "how the machine loads it: kernel (QEMU's own loader) or grub (an ISO, multiboot2)",
+        "interface": "the network interface that the machines are on",
+        "dhcp-range": "FIRST,LAST[,TIME]: give addresses, too (default: proxy, beside the DHCP server there)",
+    },
+)
+def serve(context: Context, name: str = "demo", interface: str = "", dhcp_range: str = "") -> None:
+    """Boot machines by network: runs dnsmasq on build/NAME/pxe until interrupted."""
+    from bootwright import progress, serve
+
+    progress.serve_folder(name, serve.Options(interface, dhcp_range))
+
+
+@task(
+    positional=["name"],
+    help={
+        "name": "as for image",
+        "format": "dts (source) or dtb (blob)",
+        "output": "the file to write (default: build/NAME/NAME.dts or .dtb)",
+    },
+)
+def export(context: Context, name: str = "demo", format: str = "dts", output: str = "") -> None:
+    """Write a description as a Hyperlaunch device tree."""
+    from bootwright import progress
+
+    progress.export_tree(name, format, output)
+
+
+@task(
+    positional=["name"],
+    help={
+        "name": "as for image; built first if it has not been",
+        "via": "how the machine loads it: kernel (QEMU's own loader), grub (grub-mkrescue's ISO), iso-cd, "
+        "iso-usb, disk-ide, disk-ahci, disk-virtio, disk-usb, pxe, pxe-http, efi",
         "expect": "text that the serial console must show; without it the guest must power off",
         "timeout": "seconds to wait for that",
         "memory": "the machine's memory, as 512M or 2G (default: what the image needs)",
@@ -64,4 +114,50 @@ def run(
     raise Exit(code=progress.boot(name, options))
 
 
-namespace = Collection(image, run)
+@task(
+    positional=["name", "device"],
+    help={
+        "name": "as for image, built first if it has not been; or a file ending in .img or .iso",
+        "device": "what to write to, as /dev/sdb, or a file; without one the candidates are listed",
+        "medium": "disk (an image with a GPT) or iso (hybrid)",
+        "yes": "do not ask for the device's model or serial number",
+    },
+)
+def flash(
+    context: Context, name: str = "demo", device: str = "", medium: str = "disk", yes: bool = False
+) -> None:
+    """Write an image to a USB stick or a disk, read it back and compare."""
+    from bootwright import flashing
+
+    flashing.run(name, device, medium, yes)
+
+
+@task(
+    help={
+        "read": "a capture of the serial line, or the line itself, as /dev/ttyUSB0",
+        "name": "the machine's name (default: its product name in SMBIOS)",
+        "timeout": "seconds of silence on a serial line after which to give up; 0 waits for ever",
+    },
+)
+def probe(context: Context, read: str = "", name: str = "", timeout: float = 300.0) -> None:
+    """Store what the image `probe` reported in machines/NAME.json; without --read, list the machines."""
+    from bootwright import machines
+
+    if read:
+        machines.read(read, name, timeout)
+    else:
+        machines.list_all()
+
+
+@task(
+    positional=["name"],
+    help={"name": "as for image", "machine": "a machine that probe stored, or a file ending in .json"},
+)
+def plan(context: Context, name: str = "demo", machine: str = "") -> None:
+    """Say whether and where an image fits on a machine, and what its boot prints. Status 1 if it does not."""
+    from bootwright import machines
+
+    machines.plan(name, machine)
+
+
+namespace = Collection(image, export, run, serve, flash, probe, plan)
