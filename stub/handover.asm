@@ -17,7 +17,8 @@
 ; fails: E_HANDOVER_ROOM
 open_handover:
         mov  edi, HANDOVER_SIZE
-        call find_room
+        mov  esi, HANDOVER_LIMIT
+        call find_room_below
         test rax, rax
         jz   .none
         mov  qword ptr [rip + handover], rax

@@ -236,11 +236,16 @@ basic_memory:
 ; out: rax = page-aligned start, 0 for none
 ; clobbers: rcx, rdx, rsi, rdi, r8, r9, r10, r11
 find_room:
+        mov  rsi, 1 << 32
+; The same below a limit. in: rsi = limit
+find_room_below:
         mov  rax, qword ptr [rip + room_finder]
         test rax, rax
         jz   .search
         jmp  rax
 .search:
+        push r14
+        mov  r14, rsi
         push rbx
         push r12
         push r13
@@ -257,9 +262,8 @@ find_room:
         jne  .range
         mov  rsi, qword ptr [r13 + MEMORY_RANGE_START]
         add  rsi, qword ptr [r13 + MEMORY_RANGE_SIZE]
-        mov  rax, 1 << 32
-        cmp  rsi, rax
-        cmova rsi, rax
+        cmp  rsi, r14
+        cmova rsi, r14
 .candidate:
         mov  rdi, rsi
         sub  rdi, r12
@@ -284,6 +288,7 @@ find_room:
         pop  r13
         pop  r12
         pop  rbx
+        pop  r14
         ret
 
 .section .bss

@@ -71,6 +71,7 @@ class Checkout:
 
     def stand_in(self, name: str, script: str) -> None:
         path = self.bin / name
+        path.unlink(missing_ok=True)  # a link to the system's own program, which must not be written through
         path.write_text(script)
         path.chmod(0o755)
 

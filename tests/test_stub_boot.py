@@ -422,6 +422,26 @@ def test_a_kernel_that_does_not_fit_this_machine(dest: int, size: int) -> None:
     check(boot(tables), "E_NO_ROOM", "dom0.kernel", dest, dest + size + 99)
 
 
+@pytest.mark.provokes("E_NO_ROOM")
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        [(0x100000, 0xE00000, 1), (0x1000000, RAM - 0x1000000, 1)],  # a hole at 15 MiB, as for ISA cards
+        [(0x100000, 0xF00000, 1), (0x1000000, 0x1000000, 2), (0x2000000, 0x1000000, 1)],  # nothing at 16 MiB
+        [(0x100000, 0xF80000, 1), (0xF00000, 0x100000, 4), (0x1080000, 0x1000000, 1)],  # firmware in RAM
+    ],
+)
+def test_odd_memory_maps_are_named_and_not_written_to(ranges: list[tuple[int, int, int]]) -> None:
+    tables = good_tables()
+    tables.pieces[0]["dest"] = dest = 0xFFFFF0
+    machine = machine_with(tables)
+    machine.write(dest, b"\xee" * len(TEXT))
+    pvh_info(machine, ranges=ranges)
+    machine.boot(PVH)
+    check(machine, "E_NO_ROOM", "dom0.kernel", dest, dest + len(TEXT) + 99)
+    assert machine.read(dest, len(TEXT)) == b"\xee" * len(TEXT)
+
+
 @pytest.mark.provokes("E_NO_FREE_ROOM")
 def test_no_room_to_move_a_module_to() -> None:
     tables = good_tables()

@@ -244,7 +244,7 @@ class _Run(builder.Machine):
         pieces = self._loading.records[kernel].pieces
         if not any(piece.dest <= entry < piece.dest + piece.dest_size for piece in pieces):
             raise BootFailure("E_ENTRY", who, entry)
-        area = self._loading.find_room(constants["HANDOVER_SIZE"])
+        area = self._loading.find_room(constants["HANDOVER_SIZE"], constants["HANDOVER_LIMIT"])
         if area is None:
             raise BootFailure("E_HANDOVER_ROOM", constants["HANDOVER_SIZE"])
         start = area + (constants["PAGE_TABLES"] + 1) * constants["PAGE_SIZE"]

@@ -81,9 +81,9 @@ class Loading:
         taken = self._taken()
         return all_ram(self.ranges, wanted) and not any(overlap(wanted, other) for other in taken)
 
-    def find_room(self, size: int) -> int | None:
+    def find_room(self, size: int, limit: int = FOUR_GIB) -> int | None:
         """As machine.find_room, clear of everything."""
-        return find_room(self.ranges, size, self._taken())
+        return find_room(self.ranges, size, self._taken(), limit)
 
     def clear_the_way(self) -> Iterator[str]:
         """Move modules that lie where a piece is to go. Raises BootFailure E_NO_FREE_ROOM."""

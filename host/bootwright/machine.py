@@ -113,8 +113,10 @@ def overlap(one: Range, other: Range) -> bool:
     return one.start < other.end and other.start < one.end
 
 
-def find_room(ranges: Sequence[MemoryRange], size: int, taken: Iterable[Range]) -> int | None:
-    """The highest page-aligned place for `size` bytes of RAM below 4 GiB, above the stub's, that is clear of
+def find_room(
+    ranges: Sequence[MemoryRange], size: int, taken: Iterable[Range], limit: int = FOUR_GIB
+) -> int | None:
+    """The highest page-aligned place for `size` bytes of RAM below `limit`, above the stub's, that is clear of
     `taken`; None if there is none.
     """
     constants = load_abi().constants
@@ -122,7 +124,7 @@ def find_room(ranges: Sequence[MemoryRange], size: int, taken: Iterable[Range]) 
     for part in reversed(ranges):
         if not _is_ram(part):
             continue
-        top: int | None = min(part.end, FOUR_GIB)
+        top: int | None = min(part.end, limit)
         while top is not None and top >= size:
             start = (top - size) & -constants["PAGE_SIZE"]
             if start < constants["IMAGE_LIMIT"]:

@@ -64,7 +64,7 @@
 #define E_NO_FREE_ROOM          0x0403
 #define E_NO_FREE_ROOM_TEXT     "no %u bytes of free RAM below 4 GiB to move module %s to"
 #define E_HANDOVER_ROOM         0x0405
-#define E_HANDOVER_ROOM_TEXT    "no %u bytes of free RAM below 4 GiB for what the kernel is told"
+#define E_HANDOVER_ROOM_TEXT    "no %u bytes of free RAM below 1 GiB for what the kernel is told"
 #define E_TOO_MANY_DEFERRED     0x0406
 #define E_TOO_MANY_DEFERRED_TEXT "module %s: more than %u pieces go to where the stub is"
 #define E_TOO_LITTLE_MEMORY     0x0404

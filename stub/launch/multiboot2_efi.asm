@@ -60,13 +60,12 @@ own_no_memory:
         mov  qword ptr [rip + place_claimer], rax
         ret
 
-; In place of find_room: memory of the firmware, below 4 GiB.
-; in:  rdi = bytes
+; In place of find_room_below: memory of the firmware.
+; in:  rdi = bytes, rsi = limit
 ; out: rax = page-aligned start, 0 for none
 ; clobbers: rcx, rdx, rsi, rdi, r8, r9, r10, r11
 allocate_room:
-        mov  rax, -1
-        shr  rax, 32
+        lea  rax, [rsi - 1]
         mov  ecx, EFI_ALLOCATE_MAX_ADDRESS
         call allocate
         test rax, rax

@@ -58,6 +58,13 @@ def test_modules_from_the_loader(via: str, firmware: str, tmp_path: Path, monkey
     compare_boot(result.transcript, built)
 
 
+@pytest.mark.parametrize(("via", "firmware"), [("kernel", "bios"), ("efi", "uefi")])
+def test_a_machine_of_4_gib(via: str, firmware: str, built: report.Built) -> None:
+    """What a kernel is told must lie low: Linux, entered by PVH, sees no more than 1 GiB of it at first."""
+    options = run.Options(via=via, firmware=firmware, memory=4 << 30, expect=EXPECTED[built.name], timeout=90)
+    assert run.boot(built, options, lambda text: None).outcome is Outcome.AS_EXPECTED
+
+
 def test_too_little_memory_is_a_stub_failure(demo: report.Built) -> None:
     result = run.boot(demo, run.Options(memory=48 << 20, timeout=60), lambda text: None)
     assert result.outcome is Outcome.STUB_FAILURE, result
