@@ -58,7 +58,7 @@ CASES = {
 # What cannot be for a reason that lies neither in the medium nor in us.
 IMPOSSIBLE = {
     ("elf-grub", "xen", "uefi"): "GRUB has ended EFI's boot services, and Xen's entry without them takes the "
-    "addresses of low memory from a BIOS (0x40e, 0x413)",
+    "addresses of low memory from a BIOS (0x40e, 0x413); the stub stops with E0211",
 }
 
 

@@ -229,6 +229,19 @@ def test_multiboot2_tags_become_boot_info() -> None:
     assert not machine.variable("console_sinks", 1) & C["CONSOLE_VGA"], "no text on a graphics screen"
 
 
+@pytest.mark.provokes("E_EFI_ENDED")
+def test_a_hypervisor_behind_a_loader_that_has_ended_boot_services() -> None:
+    tables = good_tables()
+    tables.modules[0] |= dict(name="xen", kind=C["BOOTMOD_XEN"])
+    fields = dict(hypervisor=0, hypervisor_protocol=C["PROTOCOL_MULTIBOOT2"], hypervisor_entry=KERNEL + 8)
+    machine = machine_with(tables, **fields, hypervisor_cmdline=0)
+    ram = mmap_tag((0, 0x9FC00, 1), (0x100000, RAM - 0x100000, 1))
+    efi = (C["MULTIBOOT2_TAG_EFI64"], struct.pack("<Q", 0x123000))
+    multiboot2(machine, (C["MULTIBOOT2_TAG_LOADER_NAME"], b"GRUB 2.06\0"), ram, efi)
+    machine.boot(C["MULTIBOOT2_LOADER_MAGIC"])
+    check(machine, "E_EFI_ENDED", "xen", "GRUB 2.06")
+
+
 def multiboot1(machine: Machine, flags: int, **fields: int) -> None:
     machine.write(LOADER, ABI.struct("multiboot1_info")(flags=flags, **fields).dumps())
 

@@ -36,6 +36,9 @@
 #define E_EFI_CLAIM             0x0210
 #define E_EFI_CLAIM_TEXT        "%s needs [%x, %x), which the firmware does not give: status %x"
 
+#define E_EFI_ENDED             0x0211
+#define E_EFI_ENDED_TEXT        "%s wants EFI's boot services running, and the loader (%s) has ended them: start the image's .efi"
+
 /* 03: the tables. */
 #define E_TABLES_MAGIC          0x0301
 #define E_TABLES_MAGIC_TEXT     "the tables at %x start with %x, not with the magic of bootwright's tables"

@@ -13,7 +13,15 @@
 
 ; in:  hardware_domain or a hypervisor, an open hand-over area
 ; never returns
+; fails: E_EFI_ENDED
 launch_multiboot2:
+        mov  rcx, qword ptr [rip + tables]
+        mov  ecx, dword ptr [rcx + TABLES_HYPERVISOR]
+        cmp  ecx, NO_MODULE
+        je   .enter
+        cmp  qword ptr [rip + efi_system], 0
+        jne  .ended                     ; Xen would look for a BIOS, and find none
+.enter:
         call fill_modules
         call fill_memory
         call fill_machine
@@ -23,6 +31,13 @@ launch_multiboot2:
         xor  esi, esi
         mov  r8d, ENTER_PROTECTED_MODE
         jmp  go
+.ended:
+        call module_record_at
+        mov  rdi, rax
+        call record_name
+        mov  rdx, rax
+        mov  rcx, qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME]
+        fail E_EFI_ENDED
 
 ; Starts the information: command lines and modules.
 ; out: rbp = multiboot2_info
