@@ -238,6 +238,7 @@ def kernel_loaded(stub: unicorn_machine.Machine, found: World) -> None:
         assert stub.read(piece.dest, piece.dest_size + piece.zero_size) == data + bytes(piece.zero_size)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 1 << 32))
 @settings(max_examples=60, deadline=None)
 def test_the_stub_does_what_the_reference_says(seed: int) -> None:

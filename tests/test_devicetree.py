@@ -388,6 +388,7 @@ def test_damaged_sources_give_our_errors_alone(
 # The command line
 
 
+@pytest.mark.slow
 def test_a_tree_is_exported_and_built_by_the_command_line(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

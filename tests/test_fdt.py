@@ -35,6 +35,7 @@ TREE = st.recursive(
 ).map(lambda node: Node("", node.properties, node.children))
 
 
+@pytest.mark.slow
 @given(TREE)
 @settings(max_examples=200, deadline=None)
 def test_round_trip(tree: Node) -> None:

@@ -70,6 +70,7 @@ def test_every_protocol_is_one_of_the_stub_s() -> None:
         assert C[f"PROTOCOL_{name.upper()}"] and (abi.stub_directory() / "launch" / f"{name}.asm").is_file()
 
 
+@pytest.mark.slow
 def test_an_image_holds_only_the_launchers_that_it_uses() -> None:
     sizes = {
         used: image.link_stub(4096, 0, used).code_size for used in [("pvh",), ("linux",), protocols.NAMES]

@@ -121,6 +121,7 @@ def qemu(tmp_path: Path) -> Path:
     return program.parent
 
 
+@pytest.mark.slow
 def test_run_builds_what_is_missing_and_passes_the_status_on(lab: Path, qemu: Path, tmp_path: Path) -> None:
     path = f"{qemu}:{os.environ['PATH']}"
     log = tmp_path / "log"
@@ -147,6 +148,7 @@ def test_run_builds_what_is_missing_and_passes_the_status_on(lab: Path, qemu: Pa
         remove(output)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_run_ends_qemu(
     sent: signal.Signals, status: int, lab: Path, qemu: Path, tmp_path: Path
