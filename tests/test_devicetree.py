@@ -393,12 +393,19 @@ def test_a_tree_is_exported_and_built_by_the_command_line(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = trees.TREES.parent.parent
-    progress.export_tree(str(root / "images/demo.toml"), "dtb", "")
+    kernel = root / "stub/kernels/demo.asm"
+    (project / "images").mkdir()
+    shutil.copy(root / "images/demo.txt", project / "images")
+    description = project / "images/demo.toml"
+    text = (root / "images/demo.toml").read_text()
+    description.write_text(text.replace("../stub/kernels/demo.asm", str(kernel)))
+    progress.export_tree(str(description), "dtb", "")
     tree = project / "build/demo/demo.dtb"
     assert f"demo.dtb ({tree.stat().st_size:,} bytes)" in capsys.readouterr().out
-    lab = project / "lab.dtb"
+    (project / "elsewhere").mkdir()
+    lab = project / "elsewhere/lab.dtb"
     shutil.copy(tree, lab)
-    modules = [f"1={root / 'stub/kernels/demo.asm'}", f"2={root / 'images/demo.txt'}"]
+    modules = [f"1={kernel}", f"2={root / 'images/demo.txt'}"]
     built = progress.build(str(lab), modules)
     assert built.elf == project / "build/demo/demo.elf"
     assert image.map_path(lab) == project / "build/demo/demo.json", "without the files"
