@@ -52,19 +52,14 @@ load_descriptors:
         lidt [rip + idt_pointer]
         ret
 
-; One call for each vector: the return address says which it was. 8 bytes each.
-.macro exception_vector
-        call exception
-        .align EXCEPTION_VECTOR_SIZE
-.endm
+; One call for each vector: the return address says which it was.
 .macro four_exception_vectors
-        exception_vector
-        exception_vector
-        exception_vector
-        exception_vector
+        call exception
+        call exception
+        call exception
+        call exception
 .endm
 
-.align EXCEPTION_VECTOR_SIZE
 exception_vectors:
         four_exception_vectors
         four_exception_vectors
@@ -75,7 +70,7 @@ exception_vectors:
         four_exception_vectors
         four_exception_vectors
 exception_vectors_end:
-.assert exception_vectors_end - exception_vectors == IDT_VECTORS * EXCEPTION_VECTOR_SIZE, "one call of 8 bytes for each exception vector"
+.assert exception_vectors_end - exception_vectors == IDT_VECTORS * EXCEPTION_VECTOR_SIZE, "one call for each exception vector"
 
 ; Four saved registers on one line.
 .macro print_registers message, first
@@ -112,10 +107,12 @@ exception:
         jne  halt                       ; reporting one raised the next: that would go round for ever
         mov  byte ptr [rip + exception_seen], 1
 
-        mov  r13d, dword ptr [rbx + 15 * 8]
-        lea  rax, [rip + exception_vectors]
-        sub  r13d, eax
-        shr  r13d, 3                    ; r13 = vector
+        mov  eax, dword ptr [rbx + 15 * 8]
+        lea  rcx, [rip + exception_vectors + EXCEPTION_VECTOR_SIZE]
+        sub  eax, ecx
+        mov  cl, EXCEPTION_VECTOR_SIZE
+        div  cl
+        movzx r13d, al                  ; r13 = vector
         xor  r14d, r14d                 ; r14 = error code
         mov  eax, IDT_ERROR_CODES
         bt   eax, r13d

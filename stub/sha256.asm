@@ -84,45 +84,44 @@ sha256:
         ret
 
 ; One round. a..h name the registers of the eight working variables; the result goes to d and h, and
-; the next round uses them turned by one place. K is at rsi, W at rdi.
-.macro sha256_round a, b, c, d, e, f, g, h, i
-        mov  r14d, \e                   ; S1 = e>>>6 ^ e>>>11 ^ e>>>25
-        ror  r14d, 14
-        xor  r14d, \e
-        ror  r14d, 5
-        xor  r14d, \e
-        ror  r14d, 6
-        add  \h, dword ptr [rsi + \i * 4]
-        add  \h, dword ptr [rdi + \i * 4]
-        add  \h, r14d
-        mov  r14d, \f                   ; Ch = ((f ^ g) & e) ^ g
-        xor  r14d, \g
-        and  r14d, \e
-        xor  r14d, \g
-        add  \h, r14d
+; the next round uses them turned by one place. y comes as b ^ c, and x leaves as a ^ b, which the next round has for it.
+; K is at r14, W at r13.
+.macro sha256_round a, b, c, d, e, f, g, h, x, y, i
+        mov  esi, \e                    ; S1 = e>>>6 ^ e>>>11 ^ e>>>25
+        ror  esi, 14
+        xor  esi, \e
+        ror  esi, 5
+        xor  esi, \e
+        ror  esi, 6
+        add  \h, dword ptr [r14 + \i * 4]
+        add  \h, dword ptr [r13 + \i * 4]
+        add  \h, esi
+        mov  esi, \f                    ; Ch = ((f ^ g) & e) ^ g
+        xor  esi, \g
+        and  esi, \e
+        xor  esi, \g
+        add  \h, esi
         add  \d, \h
-        mov  r14d, \a                   ; S0 = a>>>2 ^ a>>>13 ^ a>>>22
-        ror  r14d, 9
-        xor  r14d, \a
-        ror  r14d, 11
-        xor  r14d, \a
-        ror  r14d, 2
-        add  \h, r14d
-        mov  r14d, \a                   ; Maj = ((a | b) & c) | (a & b)
-        or   r14d, \b
-        and  r14d, \c
-        mov  r15d, \a
-        and  r15d, \b
-        or   r14d, r15d
-        add  \h, r14d
+        mov  esi, \a                    ; S0 = a>>>2 ^ a>>>13 ^ a>>>22
+        ror  esi, 9
+        xor  esi, \a
+        ror  esi, 11
+        xor  esi, \a
+        ror  esi, 2
+        add  \h, esi
+        mov  \x, \a                     ; Maj = ((a ^ b) & (b ^ c)) ^ b
+        xor  \x, \b
+        and  \y, \x
+        xor  \y, \b
+        add  \h, \y
 .endm
 
 ; in:  rsi = block of 64 bytes; the frame of sha256 lies above the return address
 ; clobbers: rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13
 sha256_block:
         push r14
-        push r15
-        lea  rdi, [rsp + 24 + SHA256_SCHEDULE]  ; above r14, r15 and the return address
+        lea  r13, [rsp + 16 + SHA256_SCHEDULE]  ; above r14 and the return address
+        mov  rdi, r13
         xor  ecx, ecx
 .load:
         mov  eax, dword ptr [rsi + rcx * 4]
@@ -156,7 +155,7 @@ sha256_block:
         cmp  ecx, 64
         jb   .schedule
 
-        lea  rbp, [rsp + 24 + SHA256_STATE]
+        lea  rbp, [rsp + 16 + SHA256_STATE]
         mov  eax, dword ptr [rbp]
         mov  ebx, dword ptr [rbp + 4]
         mov  ecx, dword ptr [rbp + 8]
@@ -165,21 +164,24 @@ sha256_block:
         mov  r9d, dword ptr [rbp + 20]
         mov  r10d, dword ptr [rbp + 24]
         mov  r11d, dword ptr [rbp + 28]
-        lea  rsi, [rip + sha256_constants]
+        mov  edi, ebx
+        xor  edi, ecx
+        lea  r14, [rip + sha256_constants]
         mov  r12d, 8
 .rounds:
-        sha256_round eax, ebx, ecx, edx, r8d, r9d, r10d, r11d, 0
-        sha256_round r11d, eax, ebx, ecx, edx, r8d, r9d, r10d, 1
-        sha256_round r10d, r11d, eax, ebx, ecx, edx, r8d, r9d, 2
-        sha256_round r9d, r10d, r11d, eax, ebx, ecx, edx, r8d, 3
-        sha256_round r8d, r9d, r10d, r11d, eax, ebx, ecx, edx, 4
-        sha256_round edx, r8d, r9d, r10d, r11d, eax, ebx, ecx, 5
-        sha256_round ecx, edx, r8d, r9d, r10d, r11d, eax, ebx, 6
-        sha256_round ebx, ecx, edx, r8d, r9d, r10d, r11d, eax, 7
-        add  rsi, 8 * 4
-        add  rdi, 8 * 4
+        sha256_round eax, ebx, ecx, edx, r8d, r9d, r10d, r11d, ebp, edi, 0
+        sha256_round r11d, eax, ebx, ecx, edx, r8d, r9d, r10d, edi, ebp, 1
+        sha256_round r10d, r11d, eax, ebx, ecx, edx, r8d, r9d, ebp, edi, 2
+        sha256_round r9d, r10d, r11d, eax, ebx, ecx, edx, r8d, edi, ebp, 3
+        sha256_round r8d, r9d, r10d, r11d, eax, ebx, ecx, edx, ebp, edi, 4
+        sha256_round edx, r8d, r9d, r10d, r11d, eax, ebx, ecx, edi, ebp, 5
+        sha256_round ecx, edx, r8d, r9d, r10d, r11d, eax, ebx, ebp, edi, 6
+        sha256_round ebx, ecx, edx, r8d, r9d, r10d, r11d, eax, edi, ebp, 7
+        add  r14, 8 * 4
+        add  r13, 8 * 4
         dec  r12d
         jnz  .rounds
+        lea  rbp, [rsp + 16 + SHA256_STATE]
         add  dword ptr [rbp], eax
         add  dword ptr [rbp + 4], ebx
         add  dword ptr [rbp + 8], ecx
@@ -188,7 +190,6 @@ sha256_block:
         add  dword ptr [rbp + 20], r9d
         add  dword ptr [rbp + 24], r10d
         add  dword ptr [rbp + 28], r11d
-        pop  r15
         pop  r14
         ret
 

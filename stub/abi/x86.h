@@ -39,7 +39,7 @@
 
 #define IDT_INTERRUPT_GATE  0x8e
 #define IDT_VECTORS         32
-#define EXCEPTION_VECTOR_SIZE 8
+#define EXCEPTION_VECTOR_SIZE 5         /* a near call */
 #define EXCEPTION_NAME_SIZE 4
 /* Exceptions that push an error code: 8, 10 to 14, 17, 21, 29, 30. */
 #define IDT_ERROR_CODES     0x60227d00
