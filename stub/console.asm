@@ -1,4 +1,4 @@
-; The console: a 16550 UART and the VGA text screen, whichever are there. Shared with our own kernels.
+; The console: a 16550 UART, and the VGA text screen or a framebuffer, whichever are there. Shared with our own kernels.
 ; Nothing here waits for ever: a port without a UART reads 0xff, a UART that does not empty is given up.
 
 .section .text
@@ -81,6 +81,11 @@ put_char:
 .serial:
         call put_serial
 .vga:
+        mov  rax, qword ptr [rip + framebuffer_console]
+        test rax, rax
+        jz   .text
+        jmp  rax
+.text:
         test byte ptr [rip + console_sinks], CONSOLE_VGA
         jz   .done
         mov  ecx, dword ptr [rip + vga_cursor]
@@ -147,27 +152,39 @@ print_normal:
         jae  print_line
         ret
 
-; Prints the prefix, a line with up to five values, and a line feed.
+; Prints the prefix, a line with up to five values, and a line feed; with line_error as an error of that number.
 ; in:  rdi = format, rsi, rdx, rcx, r8, r9 = values
 ; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
 print_line:
-        mov  qword ptr [rip + line_values], rdi
-        mov  qword ptr [rip + line_values + 8], rsi
-        mov  qword ptr [rip + line_values + 16], rdx
-        mov  qword ptr [rip + line_values + 24], rcx
-        mov  qword ptr [rip + line_values + 32], r8
-        mov  qword ptr [rip + line_values + 40], r9
+        lea  rax, [rip + line_values]
+        mov  qword ptr [rax], rdi
+        mov  qword ptr [rax + 8], rsi
+        mov  qword ptr [rax + 16], rdx
+        mov  qword ptr [rax + 24], rcx
+        mov  qword ptr [rax + 32], r8
+        mov  qword ptr [rax + 40], r9
         lea  rax, [rip + .print]
         jmp  on_each_console
 .print:
         lea  rdi, [rip + M_PREFIX]
-        call print
-        mov  rdi, qword ptr [rip + line_values]
-        mov  rsi, qword ptr [rip + line_values + 8]
-        mov  rdx, qword ptr [rip + line_values + 16]
-        mov  rcx, qword ptr [rip + line_values + 24]
-        mov  r8, qword ptr [rip + line_values + 32]
-        mov  r9, qword ptr [rip + line_values + 40]
+        call print_string
+        cmp  dword ptr [rip + line_error], 0
+        je   .text
+        lea  rdi, [rip + error_start]
+        call print_string
+        mov  edi, dword ptr [rip + line_error]
+        mov  esi, 16
+        call print_number
+        lea  rdi, [rip + error_end]
+        call print_string
+.text:
+        lea  rax, [rip + line_values]
+        mov  rdi, qword ptr [rax]
+        mov  rsi, qword ptr [rax + 8]
+        mov  rdx, qword ptr [rax + 16]
+        mov  rcx, qword ptr [rax + 24]
+        mov  r8, qword ptr [rax + 32]
+        mov  r9, qword ptr [rax + 40]
         call print
         mov  edi, 10
         jmp  put_char
@@ -309,14 +326,18 @@ print_hex:
 .section .rodata
 hex_digits:
         .ascii "0123456789abcdef"
+error_start:    .asciz "E0"             ; the numbers of errors.h have three digits behind a zero
+error_end:      .asciz ": "
 
 .section .bss
 .align 8
 line_values:    .space 6 * 8            ; of the line that is being printed
+line_error:     .space 4                ; its number in errors.h; 0 for a line that is no error
 
 .section .data
 .align 8
 firmware_console: .quad 0               ; routine that prints a character, as put_char; 0 for none
+framebuffer_console: .quad 0            ; the same, for a screen without text mode
 vga_cursor:     .long 0                 ; cell, from the top left
 serial_port:    .word UART_COM1
 serial_divisor: .word 1                 ; 115200 baud

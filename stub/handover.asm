@@ -151,6 +151,7 @@ go:
         mov  qword ptr [rip + enter_state + ENTER_STATE_ENTRY], rax
         call report_launch
         cli
+        mov  qword ptr [rip + framebuffer_console], 0   ; the tables to come do not map it
 
         lea  rsi, [rip + handover_code]         ; the code, with its descriptors and the state, behind each other
         lea  rdi, [r15 + HANDOVER_CODE]

@@ -7,9 +7,8 @@
 main:
         cmp  dword ptr [rip + boot_info + BOOT_INFO_HAS_FRAMEBUFFER], 0
         je   .console
-        cmp  byte ptr [rip + boot_info + BOOT_INFO_FRAMEBUFFER_TYPE], MULTIBOOT2_FRAMEBUFFER_EGA_TEXT
-        je   .console
-        and  byte ptr [rip + console_sinks], ~CONSOLE_VGA & 0xff
+        lea  rsi, [rip + boot_info + BOOT_INFO_FRAMEBUFFER]
+        call framebuffer_start
 .console:
         call console_start
         mov  rsi, qword ptr [rip + image_name]

@@ -5,19 +5,22 @@
 
 .section .text
 
-; in:  esi = number, rdi = text, rdx, rcx, r8, r9 = values
+; in:  si = number, rdi = text, rdx, rcx, r8, r9 = values
 ; never returns
 panic:
-        mov  dword ptr [rip + panic_number], esi
-        mov  qword ptr [rip + panic_values], rdi
-        mov  qword ptr [rip + panic_values + 8], rdx
-        mov  qword ptr [rip + panic_values + 16], rcx
-        mov  qword ptr [rip + panic_values + 24], r8
-        mov  qword ptr [rip + panic_values + 32], r9
+        movzx esi, si
+        mov  dword ptr [rip + line_error], esi
+        push rdi
+        push rcx
+        push rdx
         call console_start              ; if it failed before the console was there
-        lea  rax, [rip + print_panic]
-        call on_each_console
-
+        pop  rsi
+        pop  rdx
+        pop  rdi
+        mov  rcx, r8
+        mov  r8, r9
+        call print_line
+        mov  dword ptr [rip + line_error], 0
         cmp  dword ptr [rip + on_failure], ON_FAILURE_REBOOT
         je   .reboot
         warn M_FAILED_HALT
@@ -32,38 +35,6 @@ panic:
         call wait_second
         dec  ebx
         jmp  .second
-
-; in:  panic_number, panic_values
-; clobbers: all but rbp, r13 to r15, rsp
-print_panic:
-        lea  rdi, [rip + M_PREFIX]
-        call print
-        mov  edi, 'E'
-        call put_char
-        mov  ebx, dword ptr [rip + panic_number]
-        mov  r12d, 16                   ; four hex digits of 16 bits
-.digit:
-        sub  r12d, 4
-        mov  eax, ebx
-        mov  ecx, r12d
-        shr  eax, cl
-        and  eax, 15
-        lea  edi, [rax + '0']           ; the numbers of errors.h use decimal digits only
-        call put_char
-        test r12d, r12d
-        jnz  .digit
-        mov  edi, ':'
-        call put_char
-        mov  edi, ' '
-        call put_char
-        mov  rdi, qword ptr [rip + panic_values]
-        mov  rsi, qword ptr [rip + panic_values + 8]
-        mov  rdx, qword ptr [rip + panic_values + 16]
-        mov  rcx, qword ptr [rip + panic_values + 24]
-        mov  r8, qword ptr [rip + panic_values + 32]
-        call print
-        mov  edi, 10
-        jmp  put_char
 
 ; Waits until the clock's second changes; a clock that stands still is given up on.
 ; clobbers: rax, rcx, rdx
@@ -110,11 +81,6 @@ halt:
         cli
         hlt
         jmp  halt
-
-.section .bss
-.align 8
-panic_values:   .space 5 * 8
-panic_number:   .space 4
 
 .section .data
 .align 8

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import unicorn
 from elftools.elf.elffile import ELFFile
+from screen import Screen
 from unicorn import x86_const as x86
 
 from bootwright import abi, assemble, layout, link, probe
@@ -327,7 +328,9 @@ def test_without_anything_it_still_reports() -> None:
 
 def test_memory_loader_and_framebuffer() -> None:
     screen = struct.pack("<QIIIBBH6BH", 0xC0000000, 5120, 1280, 800, 32, 1, 0, 16, 8, 8, 8, 0, 8, 0)
-    document = Machine().report(told((C["MULTIBOOT2_TAG_FRAMEBUFFER"], screen), cmdline='a "b" \\ c\t'))
+    machine = Machine()
+    machine.uc.mem_map(1 << 32, 4 << 20)  # where it maps the screen
+    document = machine.report(told((C["MULTIBOOT2_TAG_FRAMEBUFFER"], screen), cmdline='a "b" \\ c\t'))
     assert document["memory"] == [{"start": hex(s), "size": hex(n), "type": t} for s, n, t in RANGES]
     assert document["booted"]["cmdline"] == 'a "b" \\ c\t' and document["booted"]["loader"] == "test"
     assert document["framebuffer"] == {
@@ -339,6 +342,11 @@ def test_memory_loader_and_framebuffer() -> None:
         "type": 1,
         "colours": [16, 8, 8, 8, 0, 8],
     }
+    size = Screen(1280, 800, 5120, 2)
+    shown = size.read(lambda y: bytes(machine.uc.mem_read((1 << 32) + y * 5120, 5120)))
+    settings = b"\1"  # of the port: its divisor
+    said = machine.serial.removeprefix(settings).decode().replace("\r", "")
+    assert shown == size.shown(said), "the report is on the screen as well"
 
 
 def test_entries_of_another_size_are_not_taken_for_memory() -> None:

@@ -10,6 +10,7 @@ import lz4.block
 import pytest
 import unicorn
 from machine import C, Machine
+from screen import Screen
 from test_stub_boot import KERNEL, PACKED, RAMDISK, TEXT, check, good_tables, line
 from unicorn import x86_const as x86
 
@@ -138,8 +139,9 @@ class Firmware:
         return 0 if self.graphics is not None else 1 << 63 | 14
 
 
-def boot(**settings: int | str | None) -> tuple[Machine, Firmware]:
-    machine = Machine(good_tables().encode())
+def boot(console: int = C["CONSOLE_SERIAL"], **settings: int | str | None) -> tuple[Machine, Firmware]:
+    machine = Machine(good_tables().encode(console=console))
+    machine.uc.mem_map(1 << 32, 4 << 20)  # where the stub maps the screen
     machine.write(PACKED, lz4.block.compress(TEXT, store_size=False))
     machine.write(RAMDISK, b"files")
     firmware = Firmware(machine, **settings)  # type: ignore[arg-type]
@@ -198,6 +200,14 @@ def test_a_firmware_that_never_lets_go() -> None:
 def test_a_firmware_without_memory_map(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Firmware, "get_memory_map", lambda *arguments: C["EFI_BUFFER_TOO_SMALL"])
     check(boot()[0], "E_EFI_MEMORY_MAP", C["EFI_BUFFER_TOO_SMALL"], C["EFI_MAP_SIZE"])
+
+
+def test_once_boot_services_have_ended_the_text_is_on_the_screen() -> None:
+    machine, firmware = boot(console=C["CONSOLE_SERIAL"] | C["CONSOLE_VGA"])
+    size = Screen(1024, 768, 1088 * 4, 2)
+    shown = size.read(lambda y: machine.read((1 << 32) + y * size.pitch, size.width * 4))
+    assert shown == size.shown(machine.transcript)
+    assert firmware.console == line("M_ENTRY", "test", "EFI", "EDK ?") + "\r\n"
 
 
 def test_no_screen() -> None:

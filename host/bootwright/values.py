@@ -84,7 +84,7 @@ def uuid_bytes(node: Node) -> bytes:
 
 
 def console(node: Node) -> Console:
-    """An array of "com1,115200" (or "0x3f8,9600") and "vga", each at most once, at least one."""
+    """An array of "com1,115200" (or "0x3f8,9600") and "vga", the screen, each at most once, at least one."""
     typed(node, list, 'an array such as ["com1,115200", "vga"]')
     serial: tuple[int, int] | None = None
     vga = False

@@ -5,6 +5,8 @@
 .include "../long_mode.asm"
 .include "../descriptors.asm"
 .include "../console.asm"
+.include "../framebuffer.asm"
+.include "../font.asm"
 .include "../panic.asm"
 .include "../crc32.asm"
 .include "power_off.inc"

@@ -53,6 +53,8 @@ def configuration(built: Built) -> str:
         'if [ "$grub_platform" = pc ]; then',
         "    serial --unit=0 --speed=115200",
         "    terminal_output console serial",
+        "else",
+        "    insmod efi_gop",  # without it GRUB does not say what the screen is
         "fi",
         "timeout=0",
         f'menuentry "{built.name}" {{',
