@@ -44,11 +44,13 @@ def test(context: Context, path: str = "", k: str = "", fast: bool = False, matr
 
 @task()
 def docs(context: Context) -> None:
-    """Write the pages that are made from the source: docs/errors.md."""
+    """Write the pages that are made from the source: docs/description.md, docs/errors.md."""
     sys.path.insert(0, str(ROOT / "tests"))
+    import description_page
     import errors_page
 
-    errors_page.PAGE.write_text(errors_page.render(), encoding="utf-8")
+    for page in (description_page, errors_page):
+        page.PAGE.write_text(page.render(), encoding="utf-8")
 
 
 namespace.add_task(test)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import description_page
 import errors_page
 
 from bootwright import abi
@@ -13,3 +14,7 @@ def test_every_error_of_the_stub_is_provoked_by_a_test() -> None:
 
 def test_the_error_page_is_up_to_date() -> None:
     assert errors_page.PAGE.read_text(encoding="utf-8") == errors_page.render(), "run: invoke docs"
+
+
+def test_the_description_page_is_up_to_date() -> None:
+    assert description_page.PAGE.read_text(encoding="utf-8") == description_page.render(), "run: invoke docs"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from bootwright import bindings, description, fdt
+from bootwright import bindings, fdt, keys
 from bootwright.abi import load as load_abi
 from bootwright.bindings import cells, text
 from bootwright.description import (
@@ -84,10 +84,10 @@ def descriptions(draw: st.DrawFn) -> Description:
         name=draw(NAME),
         launcher="xen" if xen else "native",
         console=draw(CONSOLE),
-        log=draw(st.sampled_from(description.LOG_LEVELS)),
+        log=draw(st.sampled_from(keys.LOG_LEVELS)),
         on_failure=draw(st.none() | st.integers(0, 3600)),
-        pack=draw(st.sampled_from(description.PACKS)),
-        modules=draw(st.sampled_from(description.MODULES)),
+        pack=draw(st.sampled_from(keys.PACKS)),
+        modules=draw(st.sampled_from(keys.MODULES)),
         verify=draw(st.booleans()),
     )
     made = tuple(draw(domains(index, name, xen)) for index, name in enumerate(names))

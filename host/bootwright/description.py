@@ -1,11 +1,11 @@
 """The description: what the user writes, checked.
 
-    description = load(Path("images/demo.toml"))        # Description; raises ErrorList of all that is wrong
-    at once description.domains[0].cmdline description.domains[0].place("cmdline")             # Where:
-    file, line and column, for later errors
+    description = load(Path("images/demo.toml"))        # a Description; raises ErrorList of all that is wrong
+    description.domains[0].cmdline                      # the value of a key
+    description.domains[0].place("cmdline")             # Where: file, line and column, for later errors
 
-The format is in docs/design.md. What is checked here needs nothing but the text: keys, types, ranges, and
-the rules between domains. Whether files exist and fit is found out later (sources, plan).
+The keys are in keys.py, and in docs/description.md. What is checked here needs nothing but the text: keys,
+types, ranges, and the rules between domains. Whether files exist and fit is found out later (sources, plan).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from bootwright import fields, rules, toml, values
+from bootwright import fields, keys, rules, toml, values
 from bootwright.abi import load as load_abi
 from bootwright.errors import BootwrightError, DescriptionError, ErrorList, Where
 from bootwright.fields import Field
@@ -34,13 +34,6 @@ __all__ = [
     "load",
     "parse",
 ]
-
-LAUNCHERS = ("native", "xen")
-LAUNCHERS_LATER = ("partition",)
-PACKS = ("auto", "lz4", "none")
-MODULES = ("embedded", "loader")
-LOG_LEVELS = ("quiet", "normal", "debug")
-MAX_CPUS = 4096
 
 
 @dataclass(frozen=True)
@@ -187,18 +180,7 @@ def _image(node: Node, path: Path) -> ImageDescription:
         raise DescriptionError(
             f"image: is {fields.kind_of(node.data)}, not a table: write [image]", node.where
         )
-    readers = {
-        "name": Field(fields.name),
-        "launcher": Field(fields.choice(LAUNCHERS, LAUNCHERS_LATER), default="native"),
-        "console": Field(values.console, default=values.DEFAULT_CONSOLE),
-        "log": Field(fields.choice(LOG_LEVELS), default="normal"),
-        "on-failure": Field(values.on_failure),
-        "pack": Field(fields.choice(PACKS), default="auto"),
-        "modules": Field(fields.choice(MODULES), default="embedded"),
-        "verify": Field(fields.boolean, default=True),
-        "generic": Field(fields.boolean, default=False),
-    }
-    read, places = fields.read_table(node, readers, "[image]")
+    read, places = fields.read_table(node, keys.image(), "[image]")
     if read["name"] is None:
         stem = Node(path.stem, node.where, node.where)
         try:
@@ -214,15 +196,7 @@ def _hypervisor(node: Node) -> HypervisorDescription:
     if not isinstance(node.data, dict):
         message = f"hypervisor: is {fields.kind_of(node.data)}, not a table: write [hypervisor]"
         raise DescriptionError(message, node.where)
-    limit = load_abi().constants["MAX_STRING"]
-    readers = {
-        "kernel": Field(values.file, True),
-        "cmdline": Field(fields.bounded_string(limit), default=""),
-        "lcm": Field(fields.boolean, default=False),
-        "microcode": Field(values.file),
-        "xsm-policy": Field(values.file),
-    }
-    read, places = fields.read_table(node, readers, "[hypervisor]")
+    read, places = fields.read_table(node, keys.hypervisor(), "[hypervisor]")
     return HypervisorDescription(**read, where=node.where, places=MappingProxyType(places))
 
 
@@ -251,50 +225,9 @@ def _domains(node: Node) -> tuple[DomainDescription, ...]:
     return tuple(found)
 
 
-def _domain_fields() -> dict[str, Field]:
-    constants = load_abi().constants
-
-    def bits(prefix: str) -> dict[str, int]:
-        return {
-            key.removeprefix(prefix).lower().replace("_", "-"): value
-            for key, value in constants.items()
-            if key.startswith(prefix)
-        }
-
-    protocols = sorted(
-        key.removeprefix("PROTOCOL_").lower()
-        for key, number in constants.items()
-        if key.startswith("PROTOCOL_") and number and not key.endswith("_EFI")  # the stub's choice
-    )
-    return {
-        "name": Field(fields.name, True),
-        "permissions": Field(fields.flags(bits("PERMISSION_")), default=0),
-        "functions": Field(fields.flags(bits("FUNCTION_")), default=0),
-        "mode": Field(fields.choice(("pvh", "pv", "hvm")), default="pvh"),
-        "protocol": Field(fields.choice(("auto", *protocols)), default="auto"),
-        "domid": Field(fields.integer(0, constants["DOMID_FIRST_RESERVED"] - 1), default=0),
-        "uuid": Field(values.uuid_bytes, default=bytes(16)),
-        "cpus": Field(fields.integer(1, MAX_CPUS), default=1),
-        "memory": Field(values.memory, True),
-        "memory-min": Field(values.memory),
-        "memory-max": Field(values.memory),
-        "security-id": Field(
-            fields.bounded_string(
-                constants["BOOT_DOMAIN_KERNEL"] - constants["BOOT_DOMAIN_SECURITY_ID"], terminated=False
-            ),
-            default="",
-        ),
-        "kernel": Field(values.file),
-        "ramdisk": Field(values.ramdisk),
-        "device-tree": Field(values.file),
-        "config": Field(values.file),
-        "cmdline": Field(fields.bounded_string(constants["MAX_STRING"]), default=""),
-    }
-
-
 def _domain(node: Node, index: int) -> DomainDescription:
     named = node.parts.get("name")
     shown = named.data if named is not None and isinstance(named.data, str) else None
     subject = f"domain {fields.quoted(shown)}" if shown else f"domain number {index + 1}"
-    read, places = fields.read_table(node, _domain_fields(), subject)
+    read, places = fields.read_table(node, keys.domain(), subject)
     return DomainDescription(**read, where=node.where, places=MappingProxyType(places))

@@ -26,12 +26,17 @@ class Field:
     """One key of a table: its reader, whether it must be there, and its value where it is not.
 
     own_subject: the reader's errors name their subject themselves, and nothing is put in front of them.
+    For docs/description.md, in Markdown: form: what is written; says: what it means; usual: the default, where
+    `default` does not say it.
     """
 
     read: Reader
     required: bool = False
     default: Any = None
     own_subject: bool = False
+    form: str = ""
+    says: str = ""
+    usual: str = ""
 
 
 def fail(node: Node, message: str) -> DescriptionError:

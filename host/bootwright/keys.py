@@ -1,0 +1,183 @@
+"""Every key of a description: how its value is read, what it is where it is missing, and what it means.
+
+docs/description.md is made from these tables (`invoke docs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bootwright import fields, values
+from bootwright.abi import load as load_abi
+from bootwright.fields import Field
+
+LAUNCHERS = ("native", "xen")
+LAUNCHERS_LATER = ("partition",)
+PACKS = ("auto", "lz4", "none")
+MODULES = ("embedded", "loader")
+LOG_LEVELS = ("quiet", "normal", "debug")
+MODES = ("pvh", "pv", "hvm")
+MAX_CPUS = 4096
+
+FILE = 'a path from the description\'s folder on, or `{ package = "...", file = "..." }`'
+MEMORY = 'whole pages, such as `"512M"`; K, M, G or T'
+COMMAND_LINE = "a string"
+BOOLEAN = "`true` or `false`"
+
+
+def image() -> dict[str, Field]:
+    """The keys of [image]."""
+    return {
+        "name": Field(fields.name, form="a name", says="of the outputs: build/NAME/NAME.elf", usual="the file's"),
+        "launcher": Field(
+            fields.choice(LAUNCHERS, LAUNCHERS_LATER),
+            default="native",
+            form=_words(LAUNCHERS),
+            says="who starts the initial domain: the stub gives it the machine; or Xen, see [hypervisor]",
+        ),
+        "console": Field(
+            values.console,
+            default=values.DEFAULT_CONSOLE,
+            form='an array of `"com1,115200"` (com1 to com4, or a port such as 0x3f8; baud) and `"vga"`',
+            says="where the stub's messages go: a serial port, and the screen, be it text or a framebuffer",
+            usual='`["com1,115200", "vga"]`',
+        ),
+        "log": Field(
+            fields.choice(LOG_LEVELS),
+            default="normal",
+            form=_words(LOG_LEVELS),
+            says="what is said: warnings and errors; a line for each stage; the memory map as well",
+        ),
+        "on-failure": Field(
+            values.on_failure,
+            form='`"halt"` or `"reboot after N s"`',
+            says="what follows an error",
+            usual='`"halt"`',
+        ),
+        "pack": Field(
+            fields.choice(PACKS),
+            default="auto",
+            form=_words(PACKS),
+            says="whether modules travel as LZ4: where that saves a tenth; always; never",
+        ),
+        "modules": Field(
+            fields.choice(MODULES),
+            default="embedded",
+            form=_words(MODULES),
+            says="inside the image; or brought by the loader, matched by name, size and hash",
+        ),
+        "verify": Field(
+            fields.boolean, default=True, form=BOOLEAN, says="the SHA-256 of every module is checked at boot"
+        ),
+        "generic": Field(
+            fields.boolean,
+            default=False,
+            form=BOOLEAN,
+            says="the stub alone, with no key but `name`: the loader's modules say what to boot",
+        ),
+    }
+
+
+def hypervisor() -> dict[str, Field]:
+    """The keys of [hypervisor]."""
+    return {
+        "kernel": Field(values.file, True, form=FILE, says="Xen itself; gzip is unpacked"),
+        "cmdline": Field(
+            fields.bounded_string(load_abi().constants["MAX_STRING"]),
+            default="",
+            form=COMMAND_LINE,
+            says="its command line; memory and cpus of the initial domain are added, unless it says them itself",
+        ),
+        "lcm": Field(
+            fields.boolean,
+            default=False,
+            form=BOOLEAN,
+            says="module 0 is a device tree of all domains, for a Xen that reads one",
+        ),
+        "microcode": Field(values.file, form=FILE, says="for Xen to load into the cpus"),
+        "xsm-policy": Field(values.file, form=FILE, says="Xen's security policy"),
+    }
+
+
+def domain() -> dict[str, Field]:
+    """The keys of a [[domain]]."""
+    constants = load_abi().constants
+    permissions, functions = _bits("PERMISSION_"), _bits("FUNCTION_")
+    protocols = sorted(
+        key.removeprefix("PROTOCOL_").lower()
+        for key, number in constants.items()
+        if key.startswith("PROTOCOL_") and number and not key.endswith("_EFI")  # the stub's choice
+    )
+    last_domid = constants["DOMID_FIRST_RESERVED"] - 1
+    security_id = constants["BOOT_DOMAIN_KERNEL"] - constants["BOOT_DOMAIN_SECURITY_ID"]
+    return {
+        "name": Field(fields.name, True, form="a name", says="what messages and other tables call it"),
+        "permissions": Field(
+            fields.flags(permissions),
+            default=0,
+            form=f"an array of {_words(permissions)}",
+            says="it may control other domains; it owns the hardware",
+            usual="none",
+        ),
+        "functions": Field(
+            fields.flags(functions),
+            default=0,
+            form=f"an array of {_words(functions)}",
+            says="what it does for the others; exactly one is the initial domain, which the launcher starts",
+            usual="none",
+        ),
+        "mode": Field(
+            fields.choice(MODES), default="pvh", form=_words(MODES), says='how it is virtualised; native builds `"pvh"`'
+        ),
+        "protocol": Field(
+            fields.choice(("auto", *protocols)),
+            default="auto",
+            form=_words(("auto", *protocols)),
+            says="how the native launcher enters its kernel; auto takes what the file has, and says so",
+        ),
+        "domid": Field(
+            fields.integer(0, last_domid),
+            default=0,
+            form=f"0 to {last_domid:#x}",
+            says="0: the initial domain's, and for others the next that is free",
+        ),
+        "uuid": Field(values.uuid_bytes, default=bytes(16), form="a UUID", says="for the device tree", usual="zero"),
+        "cpus": Field(fields.integer(1, MAX_CPUS), default=1, form=f"1 to {MAX_CPUS}", says="virtual cpus"),
+        "memory": Field(values.memory, True, form=MEMORY, says="what kernel and ramdisk are placed in"),
+        "memory-min": Field(
+            values.memory, form=MEMORY, says="what a machine must have at least", usual="15/16 of `memory`"
+        ),
+        "memory-max": Field(values.memory, form=MEMORY, says="what it may grow to", usual="`memory`"),
+        "security-id": Field(
+            fields.bounded_string(security_id, terminated=False),
+            default="",
+            form=f"a string of at most {security_id} bytes",
+            says="its label in the security policy",
+        ),
+        "kernel": Field(
+            values.file, form=FILE, says="ELF or bzImage; .asm is assembled first. The initial domain has one"
+        ),
+        "ramdisk": Field(
+            values.ramdisk,
+            form=f"{FILE}; with `init`, a script",
+            says="as it is; with `init` the packaged file is a busybox, and the ramdisk is made of both",
+        ),
+        "device-tree": Field(values.file, form=FILE, says="the guest's own, for the device tree"),
+        "config": Field(values.file, form=FILE, says="the guest's configuration, for the device tree"),
+        "cmdline": Field(
+            fields.bounded_string(constants["MAX_STRING"]),
+            default="",
+            form=COMMAND_LINE,
+            says="its kernel's command line",
+        ),
+    }
+
+
+def _bits(prefix: str) -> dict[str, int]:
+    """The words for the bits of stub/abi that start so."""
+    constants = load_abi().constants.items()
+    return {key.removeprefix(prefix).lower().replace("_", "-"): bit for key, bit in constants if key.startswith(prefix)}
+
+
+def _words(known: Iterable[str]) -> str:
+    return ", ".join(f'`"{word}"`' for word in known)
