@@ -231,73 +231,10 @@ basic_memory:
         xor  eax, eax
         ret
 
-; Looks for free RAM, from the top of what lies below 4 GiB downwards.
-; in:  rdi = bytes
-; out: rax = page-aligned start, 0 for none
-; clobbers: rcx, rdx, rsi, rdi, r8, r9, r10, r11
-find_room:
-        mov  rsi, 1 << 32
-; The same below a limit. in: rsi = limit
-find_room_below:
-        mov  rax, qword ptr [rip + room_finder]
-        test rax, rax
-        jz   .search
-        jmp  rax
-.search:
-        push r14
-        mov  r14, rsi
-        push rbx
-        push r12
-        push r13
-        mov  r12, rdi
-        mov  ebx, dword ptr [rip + memory_range_count]
-.range:
-        test ebx, ebx
-        jz   .none
-        dec  ebx
-        imul eax, ebx, MEMORY_RANGE_SIZEOF
-        lea  r13, [rip + memory_ranges]
-        add  r13, rax
-        cmp  dword ptr [r13 + MEMORY_RANGE_TYPE], XEN_HVM_MEMMAP_TYPE_RAM
-        jne  .range
-        mov  rsi, qword ptr [r13 + MEMORY_RANGE_START]
-        add  rsi, qword ptr [r13 + MEMORY_RANGE_SIZE]
-        cmp  rsi, r14
-        cmova rsi, r14
-.candidate:
-        mov  rdi, rsi
-        sub  rdi, r12
-        jb   .range
-        and  rdi, -PAGE_SIZE
-        cmp  rdi, IMAGE_LIMIT           ; the first MiB is the firmware's, the second the stub's
-        jb   .none
-        cmp  rdi, qword ptr [r13 + MEMORY_RANGE_START]
-        jb   .range
-        lea  rsi, [rdi + r12]
-        call find_overlap
-        test rax, rax
-        jz   .free
-        mov  rsi, rax                   ; try below what is in the way
-        jmp  .candidate
-.free:
-        mov  rax, rdi
-        jmp  .done
-.none:
-        xor  eax, eax
-.done:
-        pop  r13
-        pop  r12
-        pop  rbx
-        pop  r14
-        ret
-
 .section .bss
 .align 8
 memory_kib:             .space 8
 memory_range_count:     .space 4
-.align 8
-room_finder:            .space 8        ; routine in place of find_room, while memory belongs to a firmware; 0 for none
-place_claimer:          .space 8        ; the same for load_module: takes the places of the pieces
 .align 16
 memory_ranges:          .space MAX_RANGES * MEMORY_RANGE_SIZEOF
 boundaries:             .space 2 * MAX_RANGES * 8
