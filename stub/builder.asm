@@ -218,6 +218,15 @@ construct_domain:
         cmp  rcx, r8
         ja   .memory
 
+        lea  rax, [rip + __start_movers]
+        lea  rcx, [rip + __end_movers]
+        cmp  rax, rcx
+        jae  .placed                    ; no kernel of this image may be moved
+        mov  eax, dword ptr [rax + MOVER_RECORD_MOVE]
+        lea  rcx, [rip + __image_start]
+        add  rax, rcx
+        call rax
+.placed:
         push r13
         call clear_the_way
         pop  r13

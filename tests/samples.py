@@ -30,7 +30,11 @@ class Load:
 
 def pvh_note(entry: int, size: int = 4, owner: bytes = b"Xen", kind: int = 18) -> bytes:
     """An ELF note as the PVH protocol has it."""
-    desc = entry.to_bytes(size, "little") if size else b""
+    return note(kind, entry.to_bytes(size, "little") if size else b"", owner)
+
+
+def note(kind: int, desc: bytes, owner: bytes = b"Xen") -> bytes:
+    """Any ELF note."""
     name = owner + b"\0"
     padded = name + bytes(-len(name) % 4) + desc + bytes(-len(desc) % 4)
     return struct.pack("<III", len(name), len(desc), kind) + padded

@@ -21,7 +21,7 @@ from bootwright.model import BootDomain, MemoryRange, MemorySize
 from bootwright.pack import Piece
 from bootwright.planned import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
 from bootwright.protocols import NAMES
-from bootwright.ranges import Range
+from bootwright.ranges import Movable, Range
 
 MIB = 1 << 20
 RSDP = b"RSD PTR \x11bochs \x02" + bytes(range(20))
@@ -94,6 +94,15 @@ def kernel(dice: random.Random, protocol: str, places: list[int]) -> tuple[bytes
     return file, tuple(pieces), pieces[0].dest + dice.randrange(pieces[0].dest_size)
 
 
+def movable(dice: random.Random) -> Movable:
+    """Where else a kernel may lie: anywhere, or in parts of what find_room looks at."""
+    return Movable(
+        dice.choice((0x1000, 0x10000, 0x200000)),
+        dice.choice((0, 16 * MIB, 40 * MIB)),
+        dice.choice((0xFFFFFFFF, 48 * MIB - 1, 30 * MIB - 1)),
+    )
+
+
 def world(seed: int) -> World:
     """An image with tables on some machine."""
     dice = random.Random(seed)
@@ -107,6 +116,11 @@ def world(seed: int) -> World:
             "vmlinux", C["BOOTMOD_KERNEL"], 0, dice.choice(("", "quiet é")), 0, 0, 0, 0, b"", pieces
         )
     ]
+    if dice.random() < 0.4:
+        modules[0] = replace(modules[0], movable=movable(dice))
+        if dice.random() < 0.6:  # there is something else in its place
+            start = max(pieces[0].dest + dice.choice((-0x3000, 0, 0x100)), 2 * MIB)
+            found.ranges.append((start, dice.choice((0x1000, MIB)), dice.choice((2, 4, 5))))
     datas = [file]
     for index in range(dice.randrange(0, 4)):
         data = dice.randbytes(dice.randrange(1, 0x4000))
@@ -227,15 +241,15 @@ def compare(
         assert start == expected.information_start
         assert stub.read(start, end - start) == expected.information
         if found.plan is not None:
-            kernel_loaded(stub, found)
+            kernel_loaded(stub, found, expected)
 
 
-def kernel_loaded(stub: unicorn_machine.Machine, found: World) -> None:
+def kernel_loaded(stub: unicorn_machine.Machine, found: World, expected: boot.Boot) -> None:
     """Every piece of the kernel is in its place, wherever the module was in between."""
     assert found.plan is not None
-    for piece in found.plan.modules[0].pieces:
+    for piece, place in zip(found.plan.modules[0].pieces, expected.pieces[0], strict=True):
         data = found.contents[0][piece.source : piece.source + piece.source_size]
-        assert stub.read(piece.dest, piece.dest_size + piece.zero_size) == data + bytes(piece.zero_size)
+        assert stub.read(place.start, piece.dest_size + piece.zero_size) == data + bytes(piece.zero_size)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bootwright import elf
 from bootwright.elf import Segment
 from bootwright.errors import KernelError
+from bootwright.ranges import Movable
 
 
 @pytest.mark.parametrize("bits", [32, 64])
@@ -31,6 +32,31 @@ def test_segments_and_entry(bits: int, tmp_path: Path) -> None:
     assert found.segments == (Segment(start + 8, 4, 0x400000, 4), Segment(start, 8, 0x500000, 32))
     assert found.pvh_entry == 0x400002
     assert found.size == path.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("desc", "movable"),
+    [
+        (None, None),
+        (b"", Movable(0x200000, 0, 0xFFFFFFFF)),
+        (struct.pack("<I", 0x1000000), Movable(0x1000000, 0, 0xFFFFFFFF)),
+        (struct.pack("<3I", 0x200000, 0x1000000, 0x3FFFFFFF), Movable(0x200000, 0x1000000, 0x3FFFFFFF)),
+        (struct.pack("<3I", 16, 0x400000, 0x500000) + bytes(8), Movable(0x1000, 0x400000, 0x500000)),
+    ],
+)
+def test_where_else_a_pvh_kernel_may_be_loaded(desc: bytes | None, movable: Movable | None, tmp_path: Path) -> None:
+    path = tmp_path / "k"
+    note = b"" if desc is None else samples.note(19, desc)
+    path.write_bytes(samples.elf(notes=samples.pvh_note(0x400000) + note))
+    found = elf.read(path)
+    assert (found.pvh_entry, found.pvh_movable) == (0x400000, movable)
+
+
+def test_an_alignment_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "k"
+    path.write_bytes(samples.elf(notes=samples.pvh_note(0x400000) + samples.note(19, struct.pack("<I", 0x3000))))
+    with pytest.raises(KernelError, match="has a PVH note with the alignment 0x3000, which is no power of two"):
+        elf.read(path)
 
 
 def test_too_many_program_headers(tmp_path: Path) -> None:

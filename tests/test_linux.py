@@ -9,12 +9,13 @@ import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootwright import abi, description, linux, model, plan
+from bootwright import abi, description, linux, model, plan, tables
 from bootwright.errors import KernelError, PlanError
 from bootwright.kernel import Kernel, OtherProtocol
-from bootwright.ranges import Range
+from bootwright.ranges import Movable, Range
 
 C = abi.load().constants
+NARROW = Movable(0x200000, 0x1000000, 0x7FFFFFFF)  # without a 64-bit entry: as far as its ramdisk may lie
 
 
 def look(folder: Path, data: bytes) -> Kernel:
@@ -30,24 +31,28 @@ def test_a_modern_kernel(tmp_path: Path) -> None:
     assert (segment.p_offset, segment.p_filesz, segment.p_paddr) == (1024, 0x400, 0x1000000)
     # init_size is 0x3000: what is behind the code is its own as well.
     assert found.reserve_pages == 3 and found.span == Range(0x1000000, 0x1000400 + 3 * C["PAGE_SIZE"])
-    assert (found.max_cmdline, found.ramdisk_end, found.alignment) == (255, 0x80000000, 0x200000)
+    assert (found.max_cmdline, found.ramdisk_end) == (255, 0x80000000)
+    assert found.movable == Movable(0x200000, lowest=0x1000000, highest=0xFFFFFFFF)
     assert found.stored and found.size == found.path.stat().st_size
 
 
 @pytest.mark.parametrize(
-    ("fields", "entry", "alignment"),
+    ("fields", "entry", "movable"),
     [
-        ({"xloadflags": 0}, 0x1000000, 0x200000),
-        ({"version": 0x20B}, 0x1000000, 0x200000),
-        ({"version": 0x209}, 0x100000, 0x200000),
-        ({"version": 0x204, "relocatable_kernel": 1}, 0x100000, 0),
-        ({"relocatable_kernel": 0}, 0x1000200, 0),
-        ({"code32_start": 0, "version": 0x207}, 0x100000, 0x200000),
+        ({"xloadflags": 0}, 0x1000000, NARROW),
+        ({"version": 0x20B}, 0x1000000, NARROW),
+        ({"version": 0x20B, "initrd_addr_max": 0x37FFFFFF}, 0x1000000, Movable(0x200000, 0x1000000, 0x37FFFFFF)),
+        ({"version": 0x209}, 0x100000, None),  # does not say how much memory it would need elsewhere
+        ({"version": 0x204, "relocatable_kernel": 1}, 0x100000, None),
+        ({"relocatable_kernel": 0}, 0x1000200, None),
+        ({"code32_start": 0, "version": 0x207}, 0x100000, None),
     ],
 )
-def test_older_and_other_kernels(fields: dict[str, int], entry: int, alignment: int, tmp_path: Path) -> None:
+def test_older_and_other_kernels(
+    fields: dict[str, int], entry: int, movable: Movable | None, tmp_path: Path
+) -> None:
     found = look(tmp_path, samples.linux(**fields))
-    assert (found.entry, found.alignment) == (entry, alignment)
+    assert (found.entry, found.movable) == (entry, movable)
 
 
 def test_limits_that_old_kernels_do_not_say(tmp_path: Path) -> None:
@@ -112,6 +117,17 @@ def test_it_travels_as_it_is(tmp_path: Path) -> None:
     assert (piece.source, piece.dest, piece.dest_size, piece.reserve_pages) == (1024, 0x1000000, 0x400, 3)
     assert (piece.method, piece.source_size) == (C["PACK_STORED"], 0x400)
     assert found.domains[0].protocol == C["PROTOCOL_LINUX"] and found.domains[0].entry == 0x1000200
+
+
+def test_the_tables_say_that_it_may_be_moved(tmp_path: Path) -> None:
+    blob = tables.encode(planned(tmp_path, samples.linux(), 'protocol = "linux"\n'))
+    head = abi.load().struct("tables")(blob)
+    records = [
+        abi.load().struct("module_record")(blob[head.modules + number * C["MODULE_RECORD_SIZEOF"] :])
+        for number in range(2)
+    ]
+    said = [(record.alignment, record.lowest, record.highest) for record in records]
+    assert said == [(0x200000, 0x1000000, 0xFFFFFFFF), (0, 0, 0)]
 
 
 def test_where_the_stub_is(tmp_path: Path) -> None:

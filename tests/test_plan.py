@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 from itertools import pairwise
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from bootwright import abi, description, model, plan, sources, tables
 from bootwright.errors import BootwrightError, PlanError
 from bootwright.plan import Plan
-from bootwright.ranges import Range
+from bootwright.ranges import Movable, Range
 
 C = abi.load().constants
 
@@ -62,6 +63,24 @@ def test_a_packed_ramdisk_has_a_final_place(folder: Path) -> None:
     assert final == Range(0x200000, 0x200000 + 1300000)
     assert ramdisk.size < 10000 and not final.overlaps(ramdisk.load_range)
     assert ramdisk.pieces[0].dest == ramdisk.start
+
+
+def test_a_kernel_that_may_be_moved_is_moved_out_of_the_first_mib(folder: Path) -> None:
+    """By its note PHYS32_RELOC; a kernel without one is refused (descriptions/bad/kernel-low-elf.toml)."""
+    loads = [samples.Load(0x80000, b"a" * 64), samples.Load(0x90000, b"b" * 64)]
+
+    def file(*words: int) -> bytes:
+        return samples.elf(loads, samples.pvh_note(0x80004) + samples.note(19, struct.pack("<3I", *words)))
+
+    text = samples.DOMAIN.replace("good.elf", "moved.elf")
+    (folder / "moved.elf").write_bytes(file(0x40000, 0x210000, 0xFFFFFFFF))
+    found = make(text, folder)
+    assert [piece.dest for piece in found.modules[0].pieces] == [0x240000, 0x250000]
+    assert found.domains[0].entry == 0x240004
+    assert found.modules[0].movable == Movable(0x40000, 0x210000, 0xFFFFFFFF)
+    (folder / "moved.elf").write_bytes(file(0x40000, 0, 0x210000))
+    with pytest.raises(PlanError, match="overlaps the first MiB"):
+        make(text, folder)
 
 
 def test_image_settings(folder: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import samples
 
 from bootwright import abi, fitting, image, machines, places, probe, qemu, report, run, serial_line
 from bootwright.errors import BootwrightError, DeviceError, PlanError, SourceError
@@ -359,7 +360,7 @@ def test_an_image_that_fits(capsys: pytest.CaptureFixture[str]) -> None:
     ("change", "reason"),
     [
         (memory((0, 0x9F000, 1), (MIB, 40 * MIB, 1)), "domain dom0 needs 61440 KiB of memory"),
-        (memory((MIB, 3 * MIB, 1), (16 * MIB, 256 * MIB, 1)), "E0402: demo needs [0x400000, "),
+        (memory((MIB, 3 * MIB, 1), (16 * MIB, 256 * MIB, 1)), "E0402: demo is to lie at [0x400000, "),
         (memory((0, 256 * MIB, 2)), "stub and tables [0x100000, "),
         (memory((2 * MIB, 256 * MIB, 1)), "stub and tables [0x100000, "),
         (
@@ -377,6 +378,23 @@ def test_an_image_that_does_not_fit(
     assert str(caught.value).startswith("image demo does not fit on machine lab: ")
     assert reason in str(caught.value)
     assert "fits on" not in capsys.readouterr().out
+
+
+def test_a_kernel_that_is_moved_fits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bzImage").write_bytes(samples.linux(init_size=3 * MIB))
+    path = tmp_path / "moved.toml"
+    path.write_text('[image]\nname = "moved"\n' + samples.DOMAIN.replace("good.elf", "bzImage"))
+    stored(memory((MIB, 15 * MIB, 1), (17 * MIB, 64 * MIB, 1)))
+    machines.plan(str(path), "lab")
+    out, err = capsys.readouterr()
+    assert err == (
+        "note: kernel bzImage is moved to [0x3c00000, 0x3f00400), for [0x1000000, 0x1300400) is not all free RAM\n"
+    )
+    assert "  [0x3c00000, 0x3f00400)   3,146,752    module bzImage, in its place\n" in out
+    assert "d0: kernel moved from [0x1000000, 0x1300400), which is not free RAM, to [0x3c00000, 0x3f00400)" in out
+    stored(memory((MIB, 15 * MIB, 1), (17 * MIB, 20 * MIB, 1), (4 << 30, 5 << 30, 1)))
+    with pytest.raises(PlanError, match=r"E0402: bzImage is to lie at \[0x1000000, 0x1300400\), which is not all RAM"):
+        machines.plan(str(path), "lab")
 
 
 def test_more_cpus_than_there_are_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,6 @@ from bootwright.loading import Loading
 from bootwright.machine import LoaderModule, Machine, all_ram, joined, normalise
 from bootwright.model import BootInfo, BootModule, DomainBuilder, MemoryRange
 from bootwright.planned import Plan, PlannedModule
-from bootwright.probing import Room
 from bootwright.protocols import NAMES
 from bootwright.ranges import Range
 from bootwright.transcript import BootFailure, line
@@ -37,7 +36,7 @@ class Boot:
     """How a boot goes. lines: those of log = "debug"; failure: what it ends with, None for a launch.
 
     protocol, entry: how the kernel is entered; information: the bytes it is told, from address
-    information_start on; modules: where each module of the tables is in the end.
+    information_start on; modules: where each module of the tables is in the end; pieces: where those of each are.
     """
 
     lines: tuple[str, ...]
@@ -47,6 +46,7 @@ class Boot:
     information_start: int = 0
     information: bytes = b""
     modules: tuple[Range, ...] = ()
+    pieces: tuple[tuple[Range, ...], ...] = ()
 
     def shown(self, log: int) -> tuple[str, ...]:
         """The lines that are printed at a log level (LOG_*), with that of the failure."""
@@ -195,8 +195,8 @@ class _Run(builder.Machine):
         if index in self._domains or domain.kernel is None or self._plan is not None:
             return
         file = self._machine.contents.get(domain.kernel, b"")
-        room = Room(self._loading.is_free, self._loading.find_room)
-        found = probing.probe(file, domain.name, self._info.mods[domain.kernel].name, room)
+        name = self._info.mods[domain.kernel].name
+        found = probing.probe(file, domain.name, name, self._loading.find_place)
         self._domains[index] = found.protocol, found.entry
         self._loading.set_pieces(domain.kernel, found.pieces)
         name = LAUNCHER_NAMES.get(found.protocol, found.protocol)
@@ -205,8 +205,14 @@ class _Run(builder.Machine):
     def load(self, built: builder.BuiltDomain) -> Iterator[str]:
         """construct_domain's part on the machine (builder.Machine)."""
         domain = built.domain
-        yield from self._loading.clear_the_way()
         assert domain.kernel is not None
+        old, distance = self._loading.move_kernel(domain.kernel)
+        if distance:
+            protocol, entry = self._domains[built.index]
+            self._domains[built.index] = protocol, entry + distance
+            new = Range.sized(old.start + distance, old.size)
+            yield line("M_KERNEL_MOVED", built.domid, old.start, old.end, new.start, new.end)
+        yield from self._loading.clear_the_way()
         self._loading.check(domain.kernel)
         if domain.ramdisk is not None:
             self._loading.check(domain.ramdisk)
@@ -264,5 +270,6 @@ class _Run(builder.Machine):
         if protocol == "linux":
             loading.check_real_mode(self._ranges, told.file, who)
         name = LAUNCHER_NAMES.get(protocol, protocol)
-        self.result = Boot((), None, protocol, entry, start, data, tuple(places))
+        targets = tuple(tuple(piece.range for piece in record.pieces) for record in self._loading.records)
+        self.result = Boot((), None, protocol, entry, start, data, tuple(places), targets)
         yield line("M_LAUNCH", name, entry, start, start + len(data), zlib.crc32(data))

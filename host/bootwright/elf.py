@@ -21,10 +21,11 @@ from elftools.elf.elffile import ELFFile
 
 from bootwright.abi import load as load_abi
 from bootwright.errors import KernelError
-from bootwright.ranges import Range, align_up
+from bootwright.ranges import Movable, Range, align_up
 
 MAGIC = b"\x7fELF"
 FOUR_GIB = 1 << 32
+PVH_ALIGNMENT = 0x200000  # of a kernel that can be moved and does not say
 MAX_SEGMENTS = 128  # of all types; kernels have fewer than ten
 MAX_NOTES = 1 << 20  # bytes of one note segment
 NOTE_HEADER = struct.Struct("<III")  # n_namesz, n_descsz, n_type; name and desc follow, each padded to 4
@@ -66,7 +67,7 @@ class Segment:
 class ElfKernel:
     """An ELF kernel. size: bytes of the file; segments: those that take memory, by address; start: the
     physical address of its entry point, None if that lies in no segment; pvh_entry: physical address from the
-    PVH note, None without one.
+    PVH note, None without one; pvh_movable: where else it may be loaded for that entry, by the note that says so.
     """
 
     path: Path
@@ -74,6 +75,7 @@ class ElfKernel:
     segments: tuple[Segment, ...]
     start: int | None
     pvh_entry: int | None
+    pvh_movable: Movable | None = None
 
 
 def read(path: Path) -> ElfKernel:
@@ -90,10 +92,10 @@ def read(path: Path) -> ElfKernel:
             headers = _program_headers(elf, stream, size)
             segments = _segments(headers, size)
             start = _start(elf["e_entry"], headers)
-            entry = _pvh_entry(stream, headers, size)
+            entry, movable = _pvh_notes(stream, headers, size)
         except _BROKEN as error:
             raise KernelError(f"is a broken ELF file: {error or type(error).__name__}") from error
-    return ElfKernel(path, size, segments, start, entry)
+    return ElfKernel(path, size, segments, start, entry, movable)
 
 
 def _check_header(elf: Any) -> None:
@@ -151,8 +153,10 @@ def _start(entry: int, headers: list[Any]) -> int | None:
     return None
 
 
-def _pvh_entry(stream: BinaryIO, headers: list[Any], size: int) -> int | None:
-    wanted = load_abi().constants["XEN_ELFNOTE_PHYS32_ENTRY"]
+def _pvh_notes(stream: BinaryIO, headers: list[Any], size: int) -> tuple[int | None, Movable | None]:
+    """The PVH entry, and where else the kernel may be loaded for it; the first note of each kind counts."""
+    constants = load_abi().constants
+    found: dict[int, bytes] = {}
     for header in headers:
         start, length = header["p_offset"], header["p_filesz"]
         if header["p_type"] != "PT_NOTE":
@@ -163,11 +167,27 @@ def _pvh_entry(stream: BinaryIO, headers: list[Any], size: int) -> int | None:
             )
         stream.seek(start)
         for owner, kind, desc in _notes(stream.read(length)):
-            if owner == b"Xen\0" and kind == wanted:
-                if len(desc) not in (4, 8):
-                    raise KernelError(f"has a PVH note of {len(desc)} bytes, not 4 or 8")
-                return int.from_bytes(desc, "little")
-    return None
+            if owner == b"Xen\0":
+                found.setdefault(kind, desc)
+    entry, reloc = (found.get(constants[f"XEN_ELFNOTE_PHYS32_{name}"]) for name in ("ENTRY", "RELOC"))
+    if entry is not None and len(entry) not in (4, 8):
+        raise KernelError(f"has a PVH note of {len(entry)} bytes, not 4 or 8")
+    return (
+        None if entry is None else int.from_bytes(entry, "little"),
+        None if reloc is None else _pvh_movable(reloc, headers),
+    )
+
+
+def _pvh_movable(desc: bytes, headers: list[Any]) -> Movable:
+    """XEN_ELFNOTE_PHYS32_RELOC: up to three words, each with a default."""
+    page = int(load_abi().constants["PAGE_SIZE"])
+    largest = max((header["p_align"] for header in headers if header["p_type"] == "PT_LOAD"), default=0)
+    words = [largest if largest >= page else PVH_ALIGNMENT, 0, FOUR_GIB - 1]
+    said = [value for (value,) in struct.iter_unpack("<I", desc[: len(desc) // 4 * 4])][: len(words)]
+    alignment, lowest, highest = said + words[len(said) :]
+    if not alignment or alignment & (alignment - 1) or alignment >= FOUR_GIB:
+        raise KernelError(f"has a PVH note with the alignment {alignment:#x}, which is no power of two below 4 GiB")
+    return Movable(max(alignment, page), lowest, highest)
 
 
 def _notes(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:

@@ -18,7 +18,7 @@ from bootwright.machine import LoaderModule, Machine
 from bootwright.model import MemoryRange
 from bootwright.planned import Plan, PlannedModule
 from bootwright.probe import Report
-from bootwright.ranges import Range
+from bootwright.ranges import Range, span
 from bootwright.transcript import BootFailure
 
 EFI = "EFI"
@@ -67,6 +67,7 @@ def fit(plan: Plan, stub: Range, tables_size: int, report: Report) -> Fit:
         return Fit(name, reason, (), ranges, tuple(loaded), notes)
     found = boot.boot(_machine(plan, stub, modules, report), plan, tables_size)
     claims = [*loaded, *_launched(plan, found)]
+    notes = (*notes, *_moved(plan, found))
     failed = found.failure.message if found.failure else None
     return Fit(name, failed, found.shown(plan.image.log), ranges, tuple(claims), notes)
 
@@ -161,7 +162,8 @@ def _launched(plan: Plan, found: boot.Boot) -> Iterator[Claim]:
     """What lies there when the kernel starts."""
     constants = load_abi().constants
     for number, module in enumerate(plan.modules):
-        for part in _joined(piece.range for piece in module.pieces):
+        pieces = found.pieces[number] if found.pieces else [piece.range for piece in module.pieces]
+        for part in _joined(pieces):
             yield Claim(part, f"module {module.name}, in its place")
         if found.modules and not module.pieces and found.modules[number].start != module.load_address:
             yield Claim(found.modules[number], f"module {module.name}, moved")
@@ -169,6 +171,14 @@ def _launched(plan: Plan, found: boot.Boot) -> Iterator[Claim]:
         tables = (constants["PAGE_TABLES"] + 1) * constants["PAGE_SIZE"]
         area = Range.sized(found.information_start - tables, constants["HANDOVER_SIZE"])
         yield Claim(area, "hand-over area")
+
+
+def _moved(plan: Plan, found: boot.Boot) -> Iterator[str]:
+    """A sentence for each kernel that does not go where it was planned."""
+    for module, pieces in zip(plan.modules, found.pieces, strict=False):
+        planned = tuple(piece.range for piece in module.pieces)
+        if pieces != planned:
+            yield f"kernel {module.name} is moved to {span(pieces)}, for {span(planned)} is not all free RAM"
 
 
 def _joined(ranges: Iterable[Range]) -> list[Range]:

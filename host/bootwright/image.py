@@ -36,6 +36,7 @@ from bootwright.description import Description
 from bootwright.planned import Plan, PlannedHypervisor
 from bootwright.sign import Signing, sign
 
+MOVER = "move_kernel"
 Stage = Callable[[str], None]
 
 
@@ -60,7 +61,7 @@ def build(
         blob = b"" if described.image.generic else tables.encode(planned)
         stage("assembling the stub")
         embedded = payloads(planned)
-        linked = link_stub(len(blob), len(embedded), used_protocols(planned) if blob else None)
+        linked = link_stub(len(blob), len(embedded), launch_files(planned) if blob else None)
         stage("writing the image")
         elf = made / f"{output.name}.elf"
         patched = patch.patch(linked.image, blob, embedded, elf)
@@ -96,18 +97,21 @@ def plan_image(described: Description, work: Path, stage: Stage) -> Plan:
     return plan.make(described, info, work, _bytes_done(stage))
 
 
-def used_protocols(planned: Plan) -> tuple[str, ...]:
-    """The protocols by which what is in the image is entered, by name."""
+def launch_files(planned: Plan) -> tuple[str, ...]:
+    """The files of stub/launch that an image needs: one for each protocol by which what is in it is entered, and
+    what moves a kernel that may be moved.
+    """
     constants = abi.load().constants
     numbers = {domain.protocol for domain in planned.domains}
     if planned.hypervisor is not None:
         numbers = {planned.hypervisor.protocol}
-    return tuple(name for name in protocols.NAMES if constants[f"PROTOCOL_{name.upper()}"] in numbers)
+    used = tuple(name for name in protocols.NAMES if constants[f"PROTOCOL_{name.upper()}"] in numbers)
+    return (*used, MOVER) if any(module.movable for module in planned.modules) else used
 
 
 def write_application(planned: Plan, tables_size: int, output: Path) -> None:
     """The same as an EFI application; its modules lie right behind the stub, wherever that is put."""
-    used = used_protocols(planned) if planned.hypervisor is None else ("multiboot2", "multiboot2_efi")
+    used = launch_files(planned) if planned.hypervisor is None else ("multiboot2", "multiboot2_efi")
     linked = link_stub(tables_size, 0, used, efi=True)
     embedded = [module for module in planned.modules if module.embedded]
     places = iter(pe.place(linked.symbols["__image_end"], [module.size for module in embedded]))
@@ -132,8 +136,8 @@ def _with_boot_services(hypervisor: PlannedHypervisor | None) -> PlannedHypervis
 def link_stub(
     tables_size: int, modules: int, used: Sequence[str] | None = ("pvh",), *, efi: bool = False
 ) -> link.Linked:
-    """The stub with that many bytes reserved for tables, that many spare program headers, and the launchers
-    for the protocols that are `used`.
+    """The stub with that many bytes reserved for tables, that many spare program headers, and the files of
+    stub/launch that are `used`.
 
     None for the generic stub: all launchers, in the order in which they look at a kernel, and what finds out
     at boot which domains there are. efi adds the entry of an EFI application.
@@ -144,7 +148,7 @@ def link_stub(
         paths += sorted((stub / "efi").glob("*.asm"))
     if used is None:
         paths += sorted((stub / "source").glob("*.asm"))
-    paths += [stub / "launch" / f"{name}.asm" for name in (protocols.NAMES if used is None else used)]
+    paths += [stub / "launch" / f"{name}.asm" for name in ((*protocols.NAMES, MOVER) if used is None else used)]
     objects = [assemble.assemble(path) for path in paths]
     return link.link(objects, layout.load("stub"), reserve={"tables": tables_size}, spare_headers=modules)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from bootwright.abi import load as load_abi
 from bootwright.elf import Segment
 from bootwright.errors import KernelError
-from bootwright.ranges import Range
+from bootwright.ranges import Movable, Range
 
 
 class OtherProtocol(KernelError):
@@ -28,8 +28,8 @@ class Kernel:
     the file makes the protocol fit, as in "has a PVH note".
 
     stored: it travels as the file that it is, because the stub reads its header at boot. reserve_pages: RAM
-    behind the last segment that it uses before it looks at the memory map. alignment: it may lie at any
-    multiple of this from its first segment's address up; 0 for a kernel that cannot be moved.
+    behind the last segment that it uses before it looks at the memory map. movable: where else it may lie; None
+    for a kernel that cannot be moved.
     max_cmdline: bytes of command line that it reads, without the terminator; ramdisk_end: address that its
     ramdisk must end below; None for no such limit. efi_entry: physical address where it is entered with EFI's
     boot services running; None where it cannot be.
@@ -43,7 +43,7 @@ class Kernel:
     reason: str = ""
     stored: bool = False
     reserve_pages: int = 0
-    alignment: int = 0
+    movable: Movable | None = None
     max_cmdline: int | None = None
     ramdisk_end: int | None = None
     efi_entry: int | None = None

@@ -16,7 +16,7 @@ from bootwright.abi import load as load_abi
 from bootwright.elf import FOUR_GIB, Segment
 from bootwright.errors import KernelError
 from bootwright.kernel import Kernel, OtherProtocol, Protocol
-from bootwright.ranges import Range
+from bootwright.ranges import Movable, Range
 
 # Limits of kernels too old to say them (boot.rst, "The kernel command line" and "initrd_addr_max").
 OLD_MAX_CMDLINE = 255
@@ -38,7 +38,7 @@ def look(path: Path, folder: Path) -> Kernel:
         raise OtherProtocol("is no bzImage, so the Linux boot protocol cannot enter it")
     header = load_abi().struct("boot_params")(head.ljust(constants["BOOT_PARAMS_SIZEOF"], b"\0"))
     code = _code(header, len(head), size)
-    place, alignment = _place(header, code)
+    place = _place(header, code)
     xloadflags = header.xloadflags if header.version >= constants["LINUX_VERSION_XLOADFLAGS"] else 0
     entry = constants["LINUX_ENTRY64"] if xloadflags & constants["LINUX_XLF_KERNEL_64"] else 0
     if entry >= code.size:
@@ -56,7 +56,7 @@ def look(path: Path, folder: Path) -> Kernel:
         else "is a bzImage that starts in real mode, which needs a BIOS",
         stored=True,
         reserve_pages=-(-(place.size - code.size) // constants["PAGE_SIZE"]),
-        alignment=alignment,
+        movable=_movable(header, bool(entry)),
         max_cmdline=header.cmdline_size if tells else OLD_MAX_CMDLINE,
         ramdisk_end=header.initrd_addr_max + 1 if high else OLD_RAMDISK_END,
     )
@@ -84,8 +84,8 @@ def _code(header: Any, head_size: int, size: int) -> Range:
     return Range(start, size)
 
 
-def _place(header: Any, code: Range) -> tuple[Range, int]:
-    """Where it wants to be, with all that it needs there, and its alignment (0 if it cannot be moved)."""
+def _place(header: Any, code: Range) -> Range:
+    """Where it wants to be, with all that it needs there."""
     constants = load_abi().constants
     start, size = constants["LINUX_LEGACY_ADDRESS"], code.size
     if header.version >= constants["LINUX_VERSION_INIT_SIZE"]:
@@ -93,12 +93,21 @@ def _place(header: Any, code: Range) -> tuple[Range, int]:
     place = Range.sized(start, size)
     if place.start < constants["IMAGE_BASE"] or place.end > FOUR_GIB:
         raise KernelError(f"wants to lie at {place}, which is not between 1 MiB and 4 GiB")
-    if header.version < constants["LINUX_VERSION_RELOCATABLE"] or not header.relocatable_kernel:
-        return place, 0
+    return place
+
+
+def _movable(header: Any, wide: bool) -> Movable | None:
+    """Where else it may be: not below where it wants to be, for it would move itself up there again. wide: it has the
+    64-bit entry; others reach no farther than they say for a ramdisk, as kexec has it. One too old for init_size
+    does not say how much memory it would need elsewhere.
+    """
+    constants = load_abi().constants
+    if header.version < constants["LINUX_VERSION_INIT_SIZE"] or not header.relocatable_kernel:
+        return None
     alignment = header.kernel_alignment
     if alignment < constants["PAGE_SIZE"] or alignment & (alignment - 1):
         raise KernelError(f"has the alignment {alignment:#x}, which is not a power of two of a page or more")
-    return place, alignment
+    return Movable(alignment, header.pref_address, FOUR_GIB - 1 if wide else header.initrd_addr_max)
 
 
 PROTOCOL = Protocol("linux", look)

@@ -12,7 +12,7 @@ from bootwright.machine import FOUR_GIB, Machine, all_ram, find_room, overlap
 from bootwright.model import BootModule, MemoryRange
 from bootwright.pack import Piece
 from bootwright.planned import PlannedModule
-from bootwright.ranges import Range
+from bootwright.ranges import Movable, Range, span
 from bootwright.transcript import BootFailure, line
 
 
@@ -65,7 +65,7 @@ class Loading:
     # --- room ---
 
     def set_pieces(self, number: int, pieces: tuple[Piece, ...]) -> None:
-        """What a probe found out about a module."""
+        """What a probe found out about a module, or where its pieces go instead."""
         self.records[number] = replace(self.records[number], pieces=pieces)
 
     @property
@@ -84,6 +84,31 @@ class Loading:
     def find_room(self, size: int, limit: int = FOUR_GIB) -> int | None:
         """As machine.find_room, clear of everything."""
         return find_room(self.ranges, size, self._taken(), limit)
+
+    def find_place(self, wanted: Range, movable: Movable) -> int | None:
+        """Where a kernel is to lie that may be moved: where it wants to be, if that is free, or where there is room;
+        None for nowhere.
+        """
+        if self.is_free(wanted):
+            return wanted.start
+        found = self.find_room(wanted.size + movable.alignment, movable.highest + 1)
+        place = 0 if found is None else (found + movable.alignment - 1) & -movable.alignment
+        return place if place and place >= movable.lowest else None
+
+    def move_kernel(self, number: int) -> tuple[Range, int]:
+        """Give a kernel that may be moved another place, if its own is not free RAM (stub/launch/move_kernel.asm).
+
+        The place that it had, and how far it goes from there: 0 where there is no room.
+        """
+        record = self.records[number]
+        if record.movable is None or not record.pieces:
+            return Range(0, 0), 0
+        old = span(piece.range for piece in record.pieces)
+        self.set_pieces(number, ())  # its old place may be part of its new one
+        place = self.find_place(old, record.movable)
+        distance = 0 if place is None else place - old.start
+        self.set_pieces(number, tuple(piece.moved(distance) for piece in record.pieces))
+        return old, distance
 
     def clear_the_way(self) -> Iterator[str]:
         """Move modules that lie where a piece is to go. Raises BootFailure E_NO_FREE_ROOM."""

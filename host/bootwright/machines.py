@@ -71,6 +71,6 @@ def fitted(path: Path, report: probe.Report, stage: image.Stage) -> fitting.Fit:
         planned = image.plan_image(described, Path(scratch), stage)
         blob, embedded = tables.encode(planned), len(image.payloads(planned))
         stage("assembling the stub")
-        linked = image.link_stub(len(blob), embedded, image.used_protocols(planned))
+        linked = image.link_stub(len(blob), embedded, image.launch_files(planned))
         stub = Range(linked.symbols["__image_start"], linked.symbols["__image_end"])
         return fitting.fit(planned, stub, len(blob), report)

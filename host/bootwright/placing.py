@@ -58,15 +58,19 @@ class Placing:
     def _place_kernel(self, job: Job) -> Job:
         kernel, what = job.kernel, f"kernel {self._info.mods[job.mod].name}"
         assert kernel is not None
+        before, movable = list(self.memory.placements), kernel.movable
         try:
             for part in kernel.ranges:
                 self.memory.claim(part, what)
         except PlanError:
-            if not kernel.alignment:
+            if movable is None:
                 raise
+            self.memory.placements = before
             moved = self.memory.place(
-                kernel.span.size, what, lasting=True, lowest=kernel.span.start, alignment=kernel.alignment
+                kernel.span.size, what, lasting=True, lowest=movable.lowest, alignment=movable.alignment
             )
+            if moved.end - 1 > movable.highest:
+                raise
             distance = moved.start - kernel.span.start
             return replace(job, kernel=kernel.moved(distance), distance=distance)
         self._check_deferred(job, kernel)

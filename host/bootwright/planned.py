@@ -9,7 +9,7 @@ from bootwright.abi import load as load_abi
 from bootwright.model import BootDomain
 from bootwright.pack import Piece
 from bootwright.placement import Placement
-from bootwright.ranges import Range
+from bootwright.ranges import Movable, Range
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class PlannedImage:
 
 @dataclass(frozen=True)
 class PlannedModule:
-    """struct module_record with its pieces. payload: the file with the `size` bytes that are embedded or
-    loaded.
+    """struct module_record with its pieces. movable: of a kernel, where else it may lie. payload: the file with the
+    `size` bytes that are embedded or loaded.
     """
 
     name: str
@@ -41,6 +41,7 @@ class PlannedModule:
     start: int
     sha256: bytes
     pieces: tuple[Piece, ...] = ()
+    movable: Movable | None = None
     payload: Path | None = field(default=None, compare=False)
 
     @property

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bootwright.abi import load as load_abi
-from bootwright.elf import MAGIC
+from bootwright.elf import FOUR_GIB, MAGIC
 from bootwright.pack import Piece
 from bootwright.protocols import NAMES
-from bootwright.ranges import Range, align_up
+from bootwright.ranges import Movable, Range, align_up
 from bootwright.transcript import BootFailure
 
 WRAP = 1 << 64
@@ -27,14 +27,8 @@ class Probed:
     pieces: tuple[Piece, ...]
 
 
-@dataclass(frozen=True)
-class Room:
-    """What a probe asks of the machine. free: is it all RAM, and nothing else there? find: room for so many
-    bytes, None if there is none.
-    """
-
-    free: Callable[[Range], bool]
-    find: Callable[[int], int | None]
+# What a probe asks of the machine: where a kernel that may be moved is to lie, None for nowhere (Loading.find_place).
+Room = Callable[[Range, Movable], int | None]
 
 
 @dataclass(frozen=True)
@@ -167,18 +161,16 @@ def _linux(file: bytes, who: str, room: Room) -> Probed | None:
     needed, place = size, constants["LINUX_LEGACY_ADDRESS"]
     if header.version >= constants["LINUX_VERSION_INIT_SIZE"]:
         needed, place = max(size, header.init_size), header.pref_address
-    movable = header.version >= constants["LINUX_VERSION_RELOCATABLE"] and header.relocatable_kernel
-    if movable and not room.free(Range.sized(place, needed)):
-        found, alignment = room.find(needed + header.kernel_alignment), header.kernel_alignment
-        wanted = place if header.version >= constants["LINUX_VERSION_INIT_SIZE"] else 0
-        place = 0 if found is None else (found + alignment - 1) & -alignment
-        # Below its preferred place it would move itself up there again.
-        if found is None or place < wanted:
+    flags = header.xloadflags if header.version >= constants["LINUX_VERSION_XLOADFLAGS"] else 0
+    wide = bool(flags & constants["LINUX_XLF_KERNEL_64"])
+    if header.version >= constants["LINUX_VERSION_INIT_SIZE"] and header.relocatable_kernel:
+        reach = FOUR_GIB - 1 if wide else header.initrd_addr_max
+        found = room(Range.sized(place, needed), Movable(header.kernel_alignment, place, reach))
+        if found is None:
             raise BootFailure("E_NO_FREE_ROOM", needed, who)
+        place = found
     pages = -(-(needed - size) // constants["PAGE_SIZE"])
-    entry = place
-    if header.version >= constants["LINUX_VERSION_XLOADFLAGS"]:
-        entry += constants["LINUX_ENTRY64"] if header.xloadflags & constants["LINUX_XLF_KERNEL_64"] else 0
+    entry = place + (constants["LINUX_ENTRY64"] if wide else 0)
     return Probed("linux", entry, (_stored(start, size, place, 0, pages),))
 
 

@@ -36,7 +36,9 @@ def look(path: Path, folder: Path) -> Kernel:
     if not any(kernel.pvh_entry in segment.range for segment in kernel.segments):
         raise KernelError(f"has its PVH entry at {kernel.pvh_entry:#x}, outside of all its segments")
     reason = "is a bzImage whose payload has a PVH note" if packed else "has a PVH note"
-    return Kernel(path, kernel.size, "pvh", kernel.pvh_entry, kernel.segments, reason)
+    return Kernel(
+        path, kernel.size, "pvh", kernel.pvh_entry, kernel.segments, reason, movable=kernel.pvh_movable
+    )
 
 
 PROTOCOL = Protocol("pvh", look)

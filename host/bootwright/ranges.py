@@ -36,6 +36,23 @@ class Range:
         return format_range(self.start, self.end)
 
 
+@dataclass(frozen=True)
+class Movable:
+    """Where a kernel may lie that can be moved: at any multiple of `alignment` from `lowest` up, with its last byte at
+    `highest` at most.
+    """
+
+    alignment: int
+    lowest: int
+    highest: int
+
+
+def span(parts: Iterable[Range]) -> Range:
+    """From the lowest to the highest byte of some ranges."""
+    starts, ends = zip(*((part.start, part.end) for part in parts), strict=True)
+    return Range(min(starts), max(ends))
+
+
 def align_up(value: int, alignment: int) -> int:
     """The least multiple of `alignment` that is not below `value`."""
     return -(-value // alignment) * alignment

@@ -11,6 +11,7 @@ plan gives the same bytes.
 from __future__ import annotations
 
 import zlib
+from dataclasses import asdict
 from typing import Any
 
 from bootwright.abi import load as load_abi
@@ -18,7 +19,7 @@ from bootwright.errors import VerifyError
 from bootwright.model import BootDomain, MemorySize
 from bootwright.pack import Piece
 from bootwright.planned import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
-from bootwright.ranges import Range, align_up
+from bootwright.ranges import Movable, Range, align_up
 
 ARRAY_ALIGN = 8
 
@@ -156,6 +157,7 @@ def _encode_modules(modules: tuple[PlannedModule, ...], strings: _Strings) -> li
                     first_piece=first,
                     nr_pieces=len(module.pieces),
                     sha256=list(module.sha256),
+                    **(asdict(module.movable) if module.movable else {}),
                 ).dumps()
             )
         )
@@ -263,6 +265,7 @@ def _decode_module(blob: bytes, record: Any, pieces: list[Piece]) -> PlannedModu
         start=record.start,
         sha256=bytes(record.sha256),
         pieces=tuple(pieces[record.first_piece : end]),
+        movable=Movable(record.alignment, record.lowest, record.highest) if record.alignment else None,
     )
 
 

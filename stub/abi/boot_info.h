@@ -51,6 +51,11 @@ struct source_record {      /* .sources: one way to learn what to boot, without 
     uint32 reserved;
 };
 
+struct mover_record {       /* .movers: what moves a kernel that may be moved, where an image has one */
+    uint32 move;            /* routine */
+    uint32 reserved;
+};
+
 struct launcher_record {    /* .launchers: one way out */
     uint32 protocol;        /* PROTOCOL_* */
     uint32 launch;          /* routine: never returns */

@@ -63,7 +63,7 @@
 #define E_NO_RAM                0x0401
 #define E_NO_RAM_TEXT           "the memory map has no RAM at all in its %u entries"
 #define E_NO_ROOM               0x0402
-#define E_NO_ROOM_TEXT          "%s needs [%x, %x), which is not all free RAM on this machine"
+#define E_NO_ROOM_TEXT          "%s is to lie at [%x, %x), which is not all RAM, and has no other place"
 #define E_NO_FREE_ROOM          0x0403
 #define E_NO_FREE_ROOM_TEXT     "no %u bytes of free RAM below 4 GiB to move module %s to"
 #define E_HANDOVER_ROOM         0x0405

@@ -4,8 +4,7 @@
 #define LINUX_SECTOR            512
 #define LINUX_DEFAULT_SECTORS   4               /* of the setup code, if setup_sects is 0 */
 #define LINUX_ENTRY64           0x200           /* the 64-bit entry, from the loaded kernel's start */
-#define LINUX_LEGACY_ADDRESS    0x100000        /* of a bzImage that is not relocatable */
-#define LINUX_VERSION_RELOCATABLE   0x205       /* relocatable_kernel is there */
+#define LINUX_LEGACY_ADDRESS    0x100000        /* of a bzImage without pref_address */
 #define LINUX_VERSION_CMDLINE_SIZE  0x206
 #define LINUX_VERSION_INIT_SIZE     0x20a       /* pref_address, init_size */
 #define LINUX_VERSION_XLOADFLAGS    0x20c

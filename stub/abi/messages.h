@@ -24,6 +24,7 @@
 #define M_NO_XENSTORE   "warning: no domain has the xenstore function"
 #define M_NO_CONSOLE    "warning: no domain has the console function"
 #define M_CMDLINE       "d%u: command line: %s"
+#define M_KERNEL_MOVED  "d%u: kernel moved from [%x, %x), which is not free RAM, to [%x, %x)"
 #define M_BUILT         "d%u: built, %u of %u domains"
 #define M_HWDOM         "d%u: domain %s is the hardware domain"
 #define M_LAUNCH        "launch by %s: entry %x, information at [%x, %x), CRC-32 %x"

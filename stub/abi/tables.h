@@ -5,7 +5,7 @@
  * Arrays are 8-byte aligned; strings are UTF-8 and end with a zero byte, and so does the blob. */
 
 #define TABLES_MAGIC_VALUE      0x53454c4241545742  /* "BWTABLES" */
-#define TABLES_VERSION_VALUE    1
+#define TABLES_VERSION_VALUE    2
 
 #define NO_MODULE       0xffffffff              /* a boot_domain's reference to no module */
 
@@ -64,6 +64,10 @@ struct module_record {
     uint32 first_piece;     /* index into pieces */
     uint32 nr_pieces;       /* 0: used where it lies */
     uint8  sha256[32];      /* of the bytes as packed */
+    uint32 alignment;       /* of a kernel that may be moved, all pieces by one distance, to a multiple of this; else 0 */
+    uint32 lowest;          /* and not below this address */
+    uint32 highest;         /* nor with its last byte above this one */
+    uint32 reserved;
 };
 
 /* A run of bytes on its way from a packed module to its final place. */

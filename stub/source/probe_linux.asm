@@ -32,43 +32,29 @@ probe_linux:
         mov  r12, r15                   ; r12 = bytes that it needs in memory
         mov  r8d, LINUX_LEGACY_ADDRESS
         cmp  ecx, LINUX_VERSION_INIT_SIZE
-        jb   .place
+        jb   .fixed                     ; nobody says how much memory it would need elsewhere
         mov  eax, dword ptr [r14 + BOOT_PARAMS_INIT_SIZE]
         cmp  r12, rax
         cmovb r12, rax
         mov  r8, qword ptr [r14 + BOOT_PARAMS_PREF_ADDRESS]
-.place:
-        cmp  ecx, LINUX_VERSION_RELOCATABLE
-        jb   .fixed
         cmp  byte ptr [r14 + BOOT_PARAMS_RELOCATABLE_KERNEL], 0
         je   .fixed
-        mov  rdi, r8                    ; where it prefers to be, if that is RAM and nothing else is there
+        mov  r9, 1 << 32
+        cmp  ecx, LINUX_VERSION_XLOADFLAGS
+        jb   .reach32
+        test byte ptr [r14 + BOOT_PARAMS_XLOADFLAGS], LINUX_XLF_KERNEL_64
+        jnz  .reach
+.reach32:                               ; 32 bits: it reaches no farther than for its ramdisk
+        mov  r9d, dword ptr [r14 + BOOT_PARAMS_INITRD_ADDR_MAX]
+        inc  r9
+.reach:
+        mov  edx, dword ptr [r14 + BOOT_PARAMS_KERNEL_ALIGNMENT]
+        mov  rdi, r8
         lea  rsi, [r8 + r12]
-        push r8
-        call test_ram
-        jne  .move
-        call find_overlap
-        test rax, rax
-        jz   .preferred
-.move:
-        pop  r8
-        mov  r8d, dword ptr [r14 + BOOT_PARAMS_KERNEL_ALIGNMENT]
-        lea  rdi, [r12 + r8]            ; room enough to align in
-        push r8
-        call find_room
-        pop  r8
+        call find_place                 ; not below: from there it would move itself up again
+        mov  r8, rax
         test rax, rax
         jz   .no_room
-        lea  rax, [rax + r8 - 1]
-        neg  r8
-        and  r8, rax
-        cmp  word ptr [r14 + BOOT_PARAMS_VERSION], LINUX_VERSION_INIT_SIZE
-        jb   .fixed
-        cmp  r8, qword ptr [r14 + BOOT_PARAMS_PREF_ADDRESS]
-        jb   .no_room                   ; below its preferred place it would move itself up there again
-        jmp  .fixed
-.preferred:
-        pop  r8
 .fixed:
         mov  rdi, rbx
         mov  rsi, r15

@@ -52,6 +52,24 @@ def test_a_bzimage_by_the_linux_boot_protocol(via: str, linux: report.Built) -> 
     assert expected.protocol == "linux" and "Kernel command line: console=ttyS0" in result.transcript
 
 
+def test_a_bzimage_whose_place_the_loader_has_cut_out_of_memory(linux: report.Built, tmp_path: Path) -> None:
+    """GRUB's cutmem, which is for bad RAM, takes 64 KiB out of the memory map: between 15 MiB and the kernel's code."""
+    config = tmp_path / "grub.cfg"
+    config.write_text(
+        "serial\nterminal_output console serial\ntimeout=0\nmenuentry x {\n"
+        "cutmem 0xff8000 0x1008000\nmultiboot2 /linux.elf\n}\n"
+    )
+    iso = tmp_path / "x.iso"
+    grafts = [f"boot/grub/grub.cfg={config}", f"linux.elf={linux.elf}"]
+    subprocess.run(["grub-mkrescue", "-o", iso, *grafts], check=True, capture_output=True)
+    command = qemu.command(qemu.Machine(768 << 20), ["-cdrom", str(iso)])
+    result = qemu.run(command, expect=INIT, timeout=60, show=lambda text: None)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    assert "d0: kernel moved from [0x1000000, " in result.transcript
+    expected = compare_boot(result.transcript, linux)
+    assert expected.protocol == "linux" and expected.entry > 0x1000200
+
+
 @pytest.mark.parametrize("via", ["kernel", "grub"])
 def test_xen_with_a_paravirtualised_domain(via: str, xen: report.Built) -> None:
     result = run.boot(xen, run.Options(via=via, expect=INIT, timeout=120), lambda text: None, rsdp_of)
