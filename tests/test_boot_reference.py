@@ -273,7 +273,13 @@ def generic_world(seed: int) -> World:
     headed = replace(load, data=header.ljust(64, b"\x90") + load.data[64:])
     note = dice.choice((None, samples.pvh_note(dest + 0x20, 8 if bits == 64 else 4)))
     protected = dice.randbytes(0x1234)
-    reloc = dict(pref_address=dice.choice((MIB, dest, 80 * MIB)), relocatable_kernel=dice.choice((0, 1)))
+    reloc = dict(
+        pref_address=dice.choice((MIB, dest, 80 * MIB)),
+        relocatable_kernel=dice.choice((0, 1)),
+        version=dice.choice((0x209, 0x20B, 0x20F, 0x20F)),
+        xloadflags=dice.choice((0, 1)),
+        initrd_addr_max=dice.choice((0x7FFFFFFF, 30 * MIB - 1)),
+    )
     file = dice.choice((
         samples.elf([headed], b"" if note is None else note, bits=bits, entry=dest + 0x10, align=8),
         samples.elf([headed], b"" if note is None else note, bits=bits, entry=dest + 0x10, align=8),
