@@ -23,15 +23,23 @@ from bootwright.tasks import namespace  # noqa: E402
         "fast": "nothing that boots a machine",
         "matrix": "instead: every image by every way on both firmwares, kept in docs/media.md; "
         "with -k only the cells that match, as `xen, uefi` or `^pxe`",
+        "benchmark": "instead: what building costs, as ratios",
     },
 )
-def test(context: Context, path: str = "", k: str = "", fast: bool = False, matrix: bool = False) -> None:
+def test(
+    context: Context, path: str = "", k: str = "", fast: bool = False, matrix: bool = False, benchmark: bool = False
+) -> None:
     """Lint, types and tests; with a path or -k only those tests."""
+    sys.path.insert(0, str(ROOT / "tests"))
     if matrix:
-        sys.path.insert(0, str(ROOT / "tests"))
         from matrix import main
 
         raise Exit(code=0 if main(k) else 1)
+    if benchmark:
+        from benchmark import main as measure
+
+        measure()
+        return
     chosen = [path] * bool(path) + ["-k", k] * bool(k) + ["-m", "not slow"] * fast
     checks = [["ruff", "check", "."], ["mypy"]]
     parallel = ["-n", "auto", "--dist", "worksteal"]
