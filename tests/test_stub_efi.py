@@ -9,7 +9,7 @@ from collections.abc import Callable
 import lz4.block
 import pytest
 import unicorn
-from machine import C, Machine
+from machine import RAM, C, Machine
 from screen import Screen
 from test_stub_boot import KERNEL, PACKED, RAMDISK, TEXT, check, good_tables, line
 from unicorn import x86_const as x86
@@ -296,3 +296,54 @@ def test_a_hypervisor_is_entered_with_boot_services_running() -> None:
 def test_a_place_that_the_firmware_does_not_give() -> None:
     machine, _ = xen(refuse=1 << 63 | 14)
     check(machine, "E_EFI_CLAIM", "xen", KERNEL, KERNEL + 0x1810, 1 << 63 | 14)
+
+
+# --- an image that the firmware puts beyond 4 GiB --------------------------------------------------
+
+HIGH, COPY = 5 << 30, 0x1800000
+
+
+def boot_high(room: int | None = COPY) -> tuple[Machine, Firmware]:
+    """As boot, with the stub, its tables and modules at HIGH, and traps at its link address. The firmware has room
+    below 4 GiB there, or none."""
+
+    def allocate_pages(how: int, kind: int, pages: int, address: int) -> int:
+        assert (how, machine.read(address, 8)) == (C["EFI_ALLOCATE_MAX_ADDRESS"], b"\xff\xff\xff\xff\0\0\0\0")
+        machine.write(address, struct.pack("<Q", room or 0))
+        return 0 if room else 1 << 63 | 9
+
+    machine = Machine(good_tables().encode())
+    machine.write(PACKED, lz4.block.compress(TEXT, store_size=False))
+    machine.write(RAMDISK, b"files")
+    firmware = Firmware(machine)
+    firmware.services["allocate_pages"] = allocate_pages
+    start, end, size = machine.symbols["__image_start"], machine.symbols["__image_end"], 0x900000
+    assert end < PACKED < RAMDISK < start + size
+    machine.set_variable("efi_image_size", size)
+    machine.write(machine.symbols["handover_code.enter"], b"\xf4")
+    machine.uc.mem_map(HIGH, size)
+    machine.write(HIGH, machine.read(start, size))
+    machine.write(start, b"\xf4" * size)
+    machine.symbols = {
+        name: address - start + HIGH if start <= address <= end else address for name, address in machine.symbols.items()
+    }
+    machine.call("efi_start", rcx=0x77, rdx=SYSTEM)
+    return machine, firmware
+
+
+def test_an_image_beyond_4_gib_goes_on_in_a_copy_below() -> None:
+    machine, firmware = boot_high()
+    assert firmware.calls[1] == "allocate_pages", "before anything else"
+    moved = COPY - 0x100000
+    size = len(lz4.block.compress(TEXT, store_size=False))
+    kernel = line("M_MODULE", 0, "kernel", "dom0.kernel", PACKED + moved, PACKED + moved + size)
+    assert kernel in machine.transcript and not machine.failed
+    assert f"bootwright: launch by PVH: entry {KERNEL + 16:#x}" in machine.transcript
+    assert machine.read(KERNEL, len(TEXT)) == TEXT
+    assert machine.uc.reg_read(x86.UC_X86_REG_RIP) < RAM, "the last instructions lie below as well"
+
+
+def test_no_room_for_it_is_said_on_the_firmwares_console() -> None:
+    machine, firmware = boot_high(room=None)
+    check(machine, "E_NO_FREE_ROOM", 0x900000, "the stub")
+    assert "E0403" in firmware.console

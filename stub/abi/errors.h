@@ -65,7 +65,7 @@
 #define E_NO_ROOM               0x0402
 #define E_NO_ROOM_TEXT          "%s is to lie at [%x, %x), which is not all RAM, and has no other place"
 #define E_NO_FREE_ROOM          0x0403
-#define E_NO_FREE_ROOM_TEXT     "no %u bytes of free RAM below 4 GiB to move module %s to"
+#define E_NO_FREE_ROOM_TEXT     "no %u bytes of free RAM below 4 GiB to move %s to"
 #define E_HANDOVER_ROOM         0x0405
 #define E_HANDOVER_ROOM_TEXT    "no %u bytes of free RAM below 1 GiB for what the kernel is told"
 #define E_TOO_MANY_DEFERRED     0x0406

@@ -14,12 +14,9 @@ efi_start:
         mov  qword ptr [rip + efi_handle], rcx
         mov  qword ptr [rip + efi_system], rdx
         mov  r12, rdx                   ; r12 = efi_system_table, rbx = efi_boot_services
-        mov  rbx, qword ptr [rdx + EFI_SYSTEM_TABLE_BOOT_SERVICES]
-        call move_below_4g
-
-        push rbx
         call apply_settings
-        pop  rbx
+        mov  rbx, qword ptr [r12 + EFI_SYSTEM_TABLE_BOOT_SERVICES]
+        call move_below_4g
         lea  rax, [rip + put_firmware_char]
         mov  qword ptr [rip + firmware_console], rax
         xor  ecx, ecx                   ; no time-out: a boot may take longer than firmware expects
@@ -105,7 +102,7 @@ greet:
 ; in:  rbx = efi_boot_services; the return address in this image
 ; out: running in a copy below 4 GiB, if it was not there
 ; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
-; fails: halts in silence if there is no memory below 4 GiB: there is no console yet
+; fails: E_NO_FREE_ROOM
 move_below_4g:
         lea  rsi, [rip + __image_start]
         mov  r8, qword ptr [rip + efi_image_size]
@@ -113,7 +110,7 @@ move_below_4g:
         shr  rax, 32
         jz   .done
         push rsi
-        sub  rsp, EFI_SHADOW + 8
+        sub  rsp, EFI_SHADOW + 16
         mov  eax, -1                    ; the highest address: below 4 GiB
         mov  qword ptr [rsp + EFI_SHADOW], rax
         mov  ecx, EFI_ALLOCATE_MAX_ADDRESS
@@ -123,10 +120,10 @@ move_below_4g:
         lea  r9, [rsp + EFI_SHADOW]
         firmware rbx, EFI_BOOT_SERVICES_ALLOCATE_PAGES
         mov  rdi, qword ptr [rsp + EFI_SHADOW]
-        add  rsp, EFI_SHADOW + 8
+        add  rsp, EFI_SHADOW + 16
         pop  rsi
         test rax, rax
-        jnz  halt
+        jnz  .none
         mov  rcx, qword ptr [rip + efi_image_size]
         mov  rax, rdi
         sub  rax, rsi                   ; how far it moves
@@ -136,6 +133,12 @@ move_below_4g:
         add  qword ptr [rsp], rax       ; return into the copy
 .done:
         ret
+.none:
+        lea  rax, [rip + put_firmware_char]
+        mov  qword ptr [rip + firmware_console], rax
+        mov  rdx, qword ptr [rip + efi_image_size]
+        lea  rcx, [rip + own_name]
+        fail E_NO_FREE_ROOM
 
 ; One character on the firmware's console. As put_char.
 ; in:  dil = character
@@ -301,6 +304,8 @@ find_framebuffer:
 .section .rodata
 efi_name:
         .asciz "EFI"
+own_name:
+        .asciz "the stub"
 .align 8
 loaded_image_guid:                      ; 5b1b31a1-9562-11d2-8e3f-00a0c969723b
         .quad 0x11d295625b1b31a1, 0x3b7269c9a0003f8e
