@@ -324,9 +324,8 @@ def boot_high(room: int | None = COPY) -> tuple[Machine, Firmware]:
     machine.uc.mem_map(HIGH, size)
     machine.write(HIGH, machine.read(start, size))
     machine.write(start, b"\xf4" * size)
-    machine.symbols = {
-        name: address - start + HIGH if start <= address <= end else address for name, address in machine.symbols.items()
-    }
+    symbols = machine.symbols.items()
+    machine.symbols = {name: at - start + HIGH if start <= at <= end else at for name, at in symbols}
     machine.call("efi_start", rcx=0x77, rdx=SYSTEM)
     return machine, firmware
 
