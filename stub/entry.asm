@@ -15,9 +15,11 @@ start_pvh:
 start:
         cli
         cld
-        mov  dword ptr [entry_magic], eax
-        mov  dword ptr [entry_info], ebx
-        mov  esp, stack_end
+        xor  ebp, ebp
+.moved:                                 ; ebp = how far the stub lies from its link address
+        mov  dword ptr [ebp + entry_magic], eax
+        mov  dword ptr [ebp + entry_info], ebx
+        lea  esp, [ebp + stack_end]
         call check_long_mode
         call enter_long_mode
 .code64

@@ -193,13 +193,11 @@ fill_page_tables:
         jb   .directory
         add  rdx, PAGE_SIZE             ; rdx = the four page directories
         mov  eax, PTE_PRESENT | PTE_WRITABLE | PTE_LARGE
-        xor  ecx, ecx
 .page:
-        mov  qword ptr [rdx + rcx * 8], rax
-        add  rax, PAGE_SIZE_2M
-        inc  ecx
-        cmp  ecx, 4 * PAGE_ENTRIES
-        jb   .page
+        mov  qword ptr [rdx], rax
+        add  rdx, 8
+        add  eax, PAGE_SIZE_2M
+        jnc  .page                      ; up to 4 GiB
         ret
 
 ; From here to handover_end all is copied into the area, and refers to nothing else. The state at its end is

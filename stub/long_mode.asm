@@ -1,9 +1,11 @@
 ; From 32-bit protected mode to 64-bit long mode: cpu check, page tables, switch. Shared with our own kernels.
+; In all of it ebp = how far the code lies from its link address.
 
 .section .text
 .code32
 
 ; Ends the boot unless the cpu has CPUID and long mode.
+; in:  ebp = distance
 ; clobbers: eax, ebx, ecx, edx
 ; fails: E_NO_LONG_MODE
 check_long_mode:
@@ -15,9 +17,8 @@ check_long_mode:
         popfd
         pushfd
         pop  eax
-        xor  eax, ecx
-        test eax, EFLAGS_ID
-        jz   .missing
+        cmp  eax, ecx
+        je   .missing
         mov  eax, CPUID_MAX_EXTENDED
         cpuid
         cmp  eax, CPUID_EXTENDED
@@ -28,35 +29,34 @@ check_long_mode:
         jz   .missing
         ret
 .missing:
-        mov  esi, E_NO_LONG_MODE_TEXT
+        lea  esi, [ebp + E_NO_LONG_MODE_TEXT]
         mov  edi, E_NO_LONG_MODE
         jmp  panic32
 
 ; Maps the first 4 GiB to themselves in 2 MiB pages and returns to the caller in 64-bit mode.
-; in:  esp = stack below 4 GiB, with the caller's 32-bit return address
+; in:  ebp = distance, esp = stack below 4 GiB, with the caller's 32-bit return address
 ; out: 64-bit mode, rsp = the same stack without that address
 ; clobbers: eax, ecx, edx, edi; the upper halves of all registers are unspecified
 enter_long_mode:
-        mov  eax, page_directories + (PTE_PRESENT | PTE_WRITABLE)
+        lea  eax, [ebp + page_directories + (PTE_PRESENT | PTE_WRITABLE)]
         xor  ecx, ecx
 .directory:                             ; four directories, one for each GiB
-        mov  dword ptr [page_directory_pointers + ecx * 8], eax
+        mov  dword ptr [ebp + page_directory_pointers + ecx * 8], eax
         add  eax, PAGE_SIZE
         inc  ecx
         cmp  ecx, 4
         jb   .directory
+        lea  edi, [ebp + page_directories]
         mov  eax, PTE_PRESENT | PTE_WRITABLE | PTE_LARGE
-        xor  ecx, ecx
 .page:
-        mov  dword ptr [page_directories + ecx * 8], eax
+        mov  dword ptr [edi], eax
+        add  edi, 8
         add  eax, PAGE_SIZE_2M
-        inc  ecx
-        cmp  ecx, 4 * PAGE_ENTRIES
-        jb   .page
-        mov  eax, page_directory_pointers + (PTE_PRESENT | PTE_WRITABLE)
-        mov  dword ptr [page_map], eax
+        jnc  .page                      ; up to 4 GiB
+        lea  eax, [ebp + page_directory_pointers + (PTE_PRESENT | PTE_WRITABLE)]
+        mov  dword ptr [ebp + page_map], eax
 
-        mov  eax, page_map
+        lea  eax, [ebp + page_map]
         mov  cr3, eax
         mov  eax, cr4
         or   eax, CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT
@@ -68,18 +68,19 @@ enter_long_mode:
         pop  edx                        ; the return address; a far return takes it from here on
         mov  eax, CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE
         mov  cr0, eax
-        lgdt [gdt_pointer32]
+        add  dword ptr [ebp + gdt_pointer32 + 2], ebp
+        lgdt [ebp + gdt_pointer32]
         push GDT_CODE64
         push edx
         retf
 
 ; The only failure before long mode: the number and the text, on COM1 and on the VGA screen.
-; in:  edi = number, esi = text
+; in:  ebp = distance, edi = number, esi = text
 ; never returns
 panic32:
-        mov  ebp, VGA_TEXT
         mov  ebx, esi
-        mov  esi, M_PREFIX
+        lea  esi, [ebp + M_PREFIX]
+        mov  ebp, VGA_TEXT
         call .text
         mov  al, 'E'
         call .char
@@ -88,8 +89,8 @@ panic32:
         sub  ecx, 4
         mov  eax, edi
         shr  eax, cl
-        and  eax, 15
-        add  eax, '0'                   ; the numbers of errors.h use decimal digits only
+        and  al, 15
+        add  al, '0'                   ; the numbers of errors.h use decimal digits only
         call .char
         test ecx, ecx
         jnz  .digit
@@ -110,8 +111,7 @@ panic32:
 
 ; in: esi = text; clobbers: eax, edx, esi
 .text:
-        mov  al, byte ptr [esi]
-        inc  esi
+        lodsb
         test al, al
         jz   .text_end
         call .char
@@ -136,7 +136,7 @@ panic32:
         dec  ecx
         jnz  .wait
 .send:
-        mov  edx, UART_COM1 + UART_DATA
+        sub  edx, UART_LSR - UART_DATA
         mov  al, ah
         out  dx, al
         pop  ecx

@@ -43,11 +43,12 @@ start:
         cli
         cld
         mov  esp, stack_end
-        mov  ebp, ebx
+        mov  esi, ebx
+        xor  ebp, ebp                   ; it lies where it is linked
         call check_long_mode
         call enter_long_mode
 .code64
-        mov  ebp, ebp                   ; the upper half is unspecified
+        mov  ebp, esi                   ; ebp = what the loader told
         call load_descriptors
         call read_information
         call read_words
