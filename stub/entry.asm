@@ -1,6 +1,6 @@
 ; Where a boot begins. Loaders enter at `start` (multiboot1, multiboot2) or `start_pvh`, in 32-bit
 ; protected mode, flat segments, paging off, at the link address. What they guarantee: EAX, EBX, CS, DS, ES, SS.
-; All other registers, and the stack, are unspecified.
+; All other registers, and the stack, are unspecified. hypervisor/entry_multiboot2_efi.asm has two more ways in.
 
 .include "macros.inc"
 

@@ -16,7 +16,9 @@ multiboot2_console:                     ; a text screen, if there can be one
 .align MULTIBOOT2_ALIGN
 multiboot2_align:                       ; modules on page boundaries
         .word MULTIBOOT2_HEADER_TAG_MODULE_ALIGN, MULTIBOOT2_HEADER_TAG_OPTIONAL
-        .long multiboot2_end - multiboot2_align
+        .long multiboot2_tags - multiboot2_align
+multiboot2_tags:                        ; section .multiboot.tags: what other files want of the loader
+.section .multiboot.end
 multiboot2_end:
         .word MULTIBOOT2_HEADER_TAG_END, 0
         .long multiboot2_header_end - multiboot2_end

@@ -106,7 +106,7 @@ launch_target:
         mov  rcx, qword ptr [rip + tables]
         cmp  dword ptr [rcx + TABLES_HYPERVISOR], NO_MODULE
         je   .domain
-        mov  rax, qword ptr [rcx + TABLES_HYPERVISOR_ENTRY]
+        mov  eax, dword ptr [rcx + TABLES_HYPERVISOR_ENTRY]
         mov  esi, dword ptr [rcx + TABLES_HYPERVISOR_CMDLINE]
         add  rsi, rcx
         ret

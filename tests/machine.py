@@ -35,7 +35,7 @@ REGISTERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 @functools.cache
 def stub() -> link.Linked:
     """The real stub, linked once for all tests."""
-    folders = ("", "source", "launch", "efi")
+    folders = ("", "source", "launch", "efi", "hypervisor")
     sources = [path for folder in folders for path in sorted((ROOT / "stub" / folder).glob("*.asm"))]
     objects = [assemble.assemble(path) for path in sources]
     return link.link(objects, layout.load("stub"), reserve={"tables": TABLES_ROOM})

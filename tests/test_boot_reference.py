@@ -148,6 +148,8 @@ def world(seed: int) -> World:
     dice.shuffle(found.files)
     hypervisor = None
     if dice.random() < 0.25 and protocol != "linux":
+        if protocol == "multiboot2" and dice.random() < 0.5:
+            number = C["PROTOCOL_MULTIBOOT2_EFI"]  # the same, where there is no EFI
         hypervisor = PlannedHypervisor(0, number, "xen console=com1", entry)
         number = 0
     pages = C["MEMORY_PAGES"]

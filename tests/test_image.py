@@ -3,13 +3,15 @@
 import hashlib
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
-from bootwright import image, places, report
+from bootwright import image, multiboot, places, report
 from bootwright.errors import BootwrightError, SourceError
 
 ROOT = Path(__file__).parent.parent
@@ -135,6 +137,42 @@ def test_modules_that_the_loader_brings(project: Path) -> None:
 
     build(describe(project / "images"))
     assert not (folder / "modules").exists(), "what an earlier build left is gone"
+
+
+def test_only_a_hypervisor_with_an_entry_for_efi_has_boot_services_left_running(tmp_path: Path) -> None:
+    """The image's own multiboot2 header, read as a loader reads it."""
+    path = tmp_path / "stub.elf"
+    for used in (("pvh",), ("multiboot2",), None):
+        path.write_bytes(image.link_stub(512, 0, used).image)
+        plain = multiboot.look2(path, tmp_path)
+        assert (plain.entry, plain.efi_entry) == (plain_start(path), None)
+    linked = image.link_stub(512, 0, ("multiboot2", "multiboot2_efi"))
+    path.write_bytes(linked.image)
+    found = multiboot.look2(path, tmp_path)
+    assert found.entry == linked.symbols["start_multiboot2"]
+    assert found.efi_entry == linked.symbols["start_multiboot2_efi"]
+    tags = header_tags(linked.image)
+    assert tags[7] == b"", "EFI boot services"
+    lowest, highest, align, preference = struct.unpack("<4I", tags[10])
+    assert (lowest, highest, align, preference) == (0x100000, 0xFFFFFFFF, 4096, 2), "relocatable, high"
+
+
+def plain_start(path: Path) -> int:
+    with path.open("rb") as stream:
+        return int(ELFFile(stream)["e_entry"])
+
+
+def header_tags(image: bytes) -> dict[int, bytes]:
+    """The tags of a multiboot2 header: Multiboot2 Specification 2.0, 3.1.3."""
+    start = image.index(struct.pack("<I", 0xE85250D6))
+    place, end = start + 16, start + struct.unpack_from("<I", image, start + 8)[0]
+    tags = {}
+    while place < end:
+        kind, _, size = struct.unpack_from("<HHI", image, place)
+        tags[kind] = image[place + 8 : place + size]
+        place += -(-size // 8) * 8
+    assert place == end and kind == 0, "the end tag is the last"
+    return tags
 
 
 def test_descriptions_by_name_and_by_path(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -416,6 +416,21 @@ def test_efi_and_modules_of_the_loader_are_notes(capsys: pytest.CaptureFixture[s
     assert "the capture had no lines of the stub" in planned(capsys)[1]
 
 
+def test_a_hypervisor_that_grub_puts_where_it_likes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    stored()
+    samples.write_kernels(tmp_path)
+    for entry, noted in ((b"", False), (samples.tag2(9, 0x400038), True)):
+        (tmp_path / "xen.elf").write_bytes(samples.headed(samples.multiboot2(entry)))
+        (tmp_path / "lab.toml").write_text(
+            '[image]\nname = "lab"\nlauncher = "xen"\n[hypervisor]\nkernel = "xen.elf"\n[[domain]]\nname = "dom0"\n'
+            'functions = ["initial-domain"]\nmode = "pv"\nmemory = "32M"\nkernel = "good.elf"\n'
+        )
+        machines.plan(str(tmp_path / "lab.toml"), "lab")
+        said = capsys.readouterr()
+        assert "launch by multiboot2: entry 0x4000" in said.out, "as on a BIOS"
+        assert ("GRUB decides where the image lies" in said.err) == noted
+
+
 def test_which_machine(capsys: pytest.CaptureFixture[str]) -> None:
     stored()
     with pytest.raises(PlanError, match=r"which machine.*there is: lab"):

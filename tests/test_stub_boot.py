@@ -230,10 +230,11 @@ def test_multiboot2_tags_become_boot_info() -> None:
 
 
 @pytest.mark.provokes("E_EFI_ENDED")
-def test_a_hypervisor_behind_a_loader_that_has_ended_boot_services() -> None:
+@pytest.mark.parametrize("protocol", ["MULTIBOOT2", "MULTIBOOT2_EFI"])
+def test_a_hypervisor_behind_a_loader_that_has_ended_boot_services(protocol: str) -> None:
     tables = good_tables()
     tables.modules[0] |= dict(name="xen", kind=C["BOOTMOD_XEN"])
-    fields = dict(hypervisor=0, hypervisor_protocol=C["PROTOCOL_MULTIBOOT2"], hypervisor_entry=KERNEL + 8)
+    fields = dict(hypervisor=0, hypervisor_protocol=C[f"PROTOCOL_{protocol}"], hypervisor_entry=KERNEL + 8)
     machine = machine_with(tables, **fields, hypervisor_cmdline=0)
     ram = mmap_tag((0, 0x9FC00, 1), (0x100000, RAM - 0x100000, 1))
     efi = (C["MULTIBOOT2_TAG_EFI64"], struct.pack("<Q", 0x123000))

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import lz4.block
 import pytest
 import unicorn
-from machine import RAM, C, Machine
+from machine import LOADER, RAM, C, Machine
 from screen import Screen
-from test_stub_boot import KERNEL, PACKED, RAMDISK, TEXT, check, good_tables, line
+from test_stub_boot import KERNEL, PACKED, RAMDISK, TEXT, check, good_tables, line, mmap_tag, multiboot2
 from unicorn import x86_const as x86
 
 FIRMWARE = 0x3800000  # tables and services
@@ -78,6 +78,7 @@ class Firmware:
         write(GRAPHICS + 24, struct.pack("<Q", GRAPHICS + 0x40))
         write(GRAPHICS + 0x48, struct.pack("<QQQQ", GRAPHICS + 0x80, 36, 0x80000000, 0))
         write(GRAPHICS + 0x80, struct.pack("<IIII16xI", 0, 1024, 768, graphics or 0, 1088))
+        write(SYSTEM, b"IBI SYST")
         system = dict(
             firmware_vendor=STRINGS,
             con_out=OUTPUT,
@@ -238,8 +239,8 @@ def test_linux_gets_what_it_needs_for_runtime_services() -> None:
 XEN = b"\xf4" * 0x1800  # every byte of it stops
 
 
-def xen(refuse: int = 0) -> tuple[Machine, Firmware]:
-    """An EFI boot of a hypervisor at KERNEL, with the good tables' ramdisk as its module."""
+def hypervisor(refuse: int = 0, **overrides: int) -> tuple[Machine, Firmware]:
+    """A hypervisor at KERNEL, with the good tables' ramdisk as its module."""
     tables = good_tables()
     tables.modules[0] |= dict(
         name="xen", kind=C["BOOTMOD_XEN"], flags=C["MODULE_EMBEDDED"], size=len(XEN), nr_pieces=2, string=""
@@ -260,20 +261,44 @@ def xen(refuse: int = 0) -> tuple[Machine, Firmware]:
         tables.encode(
             hypervisor=0,
             hypervisor_protocol=C["PROTOCOL_MULTIBOOT2_EFI"],
-            hypervisor_entry=KERNEL + 8,
-            hypervisor_cmdline=0,
+            hypervisor_entry=KERNEL,
+            **{"hypervisor_efi_entry": KERNEL + 8} | overrides,
         )
     )
     machine.write(PACKED, XEN)
     machine.write(RAMDISK, b"files")
     firmware = Firmware(machine)
     firmware.refuse = refuse
+    return machine, firmware
+
+
+def xen(refuse: int = 0, **overrides: int) -> tuple[Machine, Firmware]:
+    """It, started by the firmware."""
+    machine, firmware = hypervisor(refuse, **overrides)
     machine.call("efi_start", rcx=0x77, rdx=SYSTEM)
     return machine, firmware
 
 
-def test_a_hypervisor_is_entered_with_boot_services_running() -> None:
-    machine, firmware = xen()
+GRUB = [  # what it tells of EFI
+    (C["MULTIBOOT2_TAG_EFI_SERVICES"], b""),
+    (C["MULTIBOOT2_TAG_EFI64"], struct.pack("<Q", SYSTEM)),
+    (C["MULTIBOOT2_TAG_EFI64_HANDLE"], struct.pack("<Q", 0x77)),
+]
+
+
+def xen_by_grub(
+    *tags: tuple[int, bytes], efi: list[tuple[int, bytes]] = GRUB, magic: int = C["MULTIBOOT2_LOADER_MAGIC"]
+) -> tuple[Machine, Firmware]:
+    """It, by GRUB's multiboot2 with boot services running: no memory map, EFI's tags behind the others."""
+    machine, firmware = hypervisor()
+    multiboot2(machine, (C["MULTIBOOT2_TAG_LOADER_NAME"], b"GRUB 2.06\0"), *tags, *efi)
+    machine.call("start_multiboot2_efi", rax=magic, rbx=LOADER)
+    return machine, firmware
+
+
+@pytest.mark.parametrize("way", [xen, xen_by_grub])
+def test_a_hypervisor_is_entered_with_boot_services_running(way: Callable[[], tuple[Machine, Firmware]]) -> None:
+    machine, firmware = way()
     assert "exit_boot_services" not in firmware.calls
     assert firmware.claimed == [(KERNEL, 2)], "all of it at once, whole pages"
     assert machine.uc.reg_read(x86.UC_X86_REG_RIP) == KERNEL + 9
@@ -290,6 +315,66 @@ def test_a_hypervisor_is_entered_with_boot_services_running() -> None:
     assert tags[12] == struct.pack("<Q", SYSTEM) and tags[20] == struct.pack("<Q", 0x77)
     assert tags[18] == b"" and tags[21] == struct.pack("<I", KERNEL)
     assert 6 not in tags, "the map is the firmware's to give, later"
+
+
+def test_a_loader_that_leaves_boot_services_running() -> None:
+    """The firmware's memory map counts, and the loader's modules, command line and name."""
+    left = (C["MULTIBOOT2_TAG_MODULE"], struct.pack("<II", 0x700000, 0x700010) + b"thing\0")
+    stale = mmap_tag((0, 0x9FC00, 1), (0x5000000, 0x1000000, 1))
+    machine, firmware = xen_by_grub((C["MULTIBOOT2_TAG_CMDLINE"], b"image\0"), stale, left)
+    entry = line("M_ENTRY", "test", "multiboot2", "GRUB 2.06")
+    assert firmware.console.startswith(entry) and machine.transcript.startswith(entry + "\n")
+    assert "set_watchdog_timer" in firmware.calls and "exit_boot_services" not in firmware.calls
+    assert line("M_MODULE_LEFT", 0, "thing") in machine.transcript
+    assert line("M_RANGE", 0x780000, 0x790000, 4) in machine.transcript
+    assert "0x5000000" not in machine.transcript
+    info = machine.record("boot_info", machine.symbols["boot_info"])
+    assert machine.read_string(info.cmdline) == "image" and (info.rsdp, info.framebuffer_width) == (RSDP, 1024)
+
+
+@pytest.mark.provokes("E_EFI_TAGS")
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        (GRUB[1:], (0, SYSTEM, 0x77)),
+        ([GRUB[0], GRUB[2]], (1, 0, 0x77)),
+        (GRUB[:2], (1, SYSTEM, 0)),
+        ([GRUB[0], (GRUB[1][0], struct.pack("<Q", SERVICES)), GRUB[2]], (1, SERVICES, 0x77)),
+        ([], (0, 0, 0)),
+    ],
+)
+def test_a_loader_that_says_too_little_of_efi(tags: list[tuple[int, bytes]], said: tuple[int, ...]) -> None:
+    machine, firmware = xen_by_grub(efi=tags)
+    check(machine, "E_EFI_TAGS", *said)
+    assert firmware.calls == [""], "nothing of it was called"
+
+
+def test_another_magic_at_the_entry_for_efi() -> None:
+    check(xen_by_grub(magic=0x2BADB002)[0], "E_LOADER", 0x2BADB002)
+
+
+def test_damaged_information_is_said_on_the_firmwares_console() -> None:
+    machine, firmware = xen_by_grub((77, b"x" * 8), (C["MULTIBOOT2_TAG_MODULE"], b""))
+    assert "E0205" in firmware.console and machine.failed
+
+
+@pytest.mark.provokes("E_ENTRY")
+def test_an_entry_for_efi_outside_of_the_hypervisor() -> None:
+    check(xen(hypervisor_efi_entry=KERNEL - 1)[0], "E_ENTRY", "xen", KERNEL - 1)
+
+
+def test_what_the_loaders_modules_lie_in_is_not_asked_for() -> None:
+    """The firmware would refuse: it has given that to the loader. KERNEL takes 0x1810 bytes."""
+    for start, size, asked in [
+        (KERNEL - 0x1000, 1, [(KERNEL, 2)]),
+        (KERNEL - 0x1000, 0x1001, [(KERNEL + 0x1000, 1)]),
+        (KERNEL + 0x1000, 5, [(KERNEL, 1)]),
+        (KERNEL, 0x4000, []),
+        (KERNEL + 0x2000, 0x1000, [(KERNEL, 2)]),
+    ]:
+        module = struct.pack("<II", start, start + size) + b"left\0"
+        machine, firmware = xen_by_grub((C["MULTIBOOT2_TAG_MODULE"], module))
+        assert firmware.claimed == asked and not machine.failed
 
 
 @pytest.mark.provokes("E_EFI_CLAIM")

@@ -39,7 +39,7 @@ modules = st.builds(
 images = st.builds(PlannedImage, words, u32, u16, u16, u32, u32, u32)
 plans = st.builds(
     Plan, images, st.lists(domains, max_size=3).map(tuple), st.lists(modules, max_size=3).map(tuple),
-    st.one_of(st.none(), st.builds(PlannedHypervisor, st.integers(0, 62), u32, words, u64)),
+    st.one_of(st.none(), st.builds(PlannedHypervisor, st.integers(0, 62), u32, words, u32, u32)),
 )  # fmt: skip
 PLAN = Plan(
     PlannedImage("lab", 3, 0x3F8, 1, 1, 0, 0),

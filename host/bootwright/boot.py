@@ -14,14 +14,13 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from bootwright import builder, handover, loading, probing, treeboot, xen
+from bootwright import builder, handover, loading, probing, protocols, treeboot, xen
 from bootwright.abi import load as load_abi
 from bootwright.cmdline import Hypervisor
 from bootwright.loading import Loading
 from bootwright.machine import LoaderModule, Machine, all_ram, joined, normalise
 from bootwright.model import BootInfo, BootModule, DomainBuilder, MemoryRange
 from bootwright.planned import Plan, PlannedModule
-from bootwright.protocols import NAMES
 from bootwright.ranges import Range
 from bootwright.transcript import BootFailure, line
 
@@ -122,7 +121,7 @@ class _Run(builder.Machine):
         domains = tuple(planned.domain for planned in plan.domains)
         for index, planned in enumerate(plan.domains):
             if planned.protocol:
-                self._domains[index] = self._protocol(planned.protocol), planned.entry
+                self._domains[index] = protocols.name(planned.protocol), planned.entry
         hypervisor = plan.hypervisor.module if plan.hypervisor else None
         made = DomainBuilder(domains)
         self._info = replace(self._info, mods=mods, builder=made, hypervisor=hypervisor)
@@ -131,9 +130,6 @@ class _Run(builder.Machine):
     def _boot_module(self, module: PlannedModule) -> BootModule:
         kind = "BOOTSTR_CMDLINE" if module.string else "BOOTSTR_EMPTY"
         return BootModule(module.kind, module.size, 0, module.string, self._constants[kind], name=module.name)
-
-    def _protocol(self, number: int) -> str:
-        return next(name for name in NAMES if self._constants[f"PROTOCOL_{name.upper()}"] == number)
 
     def _make_tables(self) -> Iterator[str]:
         """Without tables: a device tree, or the fallback (stub/source)."""
@@ -231,7 +227,7 @@ class _Run(builder.Machine):
                 step(number)
         found, name = plan.hypervisor, plan.modules[plan.hypervisor.module].name
         others = [number for number in numbers if number != found.module]
-        protocol = self._protocol(found.protocol)
+        protocol = protocols.name(found.protocol)
         yield from self._launch(name, found.module, protocol, found.entry, found.cmdline, others)
 
     def _launch_domain(self, built: builder.BuiltDomain) -> Iterator[str]:

@@ -21,7 +21,7 @@ from bootwright.probe import Report
 from bootwright.ranges import Range, span
 from bootwright.transcript import BootFailure
 
-EFI = "EFI"
+EFI, MULTIBOOT2 = "EFI", "multiboot2"
 UNKNOWN = "?"
 KINDS = ("", "RAM", "reserved", "ACPI tables", "ACPI NVS", "unusable", "disabled", "persistent memory")
 _HEADER = 4096  # bytes of a kernel that its protocol may look at
@@ -87,6 +87,9 @@ def _notes(plan: Plan, report: Report) -> Iterator[str]:
         yield "the firmware decides where an EFI application lies; shown is one place that it may choose"
         if plan.hypervisor is not None:
             yield "by EFI the hypervisor is entered with boot services running: the last line differs"
+    elif report.entered["protocol"] == MULTIBOOT2 and plan.hypervisor is not None and plan.hypervisor.efi_entry:
+        yield "GRUB decides where the image lies; shown is its link address"
+        yield "by GRUB on UEFI the hypervisor is entered with boot services running: the last line differs"
     if not all(module.embedded for module in plan.modules):
         yield "the loader decides where the modules that it brings lie; shown are places that it may choose"
 

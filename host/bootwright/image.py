@@ -33,7 +33,7 @@ from bootwright import (
     verify,
 )
 from bootwright.description import Description
-from bootwright.planned import Plan, PlannedHypervisor
+from bootwright.planned import Plan
 from bootwright.sign import Signing, sign
 
 MOVER = "move_kernel"
@@ -66,7 +66,7 @@ def build(
         elf = made / f"{output.name}.elf"
         patched = patch.patch(linked.image, blob, embedded, elf)
         write_modules(planned, made)
-        if planned.hypervisor is not None and planned.hypervisor.efi_entry is None:
+        if planned.hypervisor is not None and not planned.hypervisor.efi_entry:
             note = "no EFI application: the hypervisor has no multiboot2 entry for EFI (header tag 9)"
             planned = replace(planned, notes=(*planned.notes, note))
         elif blob:
@@ -101,36 +101,26 @@ def launch_files(planned: Plan) -> tuple[str, ...]:
     """The files of stub/launch that an image needs: one for each protocol by which what is in it is entered, and
     what moves a kernel that may be moved.
     """
-    constants = abi.load().constants
     numbers = {domain.protocol for domain in planned.domains}
+    files = [MOVER] if any(module.movable for module in planned.modules) else []
     if planned.hypervisor is not None:
         numbers = {planned.hypervisor.protocol}
-    used = tuple(name for name in protocols.NAMES if constants[f"PROTOCOL_{name.upper()}"] in numbers)
-    return (*used, MOVER) if any(module.movable for module in planned.modules) else used
+        files += [protocols.HYPERVISOR] if planned.hypervisor.efi_entry else []
+    found = {protocols.name(number) for number in numbers}
+    return (*(name for name in protocols.NAMES if name in found), *files)
 
 
 def write_application(planned: Plan, tables_size: int, output: Path) -> None:
     """The same as an EFI application; its modules lie right behind the stub, wherever that is put."""
-    used = launch_files(planned) if planned.hypervisor is None else ("multiboot2", "multiboot2_efi")
-    linked = link_stub(tables_size, 0, used, efi=True)
+    linked = link_stub(tables_size, 0, launch_files(planned), efi=True)
     embedded = [module for module in planned.modules if module.embedded]
     places = iter(pe.place(linked.symbols["__image_end"], [module.size for module in embedded]))
     moved = replace(
         planned,
-        hypervisor=_with_boot_services(planned.hypervisor),
         modules=tuple(replace(m, load_address=next(places)) if m.embedded else m for m in planned.modules),
     )
     pe.write(linked, tables.encode(moved), payloads(moved), output)
     pe.verify(output, moved)
-
-
-def _with_boot_services(hypervisor: PlannedHypervisor | None) -> PlannedHypervisor | None:
-    """A hypervisor is entered with EFI's boot services running: it ends them itself. It must have such an entry."""
-    if hypervisor is None:
-        return None
-    assert hypervisor.efi_entry is not None
-    protocol = abi.load().constants["PROTOCOL_MULTIBOOT2_EFI"]
-    return replace(hypervisor, protocol=protocol, entry=hypervisor.efi_entry)
 
 
 def link_stub(
@@ -140,12 +130,16 @@ def link_stub(
     stub/launch that are `used`.
 
     None for the generic stub: all launchers, in the order in which they look at a kernel, and what finds out
-    at boot which domains there are. efi adds the entry of an EFI application.
+    at boot which domains there are. efi adds the entry of an EFI application; a hypervisor that is entered with
+    boot services running needs that as well, and that of a loader that leaves them running.
     """
     stub = abi.stub_directory()
     paths = sorted(stub.glob("*.asm"))
-    if efi:
+    services = used is not None and protocols.HYPERVISOR in used
+    if efi or services:
         paths += sorted((stub / "efi").glob("*.asm"))
+    if services:
+        paths += sorted((stub / "hypervisor").glob("*.asm"))
     if used is None:
         paths += sorted((stub / "source").glob("*.asm"))
     paths += [stub / "launch" / f"{name}.asm" for name in ((*protocols.NAMES, MOVER) if used is None else used)]

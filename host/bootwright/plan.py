@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bootwright import builder, lcm, xen
+from bootwright import builder, lcm, protocols, xen
 from bootwright.abi import load as load_abi
 from bootwright.description import Description, ImageDescription
 from bootwright.errors import PlanError
@@ -121,10 +121,12 @@ def _hypervisor(description: Description, info: BootInfo, jobs: Sequence[Job]) -
     microcode = next((number for number, job in enumerate(jobs) if info.mods[job.mod].kind == ucode), None)
     for number, job in enumerate(jobs):
         if job.mod == info.hypervisor and job.kernel is not None:
-            protocol = load_abi().constants[f"PROTOCOL_{job.kernel.protocol.upper()}"]
+            kernel = job.kernel
+            name = kernel.protocol if kernel.efi_entry is None else protocols.HYPERVISOR
+            protocol = load_abi().constants[f"PROTOCOL_{name.upper()}"]
             try:
-                cmdline, kernel = xen.cmdline(info, microcode), job.kernel
-                return PlannedHypervisor(number, protocol, cmdline, kernel.entry, kernel.efi_entry)
+                cmdline = xen.cmdline(info, microcode)
+                return PlannedHypervisor(number, protocol, cmdline, kernel.entry, kernel.efi_entry or 0)
             except PlanError as error:
                 raise PlanError(error.message, place(description, job.domain, "cmdline")) from error
     return None

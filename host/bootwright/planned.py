@@ -69,14 +69,14 @@ class PlannedDomain:
 @dataclass(frozen=True)
 class PlannedHypervisor:
     """What is launched in place of a domain: its index in Plan.modules, PROTOCOL_*, command line, physical
-    entry; efi_entry: the one for an EFI application, None if it has none.
+    entry; efi_entry: the one with EFI's boot services running, 0 if it has none.
     """
 
     module: int
     protocol: int
     cmdline: str
     entry: int
-    efi_entry: int | None = field(default=None, compare=False)
+    efi_entry: int = 0
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,25 @@ import zlib
 from pathlib import Path
 
 from bootwright import bzimage, elf, linux, multiboot, pvh
+from bootwright.abi import load as load_abi
 from bootwright.errors import KernelError
 from bootwright.kernel import Kernel, OtherProtocol
 
 # In the order in which "auto" prefers them.
 PROTOCOLS = (multiboot.MULTIBOOT2, multiboot.MULTIBOOT1, pvh.PROTOCOL, linux.PROTOCOL)
 NAMES = tuple(protocol.name for protocol in PROTOCOLS)
+# By which a hypervisor is entered that has two ways in: multiboot2, and that with EFI's boot services running.
+HYPERVISOR = "multiboot2_efi"
 
 GZIP_MAGIC = b"\x1f\x8b"
 CHUNK = 1 << 20
+
+
+def name(number: int) -> str:
+    """The protocol with the number PROTOCOL_*; for a hypervisor's two ways in, that without boot services."""
+    numbers = load_abi().constants
+    wanted = numbers["PROTOCOL_MULTIBOOT2"] if number == numbers[f"PROTOCOL_{HYPERVISOR.upper()}"] else number
+    return next((name for name in NAMES if numbers[f"PROTOCOL_{name.upper()}"] == wanted), "")
 
 
 def choose(wanted: str, path: Path, folder: Path) -> Kernel:

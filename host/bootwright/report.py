@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bootwright import abi
+from bootwright import abi, protocols
 from bootwright.bindings import KINDS
 from bootwright.errors import SourceError, Where, format_range
 from bootwright.link import Linked
 from bootwright.patch import Patched
 from bootwright.planned import Plan, PlannedDomain, PlannedModule
-from bootwright.protocols import NAMES
 from bootwright.verify import Image
 
 FORMAT = 1
@@ -187,17 +186,12 @@ def _machine_memory(plan: Plan, top: int) -> int:
     return max([top, *domains, LEAST_MEMORY])
 
 
-def _protocol(number: int) -> str:
-    constants = abi.load().constants
-    return next(name for name in ("", *NAMES) if constants[f"PROTOCOL_{(name or 'NONE').upper()}"] == number)
-
-
 def _hypervisor(plan: Plan) -> Hypervisor | None:
     found = plan.hypervisor
     if found is None:
         return None
     name = plan.modules[found.module].name
-    return Hypervisor(name, found.cmdline, _protocol(found.protocol), found.entry)
+    return Hypervisor(name, found.cmdline, protocols.name(found.protocol), found.entry)
 
 
 def _domain(planned: PlannedDomain, plan: Plan) -> Domain:
@@ -211,7 +205,7 @@ def _domain(planned: PlannedDomain, plan: Plan) -> Domain:
         kernel=kernel.name if kernel else None,
         ramdisk=ramdisk.name if ramdisk else None,
         cmdline=kernel.string if kernel else "",
-        protocol=_protocol(planned.protocol),
+        protocol=protocols.name(planned.protocol),
         entry=planned.entry,
     )
 

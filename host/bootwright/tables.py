@@ -86,6 +86,7 @@ def encode(plan: Plan) -> bytes:
         hypervisor_protocol=hypervisor.protocol if hypervisor else 0,
         hypervisor_cmdline=cmdline,
         hypervisor_entry=hypervisor.entry if hypervisor else 0,
+        hypervisor_efi_entry=hypervisor.efi_entry if hypervisor else 0,
     )
 
     def blob(checksum: int) -> bytes:
@@ -227,7 +228,11 @@ def decode(blob: bytes) -> Plan:
     if head.hypervisor != constants["NO_MODULE"]:
         cmdline = _string(blob, head.hypervisor_cmdline)
         hypervisor = PlannedHypervisor(
-            head.hypervisor, head.hypervisor_protocol, cmdline, head.hypervisor_entry
+            head.hypervisor,
+            head.hypervisor_protocol,
+            cmdline,
+            head.hypervisor_entry,
+            head.hypervisor_efi_entry,
         )
     return Plan(image, domains, modules, hypervisor)
 

@@ -33,7 +33,7 @@
 #define PROTOCOL_LINUX          2
 #define PROTOCOL_MULTIBOOT2     3
 #define PROTOCOL_MULTIBOOT1     4
-#define PROTOCOL_MULTIBOOT2_EFI 5           /* a hypervisor's, with EFI's boot services running */
+#define PROTOCOL_MULTIBOOT2_EFI 5           /* a hypervisor's: that, or with EFI's boot services running */
 
 #define DOMID_FIRST_RESERVED    0x7ff0
 #define INITIAL_DOMAIN_ID       0

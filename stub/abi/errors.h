@@ -39,6 +39,9 @@
 #define E_EFI_ENDED             0x0211
 #define E_EFI_ENDED_TEXT        "%s wants EFI's boot services running, and the loader (%s) has ended them: start the image's .efi"
 
+#define E_EFI_TAGS              0x0212
+#define E_EFI_TAGS_TEXT         "entered as if EFI's boot services were running, but the loader says: running %u, system table %x, image handle %x"
+
 /* 03: the tables. */
 #define E_TABLES_MAGIC          0x0301
 #define E_TABLES_MAGIC_TEXT     "the tables at %x start with %x, not with the magic of bootwright's tables"

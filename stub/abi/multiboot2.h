@@ -10,9 +10,12 @@
 #define MULTIBOOT2_HEADER_TAG_ENTRY         3
 #define MULTIBOOT2_HEADER_TAG_CONSOLE       4
 #define MULTIBOOT2_HEADER_TAG_MODULE_ALIGN  6
+#define MULTIBOOT2_HEADER_TAG_EFI_SERVICES  7       /* leave EFI's boot services running */
 #define MULTIBOOT2_HEADER_TAG_ENTRY_EFI64   9
+#define MULTIBOOT2_HEADER_TAG_RELOCATABLE   10
 #define MULTIBOOT2_HEADER_TAG_OPTIONAL      1       /* header tag flags */
 #define MULTIBOOT2_CONSOLE_EGA_TEXT         2
+#define MULTIBOOT2_LOAD_HIGH                2       /* as high as there is room */
 
 #define MULTIBOOT2_TAG_END          0
 #define MULTIBOOT2_TAG_CMDLINE      1

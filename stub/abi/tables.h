@@ -48,7 +48,8 @@ struct tables {
     uint32 hypervisor;      /* number of the module that is launched instead of a domain, or NO_MODULE */
     uint32 hypervisor_protocol; /* PROTOCOL_* */
     uint32 hypervisor_cmdline;  /* string */
-    uint64 hypervisor_entry;    /* physical address */
+    uint32 hypervisor_entry;    /* physical address */
+    uint32 hypervisor_efi_entry;    /* of PROTOCOL_MULTIBOOT2_EFI, while boot services run */
 };
 
 /* One boot module as the host packed it. */

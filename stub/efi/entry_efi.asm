@@ -17,14 +17,7 @@ efi_start:
         call apply_settings
         mov  rbx, qword ptr [r12 + EFI_SYSTEM_TABLE_BOOT_SERVICES]
         call move_below_4g
-        lea  rax, [rip + put_firmware_char]
-        mov  qword ptr [rip + firmware_console], rax
-        xor  ecx, ecx                   ; no time-out: a boot may take longer than firmware expects
-        xor  edx, edx
-        xor  r8d, r8d
-        xor  r9d, r9d
-        firmware rbx, EFI_BOOT_SERVICES_SET_WATCHDOG_TIMER
-
+        call meet_firmware
         lea  rax, [rip + efi_name]
         mov  qword ptr [rip + boot_info + BOOT_INFO_ENTRY_NAME], rax
         mov  rsi, qword ptr [r12 + EFI_SYSTEM_TABLE_FIRMWARE_VENDOR]
@@ -32,8 +25,12 @@ efi_start:
         call keep_wide_string
         mov  qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME], rax
         call find_load_options
-        call find_configuration_tables
-        call find_framebuffer
+
+; Boot services end, unless what is launched wants them, and the shared path goes on.
+; in:  rbx = efi_boot_services; boot_info but for the memory map; the firmware's stack, 16-byte aligned
+; never returns
+; fails: E_EFI_MEMORY_MAP, E_EFI_EXIT and what keep_memory_map fails with
+leave_firmware:
         call greet
         call keep_services
         je   .kept
@@ -51,6 +48,26 @@ efi_start:
         call read_memory_map
         call keep_memory_map
         jmp  main
+
+; What every boot by EFI begins with: the firmware's console, and what boot_info can be told by the firmware.
+; in:  rbx = efi_boot_services, r12 = efi_system_table
+; out: boot_info.rsdp, boot_info.framebuffer*
+; clobbers: all but rbx, r12, rsp
+meet_firmware:
+        lea  rax, [rip + put_firmware_char]
+        mov  qword ptr [rip + firmware_console], rax
+        xor  ecx, ecx                   ; no time-out: a boot may take longer than firmware expects
+        xor  edx, edx
+        xor  r8d, r8d
+        xor  r9d, r9d
+        sub  rsp, EFI_SHADOW + 8
+        firmware rbx, EFI_BOOT_SERVICES_SET_WATCHDOG_TIMER
+        add  rsp, EFI_SHADOW + 8
+        call find_configuration_tables
+        sub  rsp, 8
+        call find_framebuffer
+        add  rsp, 8
+        ret
 
 ; Is what the tables launch one that wants boot services to go on?
 ; out: ZF set if so; room_finder, place_claimer

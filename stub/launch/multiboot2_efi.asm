@@ -1,20 +1,29 @@
-; Launch of a hypervisor by multiboot2 with EFI's boot services running: memory belongs to the firmware until the
-; hypervisor ends them, so all that is needed is asked for. Multiboot2 Specification 2.0, 3.1.9 and 3.5; for Xen
-; it is the only way in that finds EFI.
+; Launch of a hypervisor that has two ways in by multiboot2. With EFI's boot services running, memory belongs to the
+; firmware until the hypervisor ends them, so all that is needed is asked for: Multiboot2 Specification 2.0, 3.1.9 and
+; 3.5; for Xen it is the only way in that finds EFI. Without them it is launched as any other kernel.
 
 .include "macros.inc"
 
 .section .launchers
         .long PROTOCOL_MULTIBOOT2_EFI
         .long launch_multiboot2_efi - __image_start
-        .long multiboot2_efi_name - __image_start
+        .long multiboot2_launcher_name - __image_start
         .long own_no_memory - __image_start
 
 .section .text
 
-; in:  a hypervisor, an open hand-over area
+; in:  a hypervisor, rbp = its record, an open hand-over area
 ; never returns
+; fails: E_ENTRY, E_EFI_ENDED
 launch_multiboot2_efi:
+        cmp  qword ptr [rip + room_finder], 0
+        je   launch_multiboot2          ; memory is ours: there are no boot services
+        lea  rax, [rip + multiboot2_efi_name]
+        mov  qword ptr [rip + launcher_name], rax
+        mov  rcx, qword ptr [rip + tables]      ; the tables in force, checked long ago, have one entry from here on
+        mov  eax, dword ptr [rcx + TABLES_HYPERVISOR_EFI_ENTRY]
+        mov  dword ptr [rcx + TABLES_HYPERVISOR_ENTRY], eax
+        call check_entry
         call fill_modules
         call fill_machine
         mov  edi, MULTIBOOT2_TAG_SIZEOF
@@ -75,7 +84,8 @@ allocate_room:
 .done:
         ret
 
-; Takes the places of a module's pieces, all from the lowest to the highest.
+; Takes the places of a module's pieces, all from the lowest to the highest, but for where the loader has put modules:
+; that is ours already, and clear_the_way has moved what is still needed.
 ; in:  r12 = first piece, r14 = their number, rbx = module_record
 ; clobbers: all but rbx, rbp, r13, rsp
 ; fails: E_EFI_CLAIM
@@ -97,13 +107,41 @@ claim_places:
         jnz  .piece
         and  r15, -PAGE_SIZE
         mov  r14, r11
-        mov  rdi, r11
+.next:                                  ; [r15, r14) = what is left to take
+        cmp  r15, r14
+        jae  .none
+        mov  rdi, r14                   ; [r15, rdi) = what to ask for now
+        lea  r12, [rip + loader_modules - BOOT_MODULE_SIZEOF]
+        mov  ecx, dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES]
+.module:
+        dec  ecx
+        js   .ask
+        add  r12, BOOT_MODULE_SIZEOF
+        mov  rax, qword ptr [r12 + BOOT_MODULE_START]
+        mov  rdx, qword ptr [r12 + BOOT_MODULE_SIZE]
+        lea  rdx, [rax + rdx + PAGE_SIZE - 1]
+        and  rax, -PAGE_SIZE            ; [rax, rdx) = its pages
+        and  rdx, -PAGE_SIZE
+        cmp  rdx, r15
+        jbe  .module
+        cmp  rax, rdi
+        jae  .module
+        mov  rdi, rax                   ; up to there
+        cmp  rax, r15
+        ja   .module
+        mov  r15, rdx                   ; or behind it
+        jmp  .next
+.ask:
+        push rdi
         sub  rdi, r15
         mov  rax, r15
         mov  ecx, EFI_ALLOCATE_ADDRESS
         call allocate
+        pop  rdi
         test rax, rax
         jnz  .refused
+        mov  r15, rdi
+        jmp  .next
 .none:
         ret
 .refused:

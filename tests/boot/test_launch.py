@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from comparing import ROOT, TEXT_SCREEN, C, compare_boot, rsdp_of, stub_range, variant
+from comparing import ROOT, TEXT_SCREEN, C, bios_area, compare_boot, rsdp_in, stub_range, variant
 from elftools.elf.elffile import ELFFile
 
 from bootwright import boot, bzimage, debian, image, places, qemu, report, run, seen, sources
@@ -72,12 +72,32 @@ def test_a_bzimage_whose_place_the_loader_has_cut_out_of_memory(linux: report.Bu
 
 @pytest.mark.parametrize("via", ["kernel", "grub"])
 def test_xen_with_a_paravirtualised_domain(via: str, xen: report.Built) -> None:
-    result = run.boot(xen, run.Options(via=via, expect=INIT, timeout=120), lambda text: None, rsdp_of)
+    result = run.boot(xen, run.Options(via=via, expect=INIT, timeout=120), lambda text: None, bios_area)
     assert result.outcome is Outcome.AS_EXPECTED, result
     screen = TEXT_SCREEN if via == "grub" else None
-    expected = compare_boot(result.transcript, xen, framebuffer=screen, rsdp=result.memory[0])
+    expected = compare_boot(result.transcript, xen, framebuffer=screen, rsdp=rsdp_in(result.memory[0]))
     assert expected.protocol == "multiboot2"
     assert "(XEN) Command line: console=com1,vga" in result.transcript, "without the file's name in front"
+
+
+def test_xen_behind_a_loader_that_leaves_boot_services_running(xen: report.Built) -> None:
+    """GRUB on UEFI: a whole boot, to dom0's user space."""
+    options = run.Options(via="grub", firmware="uefi", expect=INIT, timeout=120)
+    result = run.boot(xen, options, lambda text: None)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    assert "entered by multiboot2 from GRUB 2" in result.transcript
+    assert "launch by multiboot2, with EFI boot services: entry " in result.transcript
+    assert "(XEN) EFI RAM map:" in result.transcript, "it found EFI"
+
+
+@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+def test_xen_with_modules_from_the_loader(firmware: str, folder: Path) -> None:
+    """GRUB puts them where Xen is to go."""
+    built = variant(folder, "xen", ('name = "xen"\nlaunch', 'name = "loaded"\nmodules = "loader"\nlaunch'))
+    options = run.Options(via="grub", firmware=firmware, expect=INIT, timeout=120)
+    result = run.boot(built, options, lambda text: None)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    assert ", with EFI boot services: " in result.transcript or firmware == "bios"
 
 
 MEMTEST = """
