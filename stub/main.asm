@@ -11,11 +11,8 @@ main:
         call framebuffer_start
 .console:
         call console_start
-        mov  rsi, qword ptr [rip + image_name]
-        mov  rdx, qword ptr [rip + boot_info + BOOT_INFO_ENTRY_NAME]
-        mov  rcx, qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME]
-        say  M_ENTRY
-        call report_cpu
+        call report_entry
+        call report_machine
         call find_tables
         call normalise_memory
         call find_modules
@@ -28,9 +25,20 @@ main:
         call load_hypervisor
         jmp  launch
 
-; Prints what the cpu calls itself.
-; clobbers: rax, rbx, rcx, rdx, rsi, rdi
-report_cpu:
+; The first line: what runs, where it lies, and who started it.
+; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
+report_entry:
+        mov  rsi, qword ptr [rip + image_name]
+        lea  rdx, [rip + __image_start]
+        lea  rcx, [rip + __image_end]
+        mov  r8, qword ptr [rip + boot_info + BOOT_INFO_ENTRY_NAME]
+        mov  r9, qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME]
+        say  M_ENTRY
+        ret
+
+; Prints what the cpu calls itself, and what the screen is, where somebody said so.
+; clobbers: rax, rbx, rcx, rdx, rsi, rdi, r8, r9, r10, r11
+report_machine:
         lea  rdi, [rip + cpu_brand]
         mov  r8d, CPUID_BRAND_FIRST
         mov  eax, CPUID_MAX_EXTENDED
@@ -62,6 +70,16 @@ report_cpu:
         cmp  byte ptr [rsi], ' '
         je   .leading_space
         say  M_CPU
+        lea  rax, [rip + boot_info]
+        cmp  dword ptr [rax + BOOT_INFO_HAS_FRAMEBUFFER], 0
+        je   .done
+        mov  esi, dword ptr [rax + BOOT_INFO_FRAMEBUFFER_WIDTH]
+        mov  edx, dword ptr [rax + BOOT_INFO_FRAMEBUFFER_HEIGHT]
+        movzx ecx, byte ptr [rax + BOOT_INFO_FRAMEBUFFER_BPP]
+        mov  r8, qword ptr [rax + BOOT_INFO_FRAMEBUFFER]
+        mov  r9d, dword ptr [rax + BOOT_INFO_FRAMEBUFFER_PITCH]
+        say  M_SCREEN
+.done:
         ret
 
 ; Enters what is to run: the hypervisor, if the tables name one, or the hardware domain's kernel.

@@ -5,20 +5,22 @@ from __future__ import annotations
 
 import io
 import shutil
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import lief
 from elftools.elf.elffile import ELFFile
 
 from bootwright import abi, boot, image, report, seen, tables
-from bootwright.machine import Framebuffer, LoaderModule, Machine
+from bootwright.machine import LoaderModule, Machine
 from bootwright.planned import Plan
 from bootwright.ranges import Range
 
 ROOT = Path(__file__).parent.parent
 C = abi.load().constants
-# What GRUB says of the text screen of a PC.
-TEXT_SCREEN = Framebuffer(0xB8000, 160, 80, 25, 16, C["MULTIBOOT2_FRAMEBUFFER_EGA_TEXT"])
+# Position and size of red, green and blue on QEMU's screen in a graphics mode.
+COLOURS = bytes([16, 8, 8, 8, 0, 8])
 
 
 def variant(folder: Path, name: str, *changes: tuple[str, str], log: str = "debug") -> report.Built:
@@ -42,61 +44,88 @@ def stub_range(elf: ELFFile) -> Range:
     return Range(start, end)
 
 
-def contents(built: report.Built, elf: ELFFile, plan: Plan) -> dict[int, bytes]:
+@dataclass(frozen=True)
+class File:
+    """An image as it was started. stub: where its stub lies at its link address; loaded: what lies at which."""
+
+    stub: Range
+    tables: bytes
+    loaded: dict[int, bytes]
+
+
+def read_elf(path: Path) -> File:
+    """NAME.elf."""
+    elf = ELFFile(io.BytesIO(path.read_bytes()))
+    loaded = {segment["p_paddr"]: segment.data() for segment in elf.iter_segments("PT_LOAD")}
+    return File(stub_range(elf), elf.get_section_by_name(".tables").data(), loaded)
+
+
+def read_application(path: Path) -> File:
+    """NAME.efi; its headers lie in the page before the stub."""
+    application = lief.PE.parse(str(path))
+    assert application is not None
+    base = C["IMAGE_BASE"] - C["PAGE_SIZE"]
+    found = {base + s.virtual_address: bytes(s.content)[: s.virtual_size] for s in application.sections}
+    section = application.get_section(".tables")
+    end = base + section.virtual_address + section.virtual_size
+    stub = Range(C["IMAGE_BASE"], -(-end // C["PAGE_SIZE"]) * C["PAGE_SIZE"])
+    return File(stub, found[base + section.virtual_address], found)
+
+
+def contents(built: report.Built, file: File, plan: Plan) -> dict[int, bytes]:
     """The modules of an image, by number."""
     files = {module.name: built.elf.parent / module.file for module in built.modules}
-    found = {}
-    for number, module in enumerate(plan.modules):
-        if module.embedded:
-            segment = next(s for s in elf.iter_segments("PT_LOAD") if s["p_paddr"] == module.load_address)
-            found[number] = segment.data()
-        else:
-            found[number] = files[module.name].read_bytes()
-    return found
+    return {
+        number: file.loaded[module.load_address] if module.embedded else files[module.name].read_bytes()
+        for number, module in enumerate(plan.modules)
+    }
 
 
-def _where_it_lay(plan: Plan, stub: Range, said: seen.Seen) -> tuple[Plan, Range]:
-    """The plan and the stub's range for an image that a loader has put elsewhere, as one piece."""
-    embedded = [number for number, module in enumerate(plan.modules) if module.embedded]
-    if plan.hypervisor is None or not embedded:
-        return plan, stub
-    moved = said.modules[embedded[0]].place.start - plan.modules[embedded[0]].load_address
-    modules = tuple(
-        replace(module, load_address=module.load_address + moved) if module.embedded else module
-        for module in plan.modules
-    )
-    return replace(plan, modules=modules), Range.sized(stub.start + moved, stub.size)
+def facts(transcript: str) -> list[Range] | None:
+    """For qemu.run's inspect: the RSDP and EFI's memory map, from where the stub said that they are, once it
+    launches. What they hold is compare_boot's `memory`.
+    """
+    if "bootwright: launch by " not in transcript:
+        return None
+    said = seen.parse_transcript(transcript)
+    return [Range.sized(said.rsdp, C["RSDP_SIZEOF"]), *([said.efi_map] if said.efi_map and said.efi_map.size else [])]
 
 
-def bios_area(transcript: str) -> list[Range]:
-    """Where a BIOS has its RSDP (ACPI 6.5, 5.2.5.1): for qemu.run's inspect. A loader's copy does not last."""
-    return [Range(0xE0000, 0x100000)]
-
-
-def rsdp_in(area: bytes) -> bytes:
-    """The RSDP in a BIOS's area."""
-    start = area.index(b"RSD PTR ")
-    return area[start : start + C["RSDP_SIZEOF"]]
+def without_firmware(transcript: str) -> seen.Seen:
+    """What the stub said without what the firmware's console, on the same serial line, said for it: the first line,
+    and while boot services go on each line once more.
+    """
+    said = seen.parse_transcript(transcript)
+    services = said.efi is not None and said.efi.given is not None
+    if said.entry != "EFI" and not services:
+        return said
+    lines = said.lines[1:]
+    if services:
+        assert lines[0::2] == lines[1::2]
+        lines = lines[1::2]
+    return seen.parse_transcript("\n".join(lines))
 
 
 def compare_boot(
-    transcript: str,
-    built: report.Built,
-    *,
-    cmdline: str = "",
-    framebuffer: Framebuffer | None = None,
-    rsdp: bytes = b"",
+    transcript: str, built: report.Built, *, cmdline: str = "", memory: Sequence[bytes] = ()
 ) -> boot.Boot:
     """Compare every line of a boot at log = "debug"; the last has a checksum of what the kernel was told.
 
-    cmdline: the stub's own; rsdp: its bytes, where the protocol hands them over.
+    cmdline: the stub's own; memory: what was inspected (facts), where the protocol hands it over.
     """
-    elf = ELFFile(io.BytesIO(built.elf.read_bytes()))
-    blob = elf.get_section_by_name(".tables").data()
-    plan = tables.decode(blob)
-    said = seen.parse_transcript(transcript)
-    found = contents(built, elf, plan)
-    plan, stub = _where_it_lay(plan, stub_range(elf), said)
+    said = without_firmware(transcript)
+    assert said.stub is not None
+    started_by_efi = said.entry == "EFI"
+    file = read_application(built.elf.with_suffix(".efi")) if started_by_efi else read_elf(built.elf)
+    plan = tables.decode(file.tables)
+    anywhere = started_by_efi or plan.hypervisor is not None  # a loader may put Xen's image elsewhere
+    rsdp, *efi_map = memory or (b"",)
+    efi, ranges, screen = said.efi, said.ranges, said.screen
+    if efi is not None and efi_map:
+        efi = replace(efi, map=efi_map[0])
+        ranges = efi.ranges if started_by_efi else ranges
+    if screen is not None and screen.type == C["MULTIBOOT2_FRAMEBUFFER_RGB"]:
+        screen = replace(screen, colours=COLOURS)
     brought = [
         LoaderModule(said.modules[number].place.start, said.modules[number].place.size, module.name)
         for number, module in enumerate(plan.modules)
@@ -104,17 +133,18 @@ def compare_boot(
     ]
     machine = Machine(
         said.entry,
-        said.ranges,
-        stub,
+        ranges,
+        Range.sized(said.stub.start if anywhere else file.stub.start, file.stub.size),
         loader=said.loader,
         cmdline=cmdline,
         modules=tuple(brought),
         rsdp=said.rsdp,
         rsdp_bytes=rsdp.ljust(C["RSDP_SIZEOF"], b"\0"),
-        framebuffer=framebuffer,
+        framebuffer=screen,
+        efi=efi,
         cpu=said.cpu,
-        contents=found,
+        contents=contents(built, file, plan),
     )
-    expected = boot.boot(machine, plan, len(blob))
+    expected = boot.boot(machine, plan, len(file.tables))
     assert said.lines == expected.shown(plan.image.log)
     return expected

@@ -42,12 +42,13 @@ def stub() -> link.Linked:
 
 
 class Machine:
-    """64 MiB of RAM with the stub loaded at its link address."""
+    """64 MiB of RAM with the stub loaded at its link address, or at another."""
 
-    def __init__(self, tables: bytes = b"", uart: bool = True) -> None:
+    def __init__(self, tables: bytes = b"", uart: bool = True, base: int = C["IMAGE_BASE"]) -> None:
+        moved = base - C["IMAGE_BASE"]
         self.serial = bytearray()
         self.ports: list[tuple[int, int]] = []
-        self.symbols = stub().symbols
+        self.symbols = {name: address + moved for name, address in stub().symbols.items()}
         self.uart_ready = True
         self._uart = uart
         self._scratch = 0
@@ -56,7 +57,7 @@ class Machine:
         self.uc = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)
         self.uc.mem_map(0, RAM)
         for segment in ELFFile(io.BytesIO(stub().image)).iter_segments("PT_LOAD"):
-            self.uc.mem_write(segment["p_paddr"], segment.data())
+            self.uc.mem_write(segment["p_paddr"] + moved, segment.data())
         self.uc.mem_write(self.symbols["__start_tables"], tables)
         self.uc.mem_write(RETURN, b"\xf4")
         self.uc.hook_add(unicorn.UC_HOOK_INSN, self._on_in, None, 1, 0, x86.UC_X86_INS_IN)

@@ -16,7 +16,7 @@ from machine import ABI, RAM, C, pvh_info
 from test_stub_boot import multiboot2
 
 from bootwright import boot, tables
-from bootwright.machine import Framebuffer, LoaderModule, Machine
+from bootwright.machine import Efi, Framebuffer, LoaderModule, Machine
 from bootwright.model import BootDomain, MemoryRange, MemorySize
 from bootwright.pack import Piece
 from bootwright.planned import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
@@ -41,6 +41,7 @@ class World:
     cmdline: str = ""
     framebuffer: Framebuffer | None = None
     loader: str | None = None
+    efi: Efi | None = None
 
 
 def memory_map(dice: random.Random) -> list[tuple[int, int, int]]:
@@ -103,8 +104,8 @@ def movable(dice: random.Random) -> Movable:
     )
 
 
-def world(seed: int) -> World:
-    """An image with tables on some machine."""
+def world(seed: int, brought: float = 0.5) -> World:
+    """An image with tables on some machine. brought: how likely a loader brings a module."""
     dice = random.Random(seed)
     found = World(seed, ranges=memory_map(dice))
     places = slots(dice)
@@ -136,7 +137,7 @@ def world(seed: int) -> World:
         place = places.pop()
         if dice.random() < 0.2 and pieces[0].dest >= 2 * MIB and not taken:
             place = taken = pieces[0].dest & -0x1000  # in the way
-        if dice.random() < 0.5:
+        if dice.random() < brought:
             found.files.append((place, data, f"/boot/{module.name} {index}"))
             flags = load = 0
         else:
@@ -168,6 +169,10 @@ def world(seed: int) -> World:
         kind = dice.choice((C["MULTIBOOT2_FRAMEBUFFER_RGB"], C["MULTIBOOT2_FRAMEBUFFER_EGA_TEXT"]))
         address = dice.choice((0xB8000, 0xE0000000, 0x123400000000))
         found.framebuffer = Framebuffer(address, 4096, 1024, 768, 32, kind, dice.randbytes(6))
+    if found.loader and dice.random() < 0.5:
+        descriptors = dice.randbytes(dice.choice((0, 48, 480, C["EFI_MAP_SIZE"], C["EFI_MAP_SIZE"] + 48)))
+        system = dice.choice((0x3F000018, 0x123400000000))
+        found.efi = Efi(system, descriptors, descriptor_size=48, descriptor_version=dice.randrange(3))
     return found
 
 
@@ -203,9 +208,18 @@ def run(found: World) -> tuple[unicorn_machine.Machine, boot.Boot]:
         rsdp=rsdp,
         rsdp_bytes=RSDP,
         framebuffer=found.framebuffer,
+        efi=kept(found.efi, stub),
         contents=found.contents,
     )
     return stub, boot.boot(machine, found.plan, len(blob))
+
+
+def kept(efi: Efi | None, stub: unicorn_machine.Machine) -> Efi | None:
+    """What the stub keeps of a loader's EFI: no memory map that is too long."""
+    if efi is None:
+        return None
+    found = efi if len(efi.map) <= C["EFI_MAP_SIZE"] else Efi(efi.system)
+    return replace(found, map_start=stub.symbols["efi_map"])
 
 
 def loader_tags(found: World) -> list[tuple[int, bytes]]:
@@ -225,6 +239,10 @@ def loader_tags(found: World) -> list[tuple[int, bytes]]:
         head = struct.pack("<Q3I", screen.address, screen.pitch, screen.width, screen.height)
         tags.append((C["MULTIBOOT2_TAG_FRAMEBUFFER"],
                      head + bytes([screen.bpp, screen.type, 0, 0]) + screen.colours))  # fmt: skip
+    if (efi := found.efi) is not None:
+        head = struct.pack("<II", efi.descriptor_size, efi.descriptor_version)
+        tags.append((C["MULTIBOOT2_TAG_EFI_MMAP"], head + efi.map))
+        tags.append((C["MULTIBOOT2_TAG_EFI64"], struct.pack("<Q", efi.system)))
     return tags
 
 

@@ -79,7 +79,7 @@ DOCUMENT: dict[str, Any] = {
 }
 
 STUB_LINES = """\
-bootwright: image probe, entered by multiboot2 from GRUB 2.06-13
+bootwright: image probe at [0x100000, 0x151000), entered by multiboot2 from GRUB 2.06-13
 bootwright: cpu: Lab CPU, long mode
 bootwright: memory: 3 ranges, 255 MiB of RAM, RSDP at 0x7fe2000
 """
@@ -317,6 +317,16 @@ def test_what_is_no_serial_line(tmp_path: Path) -> None:
 
 # --- plans for a machine ---
 
+LINUX = """
+[image]
+name = "linux"
+[[domain]]
+name = "dom0"
+functions = ["initial-domain"]
+memory = "64M"
+kernel = "bzimage"
+"""
+
 
 def stored(change: Callable[[dict[str, Any]], object] = lambda document: None) -> None:
     """The machine "lab", with a change."""
@@ -347,7 +357,9 @@ def test_an_image_that_fits(capsys: pytest.CaptureFixture[str]) -> None:
         "    module demo, in its place\n",
         "    module demo.txt, as loaded\n",
         "    hand-over area\n",
-        "  bootwright: image demo, entered by multiboot2 from GRUB 2.06\n",
+        "  bootwright: image demo at [0x100000, ",
+        "), entered by multiboot2 from GRUB 2.06\n",
+        "  bootwright: screen: 1280 x 800 x 32 at 0x80000000, pitch 5120\n",
         "  bootwright: memory: 3 ranges, 255 MiB of RAM, RSDP at 0x7fe2000\n",
         "  bootwright: d0: domain dom0 is the hardware domain\n",
         "  bootwright: launch by PVH: entry 0x4",
@@ -429,6 +441,17 @@ def test_a_hypervisor_that_grub_puts_where_it_likes(capsys: pytest.CaptureFixtur
         said = capsys.readouterr()
         assert "launch by multiboot2: entry 0x4000" in said.out, "as on a BIOS"
         assert ("GRUB decides where the image lies" in said.err) == noted
+
+
+@pytest.mark.parametrize(("system", "noted"), [("0x0", False), ("0x7fee018", True)])
+def test_what_linux_is_told_of_efi_is_a_note(
+    system: str, noted: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bzimage").write_bytes(samples.linux(bytes(0x1000)))
+    (tmp_path / "linux.toml").write_text(LINUX)
+    stored(lambda document: document["booted"].update(efi=system))
+    machines.plan(str(tmp_path / "linux.toml"), "lab")
+    assert ("note: EFI's memory map is not in the capture" in capsys.readouterr().err) == noted
 
 
 def test_which_machine(capsys: pytest.CaptureFixture[str]) -> None:

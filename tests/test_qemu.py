@@ -11,6 +11,7 @@ import pytest
 from bootwright import media, qemu, run
 from bootwright.errors import RunError, ToolError
 from bootwright.qemu import Machine, Outcome, Result
+from bootwright.ranges import Range
 from bootwright.report import Built, Loaded
 
 # What the stand-in begins with: serial() prints on the console, stopped() is what QMP says at the end.
@@ -25,12 +26,18 @@ os.write(control, b'{"QMP": {"version": {}}}\\r\\n')
 """
 
 
-def pretend(tmp_path: Path, script: str, expect: str | None = None, timeout: float = 10) -> Result:
+def pretend(
+    tmp_path: Path,
+    script: str,
+    expect: str | None = None,
+    timeout: float = 10,
+    inspect: qemu.Inspect | None = None,
+) -> Result:
     program = tmp_path / "qemu"
     program.write_text(f"#!{sys.executable}\n{PRELUDE}\n{textwrap.dedent(script)}")
     program.chmod(0o755)
     shown: list[str] = []
-    result = qemu.run([str(program)], expect=expect, timeout=timeout, show=shown.append)
+    result = qemu.run([str(program)], expect=expect, timeout=timeout, show=shown.append, inspect=inspect)
     assert "".join(shown) == result.transcript
     return result
 
@@ -51,6 +58,34 @@ def test_expected_text_in_parts_and_between_terminal_control(tmp_path: Path) -> 
     result = pretend(tmp_path, script, expect="INIT-OK\u00e9\n")
     assert result.outcome is Outcome.AS_EXPECTED
     assert result.transcript == "INIT-OK\u00e9\n"
+
+
+def test_memory_is_read_while_the_guest_stands_still(tmp_path: Path) -> None:
+    script = """
+        def command():
+            text = b""
+            while not text.endswith(b"\\n"):
+                text += os.read(control, 1)
+            return json.loads(text)
+        said = [command()["execute"]]
+        serial("not yet\\n")
+        time.sleep(0.1)
+        serial("now\\n")
+        said.append(command()["execute"])
+        read = command()
+        reply = {"return": "0000000000001000: 0x01 0xfe\\r\\n", "id": read["id"]}
+        os.write(control, json.dumps(reply).encode() + b"\\r\\n")
+        said += [read["arguments"]["command-line"], command()["execute"]]
+        serial(repr(said) + "\\n")
+        stopped("guest-shutdown")
+        """
+
+    def inspect(text: str) -> list[Range] | None:
+        return [Range.sized(0x1000, 2)] if "now" in text else None
+
+    result = pretend(tmp_path, script, inspect=inspect)
+    assert result.memory == (b"\x01\xfe",)
+    assert "['qmp_capabilities', 'stop', 'xp /2xb 0x1000', 'cont']" in result.transcript
 
 
 def test_power_off(tmp_path: Path) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import lz4.block
 import pytest
 import unicorn
 from machine import LOADER, RAM, C, Machine
 from screen import Screen
-from test_stub_boot import KERNEL, PACKED, RAMDISK, TEXT, check, good_tables, line, mmap_tag, multiboot2
+from test_stub_boot import KERNEL, PACKED, RAMDISK, TEXT, check, good_tables, line, mmap_tag, multiboot2, stub_place
 from unicorn import x86_const as x86
 
 FIRMWARE = 0x3800000  # tables and services
@@ -43,11 +43,23 @@ MAP = [
 ]
 
 
+def descriptors(parts: Iterable[tuple[int, int, int]]) -> bytes:
+    """A memory map; 48 bytes each, though 40 are defined: as real firmware does."""
+    return b"".join(struct.pack("<IIQQQQQ", kind, 0, start, 0, pages, 0, 0) for kind, start, pages in parts)
+
+
 class Firmware:
-    """Boot services as far as the stub uses them. stale: ExitBootServices refuses so many keys."""
+    """Boot services as far as the stub uses them. stale: ExitBootServices refuses so many keys; graphics: the pixel
+    format, None without a screen; memory_map: what GetMemoryMap answers.
+    """
 
     def __init__(
-        self, machine: Machine, stale: int = 0, graphics: int | None = 1, options: str = "a -- b"
+        self,
+        machine: Machine,
+        stale: int = 0,
+        graphics: int | None = 1,
+        options: str = "a -- b",
+        memory_map: bytes = descriptors(MAP),
     ) -> None:
         self.machine, self.stale, self.key = machine, stale, 0
         self.console, self.calls = "", [""]
@@ -59,6 +71,8 @@ class Firmware:
             "set_watchdog_timer": lambda *arguments: 0,
             "allocate_pages": self.allocate_pages,
         }
+        self.memory_map = memory_map
+        self.given: list[int] = []
         self.claimed: list[tuple[int, int]] = []
         self.refuse = 0  # status of AllocatePages for an address
         self.graphics = graphics
@@ -107,11 +121,12 @@ class Firmware:
         uc.reg_write(x86.UC_X86_REG_RAX, result)
 
     def get_memory_map(self, size: int, buffer: int, key: int, descriptor_size: int) -> int:
-        # 48 bytes each, though 40 are defined: as real firmware does
-        data = b"".join(struct.pack("<IIQQQQQ", kind, 0, start, 0, pages, 0, 0) for kind, start, pages in MAP)
+        stack = self.machine.uc.reg_read(x86.UC_X86_REG_RSP)
+        (version,) = struct.unpack("<Q", self.machine.read(stack + 8 + C["EFI_SHADOW"], 8))
+        self.machine.write(version, struct.pack("<I", 1))
         self.key += 1
-        self.machine.write(size, struct.pack("<Q", len(data)))
-        self.machine.write(buffer, data)
+        self.machine.write(size, struct.pack("<Q", len(self.memory_map)))
+        self.machine.write(buffer, self.memory_map)
         self.machine.write(key, struct.pack("<Q", self.key))
         self.machine.write(descriptor_size, struct.pack("<Q", 48))
         return 0
@@ -121,7 +136,8 @@ class Firmware:
             self.claimed.append((int.from_bytes(self.machine.read(address, 8), "little"), pages))
             return self.refuse
         assert (how, kind) == (C["EFI_ALLOCATE_MAX_ADDRESS"], C["EFI_LOADER_DATA"])
-        self.machine.write(address, struct.pack("<Q", 0x3000000))
+        self.given.append(0x3000000 + len(self.given) * 0x100000)
+        self.machine.write(address, struct.pack("<Q", self.given[-1]))
         return 0
 
     def exit_boot_services(self, handle: int, key: int, *rest: int) -> int:
@@ -153,7 +169,7 @@ def boot(console: int = C["CONSOLE_SERIAL"], **settings: int | str | None) -> tu
 
 def test_what_the_firmware_says_becomes_boot_info() -> None:
     machine, firmware = boot()
-    entry = line("M_ENTRY", "test", "EFI", "EDK ?")
+    entry = line("M_ENTRY", "test", *stub_place(machine), "EFI", "EDK ?")
     assert firmware.console == entry + "\r\n"
     assert machine.transcript.startswith(entry + "\n"), "and again on the serial port"
     assert line("M_CMDLINE", 0, "quiet b") in machine.transcript
@@ -208,7 +224,7 @@ def test_once_boot_services_have_ended_the_text_is_on_the_screen() -> None:
     size = Screen(1024, 768, 1088 * 4, 2)
     shown = size.read(lambda y: machine.read((1 << 32) + y * size.pitch, size.width * 4))
     assert shown == size.shown(machine.transcript)
-    assert firmware.console == line("M_ENTRY", "test", "EFI", "EDK ?") + "\r\n"
+    assert firmware.console == line("M_ENTRY", "test", *stub_place(machine), "EFI", "EDK ?") + "\r\n"
 
 
 def test_no_screen() -> None:
@@ -322,7 +338,7 @@ def test_a_loader_that_leaves_boot_services_running() -> None:
     left = (C["MULTIBOOT2_TAG_MODULE"], struct.pack("<II", 0x700000, 0x700010) + b"thing\0")
     stale = mmap_tag((0, 0x9FC00, 1), (0x5000000, 0x1000000, 1))
     machine, firmware = xen_by_grub((C["MULTIBOOT2_TAG_CMDLINE"], b"image\0"), stale, left)
-    entry = line("M_ENTRY", "test", "multiboot2", "GRUB 2.06")
+    entry = line("M_ENTRY", "test", *stub_place(machine), "multiboot2", "GRUB 2.06")
     assert firmware.console.startswith(entry) and machine.transcript.startswith(entry + "\n")
     assert "set_watchdog_timer" in firmware.calls and "exit_boot_services" not in firmware.calls
     assert line("M_MODULE_LEFT", 0, "thing") in machine.transcript

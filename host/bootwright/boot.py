@@ -18,14 +18,20 @@ from bootwright import builder, handover, loading, probing, protocols, treeboot,
 from bootwright.abi import load as load_abi
 from bootwright.cmdline import Hypervisor
 from bootwright.loading import Loading
-from bootwright.machine import LoaderModule, Machine, all_ram, joined, normalise
+from bootwright.machine import Efi, LoaderModule, Machine, all_ram, joined, normalise
 from bootwright.model import BootInfo, BootModule, DomainBuilder, MemoryRange
 from bootwright.planned import Plan, PlannedModule
 from bootwright.ranges import Range
 from bootwright.transcript import BootFailure, line
 
 KIND_NAMES = ("unknown", "xen", "fdt", "kernel", "ramdisk", "xsm", "ucode", "dtb", "config")
-LAUNCHER_NAMES = {"pvh": "PVH", "linux": "the Linux boot protocol"}  # others are called as they are
+LAUNCHER_NAMES = {  # others are called as they are
+    "pvh": "PVH",
+    "linux": "the Linux boot protocol",
+    protocols.HYPERVISOR: "multiboot2, with EFI boot services",
+}
+# Lines for log = "debug".
+DETAILS = ("memory: [", "firmware: ")
 PVH_ENTRY = "PVH"
 WARNING = "warning: "
 
@@ -59,7 +65,7 @@ def _level(text: str) -> int:
     said = text.removeprefix(abi.strings["M_PREFIX"])
     if said.startswith(WARNING):
         return abi.constants["LOG_QUIET"]
-    return abi.constants["LOG_DEBUG" if said.startswith("memory: [") else "LOG_NORMAL"]
+    return abi.constants["LOG_DEBUG" if said.startswith(DETAILS) else "LOG_NORMAL"]
 
 
 def boot(machine: Machine, plan: Plan | None, tables_size: int = 0) -> Boot:
@@ -76,6 +82,15 @@ def boot(machine: Machine, plan: Plan | None, tables_size: int = 0) -> Boot:
     except BootFailure as ended:
         failure = ended
     return replace(run.result, lines=tuple(run.lines), failure=failure)
+
+
+def _efi_lines(protocol: str, efi: Efi | None) -> Iterator[str]:
+    """What a kernel that is told of EFI is told."""
+    if efi and protocol == protocols.HYPERVISOR:
+        yield line("M_EFI_SERVICES", efi.system, efi.handle)
+    elif efi and (protocol == "multiboot2" or (protocol == "linux" and efi.map)):
+        place = Range.sized(efi.map_start, len(efi.map))
+        yield line("M_EFI", efi.system, place.start, place.end, efi.descriptor_size, efi.descriptor_version)
 
 
 class _Run(builder.Machine):
@@ -96,8 +111,12 @@ class _Run(builder.Machine):
     def stages(self) -> Iterator[str]:
         """Every line, until the launch. Raises BootFailure."""
         machine, plan = self._machine, self._plan
-        yield line("M_ENTRY", plan.image.name if plan else "-", machine.entry, machine.loader or "-")
+        name, stub, loader = plan.image.name if plan else "-", machine.stub, machine.loader or "-"
+        yield line("M_ENTRY", name, stub.start, stub.end, machine.entry, loader)
         yield line("M_CPU", machine.cpu)
+        if screen := machine.framebuffer:
+            shape = screen.width, screen.height, screen.bpp
+            yield line("M_SCREEN", *shape, screen.address, screen.pitch)
         if plan is None:
             yield from self._make_tables()
         else:
@@ -243,13 +262,16 @@ class _Run(builder.Machine):
         self, who: str, kernel: int, protocol: str, entry: int, cmdline: str, modules: list[int]
     ) -> Iterator[str]:
         machine, constants = self._machine, self._constants
-        pieces = self._loading.records[kernel].pieces
-        if not any(piece.dest <= entry < piece.dest + piece.dest_size for piece in pieces):
-            raise BootFailure("E_ENTRY", who, entry)
+        self._check_entry(who, kernel, entry)
         area = self._loading.find_room(constants["HANDOVER_SIZE"], constants["HANDOVER_LIMIT"])
         if area is None:
             raise BootFailure("E_HANDOVER_ROOM", constants["HANDOVER_SIZE"])
         start = area + (constants["PAGE_TABLES"] + 1) * constants["PAGE_SIZE"]
+        if self._plan and self._plan.hypervisor and protocol == "multiboot2" and machine.efi:
+            if machine.efi.given is None:
+                raise BootFailure("E_EFI_ENDED", who, machine.loader or "-")
+            protocol, entry = protocols.HYPERVISOR, self._plan.hypervisor.efi_entry
+            self._check_entry(who, kernel, entry)
         places = self._loading.places
         told = handover.Told(
             who,
@@ -260,12 +282,20 @@ class _Run(builder.Machine):
             machine.rsdp,
             machine.rsdp_bytes,
             machine.framebuffer,
+            machine.efi,
             machine.contents.get(kernel, b""),
+            self._loading.records[kernel].pieces[0].dest,
         )
         data = handover.information(protocol, told, start)
+        yield from _efi_lines(protocol, machine.efi)
         if protocol == "linux":
             loading.check_real_mode(self._ranges, told.file, who)
         name = LAUNCHER_NAMES.get(protocol, protocol)
         targets = tuple(tuple(piece.range for piece in record.pieces) for record in self._loading.records)
         self.result = Boot((), None, protocol, entry, start, data, tuple(places), targets)
         yield line("M_LAUNCH", name, entry, start, start + len(data), zlib.crc32(data))
+
+    def _check_entry(self, who: str, kernel: int, entry: int) -> None:
+        pieces = self._loading.records[kernel].pieces
+        if not any(piece.dest <= entry < piece.dest + piece.dest_size for piece in pieces):
+            raise BootFailure("E_ENTRY", who, entry)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 
 from bootwright import boot, machine, pe
 from bootwright.abi import load as load_abi
-from bootwright.machine import LoaderModule, Machine
+from bootwright.loading import embedded_place
+from bootwright.machine import Efi, LoaderModule, Machine
 from bootwright.model import MemoryRange
 from bootwright.planned import Plan, PlannedModule
 from bootwright.probe import Report
@@ -66,7 +67,7 @@ def fit(plan: Plan, stub: Range, tables_size: int, report: Report) -> Fit:
         reason = f"{outside[0].what} {outside[0].range} would not lie in RAM"
         return Fit(name, reason, (), ranges, tuple(loaded), notes)
     found = boot.boot(_machine(plan, stub, modules, report), plan, tables_size)
-    claims = [*loaded, *_launched(plan, found)]
+    claims = [*loaded, *_launched(plan, stub, found)]
     notes = (*notes, *_moved(plan, found))
     failed = found.failure.message if found.failure else None
     return Fit(name, failed, found.shown(plan.image.log), ranges, tuple(claims), notes)
@@ -74,6 +75,11 @@ def fit(plan: Plan, stub: Range, tables_size: int, report: Report) -> Fit:
 
 def _entered(report: Report) -> dict[str, str]:
     return report.entered or {"protocol": UNKNOWN, "loader": "-", "rsdp": "0x0"}
+
+
+def _efi_system(report: Report) -> int:
+    """Address of the EFI system table, 0 for none."""
+    return int(report.document["booted"]["efi"], 16)
 
 
 def _notes(plan: Plan, report: Report) -> Iterator[str]:
@@ -90,6 +96,9 @@ def _notes(plan: Plan, report: Report) -> Iterator[str]:
     elif report.entered["protocol"] == MULTIBOOT2 and plan.hypervisor is not None and plan.hypervisor.efi_entry:
         yield "GRUB decides where the image lies; shown is its link address"
         yield "by GRUB on UEFI the hypervisor is entered with boot services running: the last line differs"
+    told = {load_abi().constants[f"PROTOCOL_{name}"] for name in ("LINUX", "MULTIBOOT2")}
+    if _efi_system(report) and told.intersection(planned.protocol for planned in plan.domains):
+        yield "EFI's memory map is not in the capture: what the stub says of it, and tells Linux, differs"
     if not all(module.embedded for module in plan.modules):
         yield "the loader decides where the modules that it brings lie; shown are places that it may choose"
 
@@ -102,8 +111,8 @@ def _as_application(plan: Plan, stub: Range, ranges: tuple[MemoryRange, ...]) ->
     base = machine.find_room(ranges, end - stub.start, ())
     if base is None:
         raise BootFailure("E_NO_FREE_ROOM", end - stub.start, f"{plan.image.name}.efi")
-    moved = iter(place + base - stub.start for place in places)
-    modules = tuple(replace(m, load_address=next(moved)) if m.embedded else m for m in plan.modules)
+    behind = iter(places)
+    modules = tuple(replace(m, load_address=next(behind)) if m.embedded else m for m in plan.modules)
     return replace(plan, modules=modules), Range.sized(base, stub.size)
 
 
@@ -123,7 +132,7 @@ def _brought(plan: Plan, stub: Range, ranges: tuple[MemoryRange, ...]) -> Iterat
 
 
 def _machine(plan: Plan, stub: Range, modules: tuple[LoaderModule, ...], report: Report) -> Machine:
-    entered = _entered(report)
+    entered, system = _entered(report), _efi_system(report)
     return Machine(
         entry=entered["protocol"],
         ranges=report.ranges,
@@ -133,6 +142,7 @@ def _machine(plan: Plan, stub: Range, modules: tuple[LoaderModule, ...], report:
         rsdp=int(entered["rsdp"], 16),
         rsdp_bytes=report.rsdp_bytes,
         framebuffer=report.framebuffer,
+        efi=Efi(system) if system and plan.hypervisor is None else None,
         cpu=report.cpu,
         contents={number: _head(module) for number, module in enumerate(plan.modules)},
     )
@@ -153,22 +163,24 @@ def _loaded(plan: Plan, stub: Range, modules: tuple[LoaderModule, ...]) -> list[
     claims = [Claim(stub, "stub and tables")]
     brought = iter(modules)
     for module in plan.modules:
-        place = module.load_range
-        if not module.embedded:
+        if module.embedded:
+            place = embedded_place(module, stub)
+        else:
             found = next(brought)
             place = Range.sized(found.start, found.size)
         claims.append(Claim(place, f"module {module.name}, as loaded"))
     return claims
 
 
-def _launched(plan: Plan, found: boot.Boot) -> Iterator[Claim]:
+def _launched(plan: Plan, stub: Range, found: boot.Boot) -> Iterator[Claim]:
     """What lies there when the kernel starts."""
     constants = load_abi().constants
     for number, module in enumerate(plan.modules):
         pieces = found.pieces[number] if found.pieces else [piece.range for piece in module.pieces]
         for part in _joined(pieces):
             yield Claim(part, f"module {module.name}, in its place")
-        if found.modules and not module.pieces and found.modules[number].start != module.load_address:
+        loaded = embedded_place(module, stub).start
+        if found.modules and not module.pieces and found.modules[number].start != loaded:
             yield Claim(found.modules[number], f"module {module.name}, moved")
     if found.information_start:
         tables = (constants["PAGE_TABLES"] + 1) * constants["PAGE_SIZE"]

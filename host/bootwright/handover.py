@@ -9,12 +9,12 @@ Documentation/arch/x86/boot.rst and zero-page.rst.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from bootwright.abi import load as load_abi
-from bootwright.machine import Framebuffer, basic_memory
+from bootwright.machine import Efi, Framebuffer, basic_memory
 from bootwright.model import MemoryRange
 from bootwright.transcript import BootFailure
 
@@ -26,7 +26,8 @@ UPPER_MEMORY = 1 << 20
 @dataclass(frozen=True)
 class Told:
     """What there is to tell. who: the domain's name, for errors. modules: start, size and string of each.
-    ranges: normalised. file: the kernel as a file, at least its setup header, for Linux.
+    ranges: normalised. file: the kernel as a file, at least its setup header, for Linux. load_base: where its
+    lowest piece lies, for Xen.
     """
 
     who: str
@@ -37,7 +38,9 @@ class Told:
     rsdp: int = 0
     rsdp_bytes: bytes = b""
     framebuffer: Framebuffer | None = None
+    efi: Efi | None = None
     file: bytes = b""
+    load_base: int = 0
 
 
 class Area:
@@ -138,29 +141,52 @@ def _multiboot1(area: Area, told: Told) -> None:
 
 
 def _multiboot2(area: Area, told: Told) -> None:
+    basic = (basic_memory(told.ranges, first) for first in (0, UPPER_MEMORY))
+    entries = b"".join(_memory_entry(part) for part in told.ranges)
+    entry_size = load_abi().constants["MULTIBOOT2_MMAP_ENTRY_SIZEOF"]
+    memory = [
+        ("BASIC_MEMORY", struct.pack("<II", *basic)),
+        ("MMAP", struct.pack("<II", entry_size, 0) + entries),
+    ]
+    efi = [("EFI64", struct.pack("<Q", told.efi.system))] if told.efi else []
+    _tags(area, [*_modules2(told), *memory, *_machine2(told), *efi])
+
+
+def _multiboot2_efi(area: Area, told: Told) -> None:
+    assert told.efi is not None
+    efi = [
+        ("EFI_SERVICES", b""),
+        ("EFI64", struct.pack("<Q", told.efi.system)),
+        ("EFI64_HANDLE", struct.pack("<Q", told.efi.handle)),
+        ("LOAD_BASE", struct.pack("<I", told.load_base)),
+    ]
+    _tags(area, [*_modules2(told), *_machine2(told), *efi])
+
+
+def _tags(area: Area, tags: Iterable[tuple[str, bytes]]) -> None:
     constants = load_abi().constants
     start = area.take(bytes(constants["MULTIBOOT2_INFO_SIZEOF"]))
-
-    def tag(name: str, content: bytes) -> None:
+    for name, content in (*tags, ("END", b"")):
         size = constants["MULTIBOOT2_TAG_SIZEOF"] + len(content)
         area.take(_record("multiboot2_tag", type=constants[f"MULTIBOOT2_TAG_{name}"], size=size) + content)
+    area.put(start, _record("multiboot2_info", total_size=len(area.data)))
 
-    tag("CMDLINE", told.cmdline.encode() + b"\0")
-    tag("LOADER_NAME", load_abi().strings["M_LOADER_NAME"].encode() + b"\0")
+
+def _modules2(told: Told) -> Iterator[tuple[str, bytes]]:
+    yield "CMDLINE", told.cmdline.encode() + b"\0"
+    yield "LOADER_NAME", load_abi().strings["M_LOADER_NAME"].encode() + b"\0"
     for place, size, string in told.modules:
-        tag("MODULE", struct.pack("<II", place, place + size) + string.encode() + b"\0")
-    basic = (basic_memory(told.ranges, first) for first in (0, UPPER_MEMORY))
-    tag("BASIC_MEMORY", struct.pack("<II", *basic))
-    entries = b"".join(_memory_entry(part) for part in told.ranges)
-    tag("MMAP", struct.pack("<II", constants["MULTIBOOT2_MMAP_ENTRY_SIZEOF"], 0) + entries)
+        yield "MODULE", struct.pack("<II", place, place + size) + string.encode() + b"\0"
+
+
+def _machine2(told: Told) -> Iterator[tuple[str, bytes]]:
+    constants = load_abi().constants
     if told.framebuffer is not None:
-        tag("FRAMEBUFFER", _framebuffer(told.framebuffer))
+        yield "FRAMEBUFFER", _framebuffer(told.framebuffer)
     if told.rsdp:
         new = told.rsdp_bytes[RSDP_REVISION] >= 2
         size = constants["RSDP_SIZEOF" if new else "RSDP_V1_LENGTH"]
-        tag("ACPI_NEW" if new else "ACPI_OLD", told.rsdp_bytes[:size].ljust(size, b"\0"))
-    tag("END", b"")
-    area.put(start, _record("multiboot2_info", total_size=len(area.data)))
+        yield "ACPI_NEW" if new else "ACPI_OLD", told.rsdp_bytes[:size].ljust(size, b"\0")
 
 
 def _framebuffer(screen: Framebuffer) -> bytes:
@@ -205,6 +231,8 @@ def _linux(area: Area, told: Told) -> None:
         kind = constants["LINUX_SETUP_E820_EXT"]
         params.setup_data = area.take(_record("setup_data", type=kind, len=len(more)) + more)
     _screen_info(params, told.framebuffer)
+    if told.efi is not None and told.efi.map:
+        params.efi_info = list(_efi_info(told.efi, area.take(told.efi.map)))
     _enter(params, header)
     area.put(start, bytes(params.dumps()))
 
@@ -236,6 +264,19 @@ def _screen_info(params: Any, screen: Framebuffer | None) -> None:
         setattr(params, f"{name}_size", screen.colours[place + 1])
 
 
+def _efi_info(efi: Efi, memory_map: int) -> bytes:
+    return _record(
+        "efi_info",
+        loader_signature=load_abi().constants["EFI_LOADER_SIGNATURE64"],
+        systab=efi.system & 0xFFFFFFFF,
+        systab_hi=efi.system >> 32,
+        memdesc_size=efi.descriptor_size,
+        memdesc_version=efi.descriptor_version,
+        memmap=memory_map,
+        memmap_size=len(efi.map),
+    )
+
+
 def _enter(params: Any, header: Any) -> None:
     """What depends on the way in: real mode, 32 or 64 bits."""
     constants = load_abi().constants
@@ -254,4 +295,5 @@ _WRITERS: dict[str, Callable[[Area, Told], None]] = {
     "linux": _linux,
     "multiboot1": _multiboot1,
     "multiboot2": _multiboot2,
+    "multiboot2_efi": _multiboot2_efi,
 }

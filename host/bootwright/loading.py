@@ -16,6 +16,12 @@ from bootwright.ranges import Movable, Range, span
 from bootwright.transcript import BootFailure, line
 
 
+def embedded_place(record: PlannedModule, stub: Range) -> Range:
+    """Where a module of the image lies: as far from its place as the stub is from its own."""
+    start = record.load_address + stub.start - load_abi().constants["IMAGE_BASE"]
+    return Range.sized(start, record.size)
+
+
 class Loading:
     """The modules of the tables on a machine. records: as in the tables; places: where each lies now.
 
@@ -29,6 +35,8 @@ class Loading:
         self._machine = machine
         self._claimed: set[int] = set()
         self._rooms: list[Range] = []  # of pieces that are moved last
+        given = machine.efi.given if machine.efi else None
+        self._given = None if given is None else iter(given)
         self.ranges: tuple[MemoryRange, ...] = ()
         self.records = list(records)
         self.places: list[Range] = []
@@ -39,7 +47,7 @@ class Loading:
         """Where a module lies. Raises BootFailure."""
         record = self.records[number]
         if record.embedded:
-            place = record.load_range
+            place = embedded_place(record, self._machine.stub)
         elif record.flags & self._constants["MODULE_LOADER"]:
             self._claimed.add(record.load_address)
             place = Range.sized(self._machine.modules[record.load_address].start, record.size)
@@ -82,7 +90,9 @@ class Loading:
         return all_ram(self.ranges, wanted) and not any(overlap(wanted, other) for other in taken)
 
     def find_room(self, size: int, limit: int = FOUR_GIB) -> int | None:
-        """As machine.find_room, clear of everything."""
+        """As machine.find_room, clear of everything; or what the firmware gives, while memory is its own."""
+        if self._given is not None:
+            return next(self._given, None)
         return find_room(self.ranges, size, self._taken(), limit)
 
     def find_place(self, wanted: Range, movable: Movable) -> int | None:

@@ -15,6 +15,9 @@ from bootwright.model import MemoryRange
 from bootwright.ranges import Range
 from bootwright.transcript import BootFailure
 
+# What each type of EFI's memory map is, from EfiReservedMemoryType on, once boot services have ended: RAM is code
+# and data of loaders and of boot services, and what is free (UEFI 2.10, table 7.10).
+EFI_TYPES = (2, 1, 1, 1, 1, 2, 2, 1, 5, 3, 4, 2, 2, 2, 7)
 HIGHEST = (1 << 64) - 1
 FOUR_GIB = 1 << 32
 
@@ -30,7 +33,7 @@ class LoaderModule:
 
 @dataclass(frozen=True)
 class Framebuffer:
-    """The screen as a multiboot2 loader describes it: fields of multiboot2_tag_framebuffer."""
+    """The screen as a multiboot2 loader or EFI describes it: fields of multiboot2_tag_framebuffer."""
 
     address: int
     pitch: int
@@ -39,6 +42,39 @@ class Framebuffer:
     bpp: int
     type: int
     colours: bytes = bytes(6)
+
+
+@dataclass(frozen=True)
+class Efi:
+    """What there is of EFI. system: address of its system table; map: its memory map, as it was when boot services
+    ended, and where the stub keeps it; empty where a loader did not hand it over.
+
+    While boot services go on, as Xen wants it, memory is the firmware's. handle: the image handle; given: what the
+    firmware answers when it is asked for memory; None where boot services have ended.
+    """
+
+    system: int
+    map: bytes = b""
+    map_start: int = 0
+    descriptor_size: int = 0
+    descriptor_version: int = 0
+    handle: int = 0
+    given: tuple[int, ...] | None = None
+
+    @property
+    def ranges(self) -> tuple[MemoryRange, ...]:
+        """Its memory map in the terms of everybody else's. Raises BootFailure."""
+        constants = load_abi().constants
+        if self.descriptor_size < constants["EFI_MEMORY_DESCRIPTOR_SIZEOF"]:
+            raise BootFailure("E_EFI_MEMORY_MAP", 0, len(self.map))
+        found = []
+        for start in range(0, len(self.map) - self.descriptor_size + 1, self.descriptor_size):
+            entry = load_abi().struct("efi_memory_descriptor")(self.map[start : start + self.descriptor_size])
+            known = entry.type < len(EFI_TYPES)
+            kind = EFI_TYPES[entry.type] if known else constants["XEN_HVM_MEMMAP_TYPE_RESERVED"]
+            size = entry.number_of_pages * constants["PAGE_SIZE"]
+            found.append(MemoryRange(entry.physical_start, entry.physical_start + size, kind))
+        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -57,6 +93,7 @@ class Machine:
     rsdp: int = 0
     rsdp_bytes: bytes = bytes(36)
     framebuffer: Framebuffer | None = None
+    efi: Efi | None = None
     cpu: str = ""
     contents: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 

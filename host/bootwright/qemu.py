@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 from bootwright.errors import RunError, ToolError
 from bootwright.ranges import Range
@@ -34,6 +35,9 @@ _KVM = Path("/dev/kvm")
 _FAILURE = re.compile(r"^bootwright: E[0-9A-Fa-f]{4}: .*$", re.MULTILINE)
 _AFTER_FAILURE = 1.0
 _TERMINATION = 5.0
+
+# Given the console's text so far: which physical memory is to be read now, None for nothing yet.
+Inspect = Callable[[str], Sequence[Range] | None]
 
 # Terminal control (ECMA-48 CSI and two-byte escapes) and carriage returns, which firmware and GRUB send.
 _CONTROL = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]*[0-Z\\-~])|\r")
@@ -122,13 +126,13 @@ def run(
     timeout: float,
     show: Callable[[str], None],
     directory: Path | None = None,
-    inspect: Callable[[str], Sequence[Range]] | None = None,
+    inspect: Inspect | None = None,
 ) -> Result:
     """Run QEMU until the serial console shows `expect`, the stub fails, QEMU ends, or the time is over.
 
     timeout is in seconds. Without `expect` the guest has to power off. show is given the console's text as it
-    comes. inspect: which physical memory to read once `expect` was there, given the console's text. QEMU is
-    ended in every case. Raises ToolError where it cannot be started.
+    comes. inspect is asked until it names something; the guest stands still while that is read. QEMU is ended in
+    every case. Raises ToolError where it cannot be started.
     """
     ours, theirs = socket.socketpair()
     with ours, theirs, tempfile.TemporaryFile() as messages:
@@ -150,18 +154,16 @@ def run(
         except OSError as error:
             raise ToolError(f"{arguments[0]}: cannot be started: {error.strerror}") from error
         theirs.close()
-        watch = _Watch(process, ours, expect, show)
+        watch = _Watch(process, ours, expect, show, inspect)
         try:
             outcome, reason = watch.until(time.monotonic() + timeout, timeout)
-            wanted = inspect(watch.transcript) if inspect and outcome is Outcome.AS_EXPECTED else ()
-            memory = tuple(watch.read_memory(place) for place in wanted)
         finally:
             _end(process)
         messages.seek(0)
         said = messages.read().decode(errors="replace").strip()
     if outcome is Outcome.ENDED and process.returncode and said:
         reason = f"{reason}: {said.splitlines()[-1]}"
-    return Result(outcome, reason, watch.transcript, time.monotonic() - watch.started, memory)
+    return Result(outcome, reason, watch.transcript, time.monotonic() - watch.started, watch.memory)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -185,11 +187,14 @@ class _Watch:
         control: socket.socket,
         expect: str | None,
         show: Callable[[str], None],
+        inspect: Inspect | None,
     ) -> None:
         self.process = process
         self.control = control
         self.expect = expect
         self.show = show
+        self.inspect = inspect
+        self.memory: tuple[bytes, ...] = ()
         self.started = time.monotonic()
         self.transcript = ""
         self._raw = b""
@@ -203,8 +208,7 @@ class _Watch:
         """Read console and control socket until there is an outcome."""
         assert self.process.stdout is not None
         # QMP (docs/interop/qmp-spec): events come once the capabilities are negotiated.
-        with suppress(ConnectionError):
-            self.control.sendall(b'{"execute": "qmp_capabilities"}\n')
+        self._execute("qmp_capabilities")
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ, self._read_console)
             selector.register(self.control, selectors.EVENT_READ, self._read_events)
@@ -213,6 +217,11 @@ class _Watch:
                 for key, _ in ready:
                     if not key.data():
                         selector.unregister(key.fileobj)
+                if self.inspect and (wanted := self.inspect(self.transcript)) is not None:
+                    self.inspect = None
+                    self._execute("stop")
+                    self.memory = tuple(self._read_memory(place) for place in wanted)
+                    self._execute("cont")
                 if self.expect and self.expect in self.transcript:
                     return Outcome.AS_EXPECTED, f"the console showed {self.expect!r}"
                 if self._failure is None and (failure := self._find_failure()):
@@ -253,12 +262,14 @@ class _Watch:
             self.show(text)
         return bool(block)
 
-    def read_memory(self, place: Range) -> bytes:
+    def _execute(self, command: str, **more: Any) -> None:
+        with suppress(ConnectionError):
+            self.control.sendall(json.dumps({"execute": command, **more}).encode() + b"\n")
+
+    def _read_memory(self, place: Range) -> bytes:
         """The guest's physical memory there; empty where QEMU has ended. QMP's human-monitor-command, xp."""
         line = f"xp /{place.size}xb {place.start:#x}"
-        command = {"execute": "human-monitor-command", "arguments": {"command-line": line}, "id": line}
-        with suppress(ConnectionError):
-            self.control.sendall(json.dumps(command).encode() + b"\n")
+        self._execute("human-monitor-command", arguments={"command-line": line}, id=line)
         while line not in self._replies and self._read_events():
             pass
         shown = self._replies.get(line, "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,6 @@ from pathlib import Path
 from bootwright import qemu
 from bootwright.errors import RunError
 from bootwright.media import WAYS
-from bootwright.ranges import Range
 from bootwright.report import Built
 
 # What a firmware keeps of the machine's memory for itself, at most.
@@ -73,7 +72,7 @@ def boot(
     built: Built,
     options: Options,
     show: Callable[[str], None],
-    inspect: Callable[[str], Sequence[Range]] | None = None,
+    inspect: qemu.Inspect | None = None,
 ) -> qemu.Result:
     """Boot an image and watch its serial console; show is given the console's text as it comes, inspect is
     qemu.run's.

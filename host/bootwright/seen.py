@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from bootwright.abi import load as load_abi
+from bootwright.machine import Efi, Framebuffer
 from bootwright.model import MemoryRange
 from bootwright.ranges import Range
 
@@ -28,18 +29,24 @@ class SeenModule:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the lines say. loader: None where the protocol names none. information: where what the kernel was
-    told lay, None without a launch.
+    """What the lines say. loader: None where the protocol names none. screen: RGB in an unknown order, unless it
+    is VGA's text. efi: without the bytes of its memory map, which lie at efi_map; with what the firmware must have
+    given of its memory while boot services went on. information: where what the kernel was told lay, None without
+    a launch.
     """
 
     lines: tuple[str, ...]
     image: str = ""
     entry: str = ""
     loader: str | None = None
+    stub: Range | None = None
     cpu: str = ""
+    screen: Framebuffer | None = None
     rsdp: int = 0
     ranges: tuple[MemoryRange, ...] = ()
     modules: tuple[SeenModule, ...] = ()
+    efi: Efi | None = None
+    efi_map: Range | None = None
     information: Range | None = None
 
 
@@ -47,15 +54,19 @@ def parse_transcript(text: str) -> Seen:
     """Read a console's text; lines that are not the stub's are left out. Pure: raises nothing."""
     prefix = load_abi().strings["M_PREFIX"]
     lines = tuple(line for line in text.splitlines() if line.startswith(prefix))
-    image, entry, loader = (_all(lines, "M_ENTRY") or [["", "", "-"]])[0]
+    image, start, end, entry, loader = (_all(lines, "M_ENTRY") or [["", "", "", "", "-"]])[0]
     memory = _all(lines, "M_MEMORY")
     launch = _all(lines, "M_LAUNCH")
+    information = Range(int(launch[0][2], 16), int(launch[0][3], 16)) if launch else None
+    efi, efi_map = _efi(lines, information)
     return Seen(
         lines,
         image,
         entry,
         None if loader == "-" else loader,
+        Range(int(start, 16), int(end, 16)) if start else None,
         "".join(value for values in _all(lines, "M_CPU") for value in values),
+        _screen(lines),
         int(memory[0][2], 16) if memory else 0,
         tuple(
             MemoryRange(int(start, 16), int(end, 16), int(kind))
@@ -65,8 +76,34 @@ def parse_transcript(text: str) -> Seen:
             SeenModule(int(number), kind, name, Range(int(start, 16), int(end, 16)))
             for number, kind, name, start, end in _all(lines, "M_MODULE")
         ),
-        Range(int(launch[0][2], 16), int(launch[0][3], 16)) if launch else None,
+        efi,
+        efi_map,
+        information,
     )
+
+
+def _screen(lines: tuple[str, ...]) -> Framebuffer | None:
+    constants = load_abi().constants
+    for width, height, bpp, start, pitch in _all(lines, "M_SCREEN"):
+        address = int(start, 16)
+        text = address == constants["VGA_TEXT"]
+        kind = constants["MULTIBOOT2_FRAMEBUFFER_EGA_TEXT" if text else "MULTIBOOT2_FRAMEBUFFER_RGB"]
+        return Framebuffer(address, int(pitch), int(width), int(height), int(bpp), kind)
+    return None
+
+
+def _efi(lines: tuple[str, ...], information: Range | None) -> tuple[Efi | None, Range | None]:
+    constants = load_abi().constants
+    for system, start, end, size, version in _all(lines, "M_EFI"):
+        place = Range(int(start, 16), int(end, 16))
+        found = Efi(int(system, 16), b"", place.start, int(size), int(version))
+        return found, place
+    for system, handle in _all(lines, "M_EFI_SERVICES"):
+        given = [int(target, 16) for _, _, _, target, _ in _all(lines, "M_MODULE_MOVED")]
+        if information is not None:
+            given.append(information.start - (constants["PAGE_TABLES"] + 1) * constants["PAGE_SIZE"])
+        return Efi(int(system, 16), handle=int(handle, 16), given=tuple(given)), None
+    return None, None
 
 
 def _all(lines: tuple[str, ...], name: str) -> list[list[str]]:

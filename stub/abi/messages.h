@@ -4,8 +4,9 @@
 
 #define M_PREFIX        "bootwright: "
 
-#define M_ENTRY         "image %s, entered by %s from %s"
+#define M_ENTRY         "image %s at [%x, %x), entered by %s from %s"
 #define M_CPU           "cpu: %s, long mode"
+#define M_SCREEN        "screen: %u x %u x %u at %x, pitch %u"
 #define M_TABLES        "tables: %u bytes, %u domains, %u modules"
 #define M_MEMORY        "memory: %u ranges, %u MiB of RAM, RSDP at %x"
 #define M_RANGE         "memory: [%x, %x) type %u"
@@ -27,6 +28,8 @@
 #define M_KERNEL_MOVED  "d%u: kernel moved from [%x, %x), which is not free RAM, to [%x, %x)"
 #define M_BUILT         "d%u: built, %u of %u domains"
 #define M_HWDOM         "d%u: domain %s is the hardware domain"
+#define M_EFI           "firmware: system table at %x, memory map at [%x, %x), %u bytes an entry, version %u"
+#define M_EFI_SERVICES  "firmware: system table at %x, image handle %x, boot services go on"
 #define M_LAUNCH        "launch by %s: entry %x, information at [%x, %x), CRC-32 %x"
 
 #define M_FAILED_HALT   "halted"

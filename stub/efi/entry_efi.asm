@@ -107,10 +107,7 @@ greet:
         mov  al, byte ptr [rip + console_sinks]
         push rax
         mov  byte ptr [rip + console_sinks], 0
-        mov  rsi, qword ptr [rip + image_name]
-        mov  rdx, qword ptr [rip + boot_info + BOOT_INFO_ENTRY_NAME]
-        mov  rcx, qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME]
-        say  M_ENTRY
+        call report_entry
         pop  rax
         mov  byte ptr [rip + console_sinks], al
         ret

@@ -257,7 +257,7 @@ fill_screen_info:
         ret
 
 ; What Linux needs to call the firmware's runtime services.
-; in:  rbp = boot_params; clobbers: rax, rcx, rsi, rdi
+; in:  rbp = boot_params; clobbers: all but rbp, r12 to r15, rsp
 fill_efi_info:
         mov  rax, qword ptr [rip + efi_system]
         test rax, rax
@@ -279,6 +279,7 @@ fill_efi_info:
         call take_copy
         lea  rdi, [rbp + BOOT_PARAMS_EFI_INFO]
         mov  dword ptr [rdi + EFI_INFO_MEMMAP], eax
+        detail_efi
 .done:
         ret
 

@@ -137,6 +137,7 @@ fill_machine:
         mov  edx, MULTIBOOT2_TAG_EFI64
         call take_tag
         mov  qword ptr [rax + MULTIBOOT2_TAG_EFI64_POINTER], rbx
+        detail_efi
 .end:
         ret
 

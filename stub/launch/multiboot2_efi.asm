@@ -52,6 +52,9 @@ launch_multiboot2_efi:
         add  rbp, HANDOVER_INFORMATION
         call fill_end
 
+        mov  rsi, qword ptr [rip + efi_system]
+        mov  rdx, qword ptr [rip + efi_handle]
+        detail M_EFI_SERVICES
         call report_launch
         mov  qword ptr [rip + firmware_console], 0
         call launch_target

@@ -11,7 +11,7 @@ from bootwright.media.medium import call
 from bootwright.qemu import Outcome
 
 ROOT = Path(__file__).parent.parent.parent
-WAYS = [("kernel", "bios"), ("grub", "bios"), ("grub", "uefi")]
+WAYS = [("kernel", "bios"), ("grub", "bios"), ("grub", "uefi"), ("efi", "uefi")]
 EXPECTED = {"demo": None, "debian": "INIT-OK\n"}
 
 pytestmark = pytest.mark.slow
@@ -35,8 +35,8 @@ def test_boot(via: str, firmware: str, built: report.Built, tmp_path: Path) -> N
     assert log.read_text() == result.transcript
 
     said = [line for line in result.transcript.splitlines() if line.startswith("bootwright: ")]
-    loader = {"kernel": "multiboot1 from qemu", "grub": "multiboot2 from GRUB "}[via]
-    assert said[0].startswith(f"bootwright: image {built.name}, entered by {loader}")
+    loader = {"kernel": "multiboot1 from qemu", "grub": "multiboot2 from GRUB ", "efi": "EFI from "}[via]
+    assert re.match(rf"bootwright: image {built.name} at \[0x\w+, 0x\w+\), entered by {loader}", said[0])
     assert compare_boot(result.transcript, built).protocol == "pvh"
     if built.name == "demo":
         assert "demo: command line: hello from the description\n" in result.transcript
@@ -46,7 +46,7 @@ def test_boot(via: str, firmware: str, built: report.Built, tmp_path: Path) -> N
         assert "command line: console=ttyS0,115200 panic=-1\n" in result.transcript
 
 
-@pytest.mark.parametrize(("via", "firmware"), WAYS)
+@pytest.mark.parametrize(("via", "firmware"), [way for way in WAYS if way[0] != "efi"])
 def test_modules_from_the_loader(via: str, firmware: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo again, with kernel and ramdisk brought by the loader."""
     monkeypatch.setattr(places, "root", lambda: tmp_path)

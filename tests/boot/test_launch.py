@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from comparing import ROOT, TEXT_SCREEN, C, bios_area, compare_boot, rsdp_in, stub_range, variant
+from comparing import ROOT, C, compare_boot, facts, stub_range, variant
 from elftools.elf.elffile import ELFFile
 
 from bootwright import boot, bzimage, debian, image, places, qemu, report, run, seen, sources
@@ -44,11 +44,15 @@ def xen(folder: Path) -> report.Built:
         return variant(folder, "xen")
 
 
-@pytest.mark.parametrize("via", ["kernel", "grub"])
-def test_a_bzimage_by_the_linux_boot_protocol(via: str, linux: report.Built) -> None:
-    result = run.boot(linux, run.Options(via=via, expect=INIT, timeout=60), lambda text: None)
+@pytest.mark.parametrize(
+    ("via", "firmware"), [("kernel", "bios"), ("grub", "bios"), ("grub", "uefi"), ("efi", "uefi")]
+)
+def test_a_bzimage_by_the_linux_boot_protocol(via: str, firmware: str, linux: report.Built) -> None:
+    options = run.Options(via=via, firmware=firmware, expect=INIT, timeout=90)
+    result = run.boot(linux, options, lambda text: None, facts)
     assert result.outcome is Outcome.AS_EXPECTED, result
-    expected = compare_boot(result.transcript, linux)
+    expected = compare_boot(result.transcript, linux, memory=result.memory)
+    assert len(result.memory) == (2 if firmware == "uefi" else 1), "with EFI's memory map"
     assert expected.protocol == "linux" and "Kernel command line: console=ttyS0" in result.transcript
 
 
@@ -70,23 +74,38 @@ def test_a_bzimage_whose_place_the_loader_has_cut_out_of_memory(linux: report.Bu
     assert expected.protocol == "linux" and expected.entry > 0x1000200
 
 
-@pytest.mark.parametrize("via", ["kernel", "grub"])
-def test_xen_with_a_paravirtualised_domain(via: str, xen: report.Built) -> None:
-    result = run.boot(xen, run.Options(via=via, expect=INIT, timeout=120), lambda text: None, bios_area)
+@pytest.mark.parametrize(
+    ("via", "firmware", "protocol"),
+    [("kernel", "bios", "multiboot2"), ("grub", "bios", "multiboot2"), ("efi", "uefi", "multiboot2_efi")],
+)
+def test_xen_with_a_paravirtualised_domain(via: str, firmware: str, protocol: str, xen: report.Built) -> None:
+    options = run.Options(via=via, firmware=firmware, expect=INIT, timeout=180)
+    result = run.boot(xen, options, lambda text: None, facts)
     assert result.outcome is Outcome.AS_EXPECTED, result
-    screen = TEXT_SCREEN if via == "grub" else None
-    expected = compare_boot(result.transcript, xen, framebuffer=screen, rsdp=rsdp_in(result.memory[0]))
-    assert expected.protocol == "multiboot2"
+    expected = compare_boot(result.transcript, xen, memory=result.memory)
+    assert expected.protocol == protocol
     assert "(XEN) Command line: console=com1,vga" in result.transcript, "without the file's name in front"
+
+
+@pytest.mark.parametrize(("via", "firmware"), [("kernel", "bios"), ("grub", "uefi"), ("efi", "uefi")])
+def test_the_probe_by_multiboot2(via: str, firmware: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told what the screen is, the RSDP itself, and EFI's system table."""
+    monkeypatch.setattr(places, "root", lambda: tmp_path)
+    built = variant(tmp_path, "probe", ('cmdline = ""', 'cmdline = "halt"'))
+    options = run.Options(via=via, firmware=firmware, expect="END BOOTWRIGHT MACHINE", timeout=60)
+    result = run.boot(built, options, lambda text: None, facts)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    assert compare_boot(result.transcript, built, memory=result.memory).protocol == "multiboot2"
+    assert ("bootwright: firmware: system table at 0x" in result.transcript) == (firmware == "uefi")
 
 
 def test_xen_behind_a_loader_that_leaves_boot_services_running(xen: report.Built) -> None:
     """GRUB on UEFI: a whole boot, to dom0's user space."""
     options = run.Options(via="grub", firmware="uefi", expect=INIT, timeout=120)
-    result = run.boot(xen, options, lambda text: None)
+    result = run.boot(xen, options, lambda text: None, facts)
     assert result.outcome is Outcome.AS_EXPECTED, result
     assert "entered by multiboot2 from GRUB 2" in result.transcript
-    assert "launch by multiboot2, with EFI boot services: entry " in result.transcript
+    assert compare_boot(result.transcript, xen, memory=result.memory).protocol == "multiboot2_efi"
     assert "(XEN) EFI RAM map:" in result.transcript, "it found EFI"
 
 
@@ -95,9 +114,10 @@ def test_xen_with_modules_from_the_loader(firmware: str, folder: Path) -> None:
     """GRUB puts them where Xen is to go."""
     built = variant(folder, "xen", ('name = "xen"\nlaunch', 'name = "loaded"\nmodules = "loader"\nlaunch'))
     options = run.Options(via="grub", firmware=firmware, expect=INIT, timeout=120)
-    result = run.boot(built, options, lambda text: None)
+    result = run.boot(built, options, lambda text: None, facts)
     assert result.outcome is Outcome.AS_EXPECTED, result
-    assert ", with EFI boot services: " in result.transcript or firmware == "bios"
+    protocol = {"bios": "multiboot2", "uefi": "multiboot2_efi"}[firmware]
+    assert compare_boot(result.transcript, built, memory=result.memory).protocol == protocol
 
 
 MEMTEST = """
@@ -168,6 +188,7 @@ def compare_generic(result: qemu.Result, stub: Path, files: list[Path], strings:
         cmdline=cmdline,
         modules=tuple(modules),
         rsdp=said.rsdp,
+        framebuffer=said.screen,
         cpu=said.cpu,
         contents={number: path.read_bytes() for number, path in enumerate(files)},
     )

@@ -1,8 +1,11 @@
 """Whole boots from the media that bootwright makes itself, on both firmwares."""
 
-import pytest
+import re
 
-from bootwright import report, run
+import pytest
+from comparing import compare_boot, variant
+
+from bootwright import places, report, run
 from bootwright.qemu import Outcome
 
 pytestmark = pytest.mark.slow
@@ -26,10 +29,19 @@ CASES = [
 ENTERED = {"iso": "multiboot2 from GRUB ", "disk": "multiboot2 from GRUB ", "pxe": "multiboot1 from iPXE"}
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> report.Built:
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(places, "root", lambda: folder)
+        return variant(folder, "demo")
+
+
 @pytest.mark.parametrize(("via", "firmware"), CASES)
-def test_boot(via: str, firmware: str, demo: report.Built) -> None:
-    result = run.boot(demo, run.Options(via=via, firmware=firmware, timeout=60), lambda text: None)
+def test_boot(via: str, firmware: str, built: report.Built) -> None:
+    result = run.boot(built, run.Options(via=via, firmware=firmware, timeout=60), lambda text: None)
     assert result.outcome is Outcome.AS_EXPECTED, result
     entered = ENTERED[via.partition("-")[0]] if firmware == "bios" else "EFI"
-    assert f"bootwright: image demo, entered by {entered}" in result.transcript
+    assert re.search(rf"^bootwright: image demo at \S+ \S+ entered by {entered}", result.transcript, re.MULTILINE)
+    compare_boot(result.transcript, built)
     assert result.transcript.endswith("demo: powering off\n")

@@ -1,0 +1,127 @@
+"""The reference of a whole boot against the stub's EFI entry under Unicorn: wherever the firmware puts the stub,
+whatever its memory map says, every line and every byte that the kernel is told are the same."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import machine as unicorn_machine
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from machine import LOADER, RAM, C
+from test_boot_reference import MIB, RSDP, World, compare, loader_tags, world
+from test_stub_boot import multiboot2
+from test_stub_efi import FIRMWARE, GRUB, SYSTEM, Firmware, descriptors
+from test_stub_efi import RSDP as RSDP_PLACE
+
+from bootwright import boot, tables
+from bootwright.machine import Efi, Framebuffer, LoaderModule, Machine
+from bootwright.ranges import Range
+
+HANDLE = 0x77
+TWO_WAYS = C["PROTOCOL_MULTIBOOT2"], C["PROTOCOL_MULTIBOOT2_EFI"]
+# Pixel formats of the firmware that are linear, with position and size of red, green and blue.
+COLOURS = {0: bytes([0, 8, 8, 8, 16, 8]), 1: bytes([16, 8, 8, 8, 0, 8])}
+FAR = 22 * MIB  # behind everything that the worlds load
+
+
+def memory_map(dice: random.Random) -> bytes:
+    """RAM in pieces of all its types, the firmware's own, and pieces of any type over the end of it."""
+    top = dice.randrange(43 * MIB, RAM + 1, 0x1000)
+    found, start = [(7, 0, 0xA0)], MIB
+    while start < top:
+        size = min(dice.choice((0x10000, MIB, 16 * MIB, RAM)), top - start)
+        found.append((dice.choice((1, 2, 3, 4, 7)), start, size >> 12))
+        start += size
+    found.append((6, FIRMWARE, 0x10))
+    for _ in range(dice.choice((0, 0, 2, 200))):
+        pages = dice.randrange(0x20)
+        found.append((dice.randrange(17), dice.randrange(42 * MIB, RAM - (pages << 12), 0x1000), pages))
+    return descriptors(found)
+
+
+def efi_world(seed: int, dice: random.Random) -> World:
+    """An image whose hypervisor, if it has one by multiboot2, may be entered with boot services running: then all
+    of its bytes stop, and a loader may have started it. Otherwise it is NAME.efi, with its modules in it.
+    """
+    found = world(seed, brought=0)
+    assert found.plan is not None
+    hypervisor = found.plan.hypervisor
+    if hypervisor is None or hypervisor.protocol not in TWO_WAYS or dice.random() < 0.2:
+        found.files = []
+        return found
+    found = world(seed, brought=dice.choice((0, 0.5)))
+    assert found.plan is not None
+    piece = found.plan.modules[0].pieces[0]
+    entry = piece.dest + dice.randrange(-1, piece.dest_size + 1)
+    hypervisor = replace(hypervisor, protocol=C["PROTOCOL_MULTIBOOT2_EFI"], efi_entry=entry)
+    found.plan = replace(found.plan, hypervisor=hypervisor)
+    stops = b"\xf4" * len(found.contents[0])
+    for data in (found.embedded, found.files):
+        data[:] = [(at, stops if was == found.contents[0] else was, *more) for at, was, *more in data]
+    found.contents[0] = stops
+    return found
+
+
+def run(seed: int) -> tuple[unicorn_machine.Machine, boot.Boot, World]:
+    """The stub's boot, and the reference's."""
+    dice = random.Random(seed)
+    found = efi_world(seed, dice)
+    assert found.plan is not None
+    services = found.plan.hypervisor and found.plan.hypervisor.protocol == C["PROTOCOL_MULTIBOOT2_EFI"]
+    by_grub = bool(found.files)
+    blob = tables.encode(found.plan)
+    far = services or dice.random() < 0.7
+    base = FAR + dice.randrange(0, MIB, 0x1000) if far else C["IMAGE_BASE"]
+    stub = unicorn_machine.Machine(blob, base=base)
+    for place, data in found.embedded:
+        stub.write(place + base - C["IMAGE_BASE"], data)
+    stub.write(RSDP_PLACE, RSDP)
+    graphics = dice.choice((None, 0, 1, 2, 3))
+    firmware = Firmware(stub, graphics=graphics, options=found.cmdline, memory_map=memory_map(dice))
+    stub.write(stub.symbols["handover_code.enter"], b"\xf4")
+    if by_grub:
+        for place, data, _ in found.files:
+            stub.write(place, data)
+        found.loader, found.efi = "GRUB 2.06", None
+        multiboot2(stub, *loader_tags(found), *GRUB)
+        stub.call("start_multiboot2_efi", rax=C["MULTIBOOT2_LOADER_MAGIC"], rbx=LOADER)
+    else:
+        stub.call("efi_start", rcx=HANDLE, rdx=SYSTEM)
+    assert ("exit_boot_services" in firmware.calls) != bool(services)
+    screen = found.framebuffer if by_grub else None
+    if screen is None and graphics in COLOURS:
+        kind = C["MULTIBOOT2_FRAMEBUFFER_RGB"]
+        screen = Framebuffer(0x80000000, 4352, 1024, 768, 32, kind, COLOURS[graphics])
+    given = tuple(firmware.given) if services else None
+    efi = Efi(SYSTEM, firmware.memory_map, stub.symbols["efi_map"], 48, 1, HANDLE, given)
+    machine = Machine(
+        "multiboot2" if by_grub else "EFI",
+        efi.ranges,
+        Range(stub.symbols["__image_start"], stub.symbols["__image_end"]),
+        loader=found.loader if by_grub else "EDK ?",
+        cmdline=found.cmdline,
+        modules=tuple(LoaderModule(place, len(data), string) for place, data, string in found.files),
+        rsdp=stub.symbols["rsdp_page"] if by_grub else RSDP_PLACE,  # GRUB brings a copy
+        rsdp_bytes=RSDP,
+        framebuffer=screen,
+        efi=efi,
+        contents=found.contents,
+    )
+    return stub, boot.boot(machine, found.plan, len(blob)), found
+
+
+@pytest.mark.slow
+@given(st.integers(0, 1 << 32))
+@settings(max_examples=60, deadline=None)
+def test_the_efi_entry_does_what_the_reference_says(seed: int) -> None:
+    stub, expected, found = run(seed)
+    compare(stub, expected, found)
+
+
+def test_a_memory_map_of_entries_that_are_too_small() -> None:
+    with pytest.raises(boot.BootFailure) as caught:
+        _ = Efi(SYSTEM, bytes(80), descriptor_size=39).ranges
+    assert caught.value.name == "E_EFI_MEMORY_MAP"
