@@ -4,6 +4,7 @@ whatever its memory map says, every line and every byte that the kernel is told 
 from __future__ import annotations
 
 import random
+import struct
 from dataclasses import replace
 
 import machine as unicorn_machine
@@ -15,6 +16,7 @@ from test_boot_reference import MIB, RSDP, World, compare, loader_tags, world
 from test_stub_boot import multiboot2
 from test_stub_efi import FIRMWARE, GRUB, SYSTEM, Firmware, descriptors
 from test_stub_efi import RSDP as RSDP_PLACE
+from unicorn import x86_const as x86
 
 from bootwright import boot, tables
 from bootwright.machine import Efi, Framebuffer, LoaderModule, Machine
@@ -125,3 +127,47 @@ def test_a_memory_map_of_entries_that_are_too_small() -> None:
     with pytest.raises(boot.BootFailure) as caught:
         _ = Efi(SYSTEM, bytes(80), descriptor_size=39).ranges
     assert caught.value.name == "E_EFI_MEMORY_MAP"
+
+
+# --- the map that Linux is handed ------------------------------------------------------------------
+
+pages = st.integers(0, 40)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([1, 2, 4, 7, 7]), pages, st.integers(1, 12)), max_size=8), pages, pages)
+def test_the_hand_over_area_is_not_free_in_it(found: list[tuple[int, int, int]], first: int, size: int) -> None:
+    """Against a map page by page. KASLR takes what is conventional memory, and nothing else."""
+
+    def free(data: bytes) -> set[int]:
+        entries = (data[start : start + 48] for start in range(0, len(data), 48))
+        fields = (struct.unpack_from("<IIQQQ", entry) for entry in entries)
+        return {start // 0x1000 + n for kind, _, start, _, count in fields if kind == 7 for n in range(count)}
+
+    whole = descriptors([(kind, start << 12, count) for kind, start, count in found])
+    area = set(range(first, first + size + 1))
+    changed = Efi(SYSTEM, whole, 0, 48).without(Range.sized(first << 12, (size + 1) << 12))
+    assert not free(changed) & area
+    twice = sum(start < first and start + count > first + size + 1 for kind, start, count in found if kind == 7) > 1
+    assert twice or free(changed) == free(whole) - area, "and all the rest is as it was"
+    assert len(changed) - len(whole) in (0, 48)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([1, 7, 7]), st.integers(0, 20), st.integers(1, 20)), max_size=6),
+    st.integers(0, 16),
+    st.integers(0, 47),
+)
+def test_the_stub_takes_it_out_as_the_reference_does(found: list[tuple[int, int, int]], first: int, tail: int) -> None:
+    """In units of a quarter of the area, so that their ends meet; tail: bytes behind the last descriptor."""
+    unit = C["HANDOVER_SIZE"] // 4
+    whole = descriptors([(kind, start * unit, count * unit >> 12) for kind, start, count in found]) + b"\xee" * tail
+    machine = unicorn_machine.Machine()
+    machine.set_variable("handover", first * unit)
+    machine.set_variable("efi_descriptor_size", 48)
+    machine.write(unicorn_machine.SCRATCH, whole + b"\xdd" * 48)
+    machine.call("keep_handover", rax=unicorn_machine.SCRATCH, rdi=unicorn_machine.SCRATCH + len(whole))
+    end = machine.uc.reg_read(x86.UC_X86_REG_RDI)
+    expected = Efi(SYSTEM, whole, 0, 48).without(Range.sized(first * unit, 4 * unit))
+    assert machine.read(unicorn_machine.SCRATCH, end - unicorn_machine.SCRATCH) == expected

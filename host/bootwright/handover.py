@@ -16,6 +16,7 @@ from typing import Any
 from bootwright.abi import load as load_abi
 from bootwright.machine import Efi, Framebuffer, basic_memory
 from bootwright.model import MemoryRange
+from bootwright.ranges import Range
 from bootwright.transcript import BootFailure
 
 ITEM_ALIGN = 8
@@ -231,8 +232,12 @@ def _linux(area: Area, told: Told) -> None:
         kind = constants["LINUX_SETUP_E820_EXT"]
         params.setup_data = area.take(_record("setup_data", type=kind, len=len(more)) + more)
     _screen_info(params, told.framebuffer)
-    if told.efi is not None and told.efi.map:
-        params.efi_info = list(_efi_info(told.efi, area.take(told.efi.map)))
+    if told.efi is not None and told.efi.usable:
+        tables = (constants["PAGE_TABLES"] + 1) * constants["PAGE_SIZE"]
+        own = Range.sized(area.base - tables, constants["HANDOVER_SIZE"])
+        changed = told.efi.without(own)
+        room = len(told.efi.map) + told.efi.descriptor_size
+        params.efi_info = list(_efi_info(told.efi, area.take(changed.ljust(room, b"\0")), len(changed)))
     _enter(params, header)
     area.put(start, bytes(params.dumps()))
 
@@ -264,7 +269,7 @@ def _screen_info(params: Any, screen: Framebuffer | None) -> None:
         setattr(params, f"{name}_size", screen.colours[place + 1])
 
 
-def _efi_info(efi: Efi, memory_map: int) -> bytes:
+def _efi_info(efi: Efi, memory_map: int, size: int) -> bytes:
     return _record(
         "efi_info",
         loader_signature=load_abi().constants["EFI_LOADER_SIGNATURE64"],
@@ -273,7 +278,7 @@ def _efi_info(efi: Efi, memory_map: int) -> bytes:
         memdesc_size=efi.descriptor_size,
         memdesc_version=efi.descriptor_version,
         memmap=memory_map,
-        memmap_size=len(efi.map),
+        memmap_size=size,
     )
 
 

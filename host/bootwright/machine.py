@@ -62,6 +62,37 @@ class Efi:
     given: tuple[int, ...] | None = None
 
     @property
+    def usable(self) -> bool:
+        """Whether its memory map can be one, and is handed on."""
+        least = load_abi().constants["EFI_MEMORY_DESCRIPTOR_SIZEOF"]
+        return least <= self.descriptor_size <= len(self.map)
+
+    def without(self, area: Range) -> bytes:
+        """Its memory map, with nothing of an area free in it: cut off, or of type loader data. What is free on both
+        sides needs a descriptor more, and gets the first of them."""
+        constants, size = load_abi().constants, self.descriptor_size
+        free, page = constants["EFI_CONVENTIONAL_MEMORY"], constants["PAGE_SIZE"]
+        found, behind = bytearray(self.map), b""
+        for start in range(0, len(self.map) - size + 1, size):
+            entry = load_abi().struct("efi_memory_descriptor")(self.map[start : start + size])
+            first, end = entry.physical_start, entry.physical_start + entry.number_of_pages * page
+            if entry.type != free or first >= area.end or end <= area.start:
+                continue
+            cut = entry.dumps()
+            if first >= area.start and end <= area.end:
+                entry.type = constants["EFI_LOADER_DATA"]
+            elif first >= area.start:
+                entry.physical_start, entry.number_of_pages = area.end, (end - area.end) // page
+            else:
+                entry.number_of_pages = (area.start - first) // page
+                if end > area.end and not behind:
+                    rest = load_abi().struct("efi_memory_descriptor")(cut)
+                    rest.physical_start, rest.number_of_pages = area.end, (end - area.end) // page
+                    behind = rest.dumps() + self.map[start + len(cut) : start + size]
+            found[start : start + len(cut)] = entry.dumps()
+        return bytes(found) + behind
+
+    @property
     def ranges(self) -> tuple[MemoryRange, ...]:
         """Its memory map in the terms of everybody else's. Raises BootFailure."""
         constants = load_abi().constants

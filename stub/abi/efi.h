@@ -8,6 +8,7 @@
 #define EFI_ALLOCATE_MAX_ADDRESS    1
 #define EFI_ALLOCATE_ADDRESS        2
 #define EFI_LOADER_DATA             2
+#define EFI_CONVENTIONAL_MEMORY     7
 
 #define EFI_MEMORY_TYPES        15      /* 0 EfiReservedMemoryType to 14 EfiPersistentMemory */
 #define EFI_MAP_SIZE            0x10000 /* bytes kept for the memory map: some 1300 descriptors */

@@ -2,6 +2,7 @@
 ; if it has no other. Documentation/arch/x86/boot.rst and zero-page.rst.
 
 .include "macros.inc"
+.include "linux_efi.inc"
 
 .section .launchers
         .long PROTOCOL_LINUX
@@ -254,33 +255,6 @@ fill_screen_info:
         mov  byte ptr [rbp + BOOT_PARAMS_ORIG_VIDEO_LINES], VGA_ROWS
         mov  byte ptr [rbp + BOOT_PARAMS_ORIG_VIDEO_ISVGA], LINUX_VIDEO_TYPE_VGAC
         mov  word ptr [rbp + BOOT_PARAMS_ORIG_VIDEO_POINTS], LINUX_FONT_POINTS
-        ret
-
-; What Linux needs to call the firmware's runtime services.
-; in:  rbp = boot_params; clobbers: all but rbp, r12 to r15, rsp
-fill_efi_info:
-        mov  rax, qword ptr [rip + efi_system]
-        test rax, rax
-        jz   .done
-        cmp  qword ptr [rip + efi_map_size], 0
-        je   .done
-        lea  rdi, [rbp + BOOT_PARAMS_EFI_INFO]
-        mov  dword ptr [rdi + EFI_INFO_LOADER_SIGNATURE], EFI_LOADER_SIGNATURE64
-        mov  dword ptr [rdi + EFI_INFO_SYSTAB], eax
-        shr  rax, 32
-        mov  dword ptr [rdi + EFI_INFO_SYSTAB_HI], eax
-        mov  eax, dword ptr [rip + efi_descriptor_size]
-        mov  dword ptr [rdi + EFI_INFO_MEMDESC_SIZE], eax
-        mov  eax, dword ptr [rip + efi_descriptor_version]
-        mov  dword ptr [rdi + EFI_INFO_MEMDESC_VERSION], eax
-        lea  rsi, [rip + efi_map]
-        mov  rcx, qword ptr [rip + efi_map_size]
-        mov  dword ptr [rdi + EFI_INFO_MEMMAP_SIZE], ecx
-        call take_copy
-        lea  rdi, [rbp + BOOT_PARAMS_EFI_INFO]
-        mov  dword ptr [rdi + EFI_INFO_MEMMAP], eax
-        detail_efi
-.done:
         ret
 
 .section .rodata
