@@ -24,10 +24,17 @@ from bootwright.tasks import namespace  # noqa: E402
         "matrix": "instead: every image by every way on both firmwares, kept in docs/media.md; "
         "with -k only the cells that match, as `xen, uefi` or `^pxe`",
         "benchmark": "instead: what building costs, as ratios",
+        "coverage": "instead: which instructions of the stub no test under Unicorn executes",
     },
 )
 def test(
-    context: Context, path: str = "", k: str = "", fast: bool = False, matrix: bool = False, benchmark: bool = False
+    context: Context,
+    path: str = "",
+    k: str = "",
+    fast: bool = False,
+    matrix: bool = False,
+    benchmark: bool = False,
+    coverage: bool = False,
 ) -> None:
     """Lint, types and tests; with a path or -k only those tests."""
     sys.path.insert(0, str(ROOT / "tests"))
@@ -40,6 +47,10 @@ def test(
 
         measure()
         return
+    if coverage:
+        from stub_coverage import main as cover
+
+        raise Exit(code=cover())
     chosen = [path] * bool(path) + ["-k", k] * bool(k) + ["-m", "not slow"] * fast
     checks = [["ruff", "check", "."], ["mypy"]]
     parallel = ["-n", "auto", "--dist", "worksteal"]

@@ -42,9 +42,15 @@ def stub() -> link.Linked:
 
 
 class Machine:
-    """64 MiB of RAM with the stub loaded at its link address, or at another."""
+    """64 MiB of RAM with the stub loaded at its link address, or at another. mode: what the cpu starts in."""
 
-    def __init__(self, tables: bytes = b"", uart: bool = True, base: int = C["IMAGE_BASE"]) -> None:
+    def __init__(
+        self,
+        tables: bytes = b"",
+        uart: bool = True,
+        base: int = C["IMAGE_BASE"],
+        mode: int = unicorn.UC_MODE_64,
+    ) -> None:
         moved = base - C["IMAGE_BASE"]
         self.serial = bytearray()
         self.ports: list[tuple[int, int]] = []
@@ -54,7 +60,7 @@ class Machine:
         self._scratch = 0
         self._divisor_open = False
         self._seconds = 0
-        self.uc = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)
+        self.uc = unicorn.Uc(unicorn.UC_ARCH_X86, mode)
         self.uc.mem_map(0, RAM)
         for segment in ELFFile(io.BytesIO(stub().image)).iter_segments("PT_LOAD"):
             self.uc.mem_write(segment["p_paddr"] + moved, segment.data())
