@@ -1,6 +1,6 @@
 """The stub from the loader's hand-over to the launch, under Unicorn: what a good boot says and does, and that
-every error of stub/abi/errors.h has a boot that ends in it. (E_NO_LONG_MODE and E_EXCEPTION need a whole cpu:
-tests/boot/test_cpu.py.)"""
+every error of stub/abi/errors.h has a boot that ends in it. (E_NO_LONG_MODE and E_EXCEPTION: test_stub_modes.py,
+and with a whole cpu tests/boot/test_cpu.py.)"""
 
 from __future__ import annotations
 

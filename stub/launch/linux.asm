@@ -34,6 +34,7 @@ launch_linux:
         jbe  .copy
         mov  ecx, BOOT_PARAMS_PAD7 - BOOT_PARAMS_SETUP_SECTS
 .copy:
+        mov  r13d, ecx                  ; r13 = its bytes
         rep movsb
         mov  byte ptr [rbp + BOOT_PARAMS_TYPE_OF_LOADER], LINUX_LOADER_UNDEFINED
         mov  word ptr [rbp + BOOT_PARAMS_VID_MODE], LINUX_NORMAL_VGA
@@ -64,7 +65,7 @@ launch_linux:
         jmp  go
 
 ; Puts the setup code, with the header that is filled in, where a BIOS can run it.
-; in:  rbp = boot_params, r14 = the bzImage
+; in:  rbp = boot_params, r13 = bytes of its header, r14 = the bzImage
 ; never returns
 ; fails: E_NO_ROOM
 enter_setup:
@@ -94,8 +95,7 @@ enter_setup:
         mov  word ptr [rbp + BOOT_PARAMS_HEAP_END_PTR], REAL_MODE_HEAP_END
         lea  rsi, [rbp + BOOT_PARAMS_SETUP_SECTS]
         mov  edi, REAL_MODE_BASE + BOOT_PARAMS_SETUP_SECTS
-        movzx ecx, byte ptr [r14 + BOOT_PARAMS_JUMP_OFFSET]
-        add  ecx, BOOT_PARAMS_HEADER - BOOT_PARAMS_SETUP_SECTS
+        mov  ecx, r13d
         rep movsb
         lea  rsi, [rip + real_mode_switch]
         mov  edi, REAL_MODE_BASE + REAL_MODE_SWITCH
