@@ -267,6 +267,8 @@ def test_a_cpu_without_long_mode(kind: type[Cpu], leaves: dict[int, int]) -> Non
     said = "bootwright: " + failure("E_NO_LONG_MODE")
     assert machine.transcript == said + "\n"
     assert machine.read(C["VGA_TEXT"], 2 * len(said))[::2].decode() == said
+    machine.enter(machine.stopped + 1, limit=10)  # woken, it halts again
+    assert machine.transcript == said + "\n"
 
 
 # --- exceptions ------------------------------------------------------------------------------------
