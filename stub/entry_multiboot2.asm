@@ -47,6 +47,7 @@ parse_multiboot2:
         mov  r13d, dword ptr [rdi + MULTIBOOT2_INFO_TOTAL_SIZE]
         add  r13, rdi
 .tag:
+        xor  r14d, r14d                 ; r14 = size of the tag, for the message too
         lea  rax, [r12 + MULTIBOOT2_TAG_SIZEOF]
         cmp  rax, r13
         ja   .cut_short

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import struct
+import zlib
+from dataclasses import replace
+from typing import Any
 
+import lz4.block
 import pytest
 import samples
-import test_stub_efi as efi
 import unicorn
 from machine import LOADER, RAM, SCRATCH, C, Machine, Tables, pvh_info
 from test_boot_reference import IMAGE, MIB, World, compare, run
@@ -15,11 +18,11 @@ from test_stub_boot import KERNEL, PVH, check, failure, good_tables, line, machi
 from unicorn import x86_const as x86
 
 from bootwright import boot as reference
-from bootwright import tables
 from bootwright.machine import Framebuffer
 from bootwright.model import BootDomain, MemorySize
 from bootwright.pack import Piece
 from bootwright.planned import Plan, PlannedDomain, PlannedModule
+from bootwright.ranges import Movable
 
 LOW, HIGH = (0, 0x9FC00, 1), (MIB, RAM - MIB, 1)
 
@@ -54,7 +57,7 @@ def fails(found: World, name: str, log: int = C["LOG_DEBUG"]) -> None:
     assert expected.failure is not None and expected.failure.name == name
 
 
-# --- what the loader says --------------------------------------------------------------------------
+# --- what the loader says ---------------------------------------------------------------------------
 
 
 def test_pvh_information_with_another_magic() -> None:
@@ -116,115 +119,226 @@ def test_a_device_tree_shorter_than_its_own_header(size: int) -> None:
     fails(found, "E_FDT_CUT_SHORT", C["LOG_NORMAL"])
 
 
-# --- EFI, behind a loader that ended boot services -------------------------------------------------
+@pytest.mark.parametrize(
+    ("ranges", "name"),
+    [
+        ([(0, 0, 1), (MIB, 0, 2)], "E_NO_RAM"),
+        ([(0, 0x9FC00, 1), (MIB, RAM - MIB, 1), (1 << 63, 1 << 63, 2), (1 << 32, 1 << 63, 2)], ""),
+        ([LOW, HIGH, (1 << 32, 0x1000, 2), ((1 << 32) + 0x1000, (1 << 64) - (1 << 32), 2)], ""),
+    ],
+)
+def test_maps_at_the_edge(ranges: list[tuple[int, int, int]], name: str) -> None:
+    found = plan("pvh", b"\xf4" * 64)
+    found.ranges = ranges
+    if name:
+        fails(found, name)
+    else:
+        booted(found)
 
 
-def efi_map(size: int) -> tuple[int, bytes]:
-    """A memory map tag of the firmware's, whose descriptors take `size` bytes."""
-    data = bytes(number * 7 & 0xFF for number in range(size))
-    return C["MULTIBOOT2_TAG_EFI_MMAP"], struct.pack("<II", 48, 1) + data
+def test_multiboot1_with_an_empty_map() -> None:
+    machine = machine_with(good_tables())
+    machine.write(LOADER, struct.pack("<I40xII", C["MULTIBOOT1_INFO_FLAG_MMAP"], 0, LOADER + 0x500))
+    machine.boot(C["MULTIBOOT1_LOADER_MAGIC"])
+    check(machine, "E_NO_MEMORY_MAP", "-")
 
 
-def by_grub(found: World, *tags: tuple[int, bytes]) -> Machine:
-    """A boot with EFI's system table at 0x1_23456780 and these tags."""
-    assert found.plan is not None
-    machine = Machine(tables.encode(found.plan))
-    for place, data in found.embedded:
-        machine.write(place, data)
-    system = (C["MULTIBOOT2_TAG_EFI64"], struct.pack("<Q", 0x123456780))
-    multiboot2(machine, mmap_tag(LOW, HIGH), system, *tags)
+@pytest.mark.parametrize(
+    "tag",
+    [
+        (C["MULTIBOOT2_TAG_MODULE"], b"1234567"),
+        (C["MULTIBOOT2_TAG_MMAP"], b"1234567"),
+        (C["MULTIBOOT2_TAG_MMAP"], struct.pack("<II", 23, 0) + bytes(48)),
+        (C["MULTIBOOT2_TAG_FRAMEBUFFER"], bytes(23)),
+        (C["MULTIBOOT2_TAG_EFI64"], bytes(7)),
+    ],
+)
+def test_multiboot2_tags_that_are_too_short(tag: tuple[int, bytes]) -> None:
+    machine = machine_with(good_tables())
+    multiboot2(machine, tag, mmap_tag(LOW, HIGH))
     machine.boot(C["MULTIBOOT2_LOADER_MAGIC"])
-    assert not machine.failed
-    return machine
+    check(machine, "E_LOADER_TAGS", LOADER, LOADER + 8, 8 + len(tag[1]))
 
 
-@pytest.mark.parametrize("size", [48, 0x10000])
-def test_linux_gets_the_firmwares_memory_map(size: int) -> None:
-    # UEFI: Documentation/arch/x86/zero-page.rst, struct efi_info
-    tag = efi_map(size)
-    machine = by_grub(linux(), tag)
-    info = machine.record("efi_info", machine.information[0] + 0x1C0)
-    assert info.loader_signature.to_bytes(4, "little") == b"EL64"
-    assert (info.systab, info.systab_hi) == (0x23456780, 1)
-    assert (info.memdesc_size, info.memdesc_version, info.memmap_size, info.memmap_hi) == (48, 1, size, 0)
-    assert machine.read(info.memmap, size) == tag[1][8:]
+@pytest.mark.parametrize("total", [8, 12, 15])
+def test_multiboot2_information_that_ends_in_front_of_a_tag(total: int) -> None:
+    machine = machine_with(good_tables())
+    multiboot2(machine, mmap_tag(LOW, HIGH), total=total)
+    machine.uc.reg_write(x86.UC_X86_REG_R14, 0x1234)
+    machine.boot(C["MULTIBOOT2_LOADER_MAGIC"])
+    check(machine, "E_LOADER_TAGS", LOADER, LOADER + 8, 0)
 
 
-@pytest.mark.parametrize("tags", [[], [efi_map(0x10001)], [(C["MULTIBOOT2_TAG_EFI_MMAP"], b"")]])
-def test_linux_is_not_told_of_efi_without_its_memory_map(tags: list[tuple[int, bytes]]) -> None:
-    machine = by_grub(linux(), *tags)
-    assert machine.read(machine.information[0] + 0x1C0, 32) == bytes(32)
+def test_the_first_rsdp_that_counts_is_the_new_one() -> None:
+    machine = machine_with(good_tables())
+    new, old = b"RSD PTR new......2..........................", b"RSD PTR old........."
+    tags = [(C["MULTIBOOT2_TAG_ACPI_NEW"], new[:36]), (C["MULTIBOOT2_TAG_ACPI_OLD"], old)]
+    multiboot2(machine, mmap_tag(LOW, HIGH), *tags)
+    machine.boot(C["MULTIBOOT2_LOADER_MAGIC"])
+    assert machine.read(machine.symbols["rsdp_page"], 36) == new[:36] and not machine.failed
 
 
-def test_a_multiboot2_kernel_is_told_of_efi() -> None:
-    machine = by_grub(plan("multiboot2", b"\xf4" * 64))
-    start, end = machine.information
-    tags, place = {}, start + 8
-    while place < end:
-        kind, size = struct.unpack("<II", machine.read(place, 8))
-        tags[kind] = machine.read(place + 8, size - 8)
-        place += size + 7 & -8
-    assert tags[12] == struct.pack("<Q", 0x123456780) and place == end and list(tags)[-1] == 0
+def test_pvh_information_of_the_first_version_has_no_map() -> None:
+    machine = machine_with(good_tables())
+    machine.write(LOADER + 4, struct.pack("<I", 0))
+    machine.boot(PVH)
+    check(machine, "E_NO_MEMORY_MAP", "-")
 
 
-# --- EFI -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("ebda", [0, 0x9FC0])
+@pytest.mark.parametrize("place", [0x9FC00, 0x9FFF0, 0xE0000, 0xFFFE0, None])
+def test_pvh_information_without_rsdp(place: int | None, ebda: int) -> None:
+    # ACPI 6.5, 5.2.5.1: in the first KiB of the EBDA or from 0xE0000 on, in steps of 16, with bytes that add up to 0
+    machine = machine_with(good_tables())
+    machine.write(0xE0000, bytes(0x20000))
+    machine.write(0x40E, struct.pack("<H", ebda))
+    wrong = b"RSD PTR " + bytes(12)
+    right = wrong[:8] + bytes([-sum(wrong) & 0xFF]) + wrong[9:]
+    machine.write(0xF0000, wrong)
+    if place is not None:
+        machine.write(place, right)
+    info = machine.record("hvm_start_info", LOADER)
+    info.rsdp_paddr = 0
+    machine.write(LOADER, info.dumps())
+    machine.boot(PVH)
+    found = place or 0 if ebda or place is None or place >= 0xE0000 else 0
+    assert line("M_MEMORY", 2, (0x9FC00 + RAM - MIB) >> 20, found) in machine.transcript
 
 
-@pytest.mark.parametrize("length", [1023, 1024, 3000])
-def test_load_options_are_kept_as_far_as_there_is_room(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
-    options = "".join(chr(ord("a") + number % 26) for number in range(length))
-
-    def handle_protocol(self: efi.Firmware, handle: int, guid: int, interface: int, rest: int) -> int:
-        image = struct.pack("<IIQ", 2 * length + 2, 0, SCRATCH + 0x100000)
-        self.machine.write(efi.IMAGE + C["EFI_LOADED_IMAGE_LOAD_OPTIONS_SIZE"], image)
-        self.machine.write(SCRATCH + 0x100000, (options + "\0").encode("utf-16-le"))
-        self.machine.write(interface, struct.pack("<Q", efi.IMAGE))
-        return 0
-
-    monkeypatch.setattr(efi.Firmware, "handle_protocol", handle_protocol)
-    machine, _ = efi.boot()
-    info = machine.record("boot_info", machine.symbols["boot_info"])
-    assert machine.read_string(info.cmdline) == options[:1023] and not machine.failed
+# --- tables -----------------------------------------------------------------------------------------
 
 
-def test_an_image_that_the_firmware_knows_nothing_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    unsupported = 1 << 63 | 3
-    monkeypatch.setattr(efi.Firmware, "handle_protocol", lambda *arguments: unsupported)
-    machine, _ = efi.boot()
-    assert line("M_CMDLINE", 0, "quiet") in machine.transcript and not machine.failed
+def test_tables_without_anything() -> None:
+    machine = machine_with(Tables())
+    machine.boot(PVH)
+    check(machine, "E_NO_INITIAL_DOMAIN", 0)
 
 
-def test_a_firmware_without_acpi(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(efi, "ACPI1", bytes(16))
-    monkeypatch.setattr(efi, "ACPI2", bytes(16))
-    machine, _ = efi.boot()
-    assert "RSDP at 0x0\n" in machine.transcript and not machine.failed
-    assert machine.record("hvm_start_info", machine.information[0]).rsdp_paddr == 0
+def test_tables_whose_last_string_does_not_end() -> None:
+    blob = bytearray(good_tables().encode())
+    blob[-1] = ord("x")
+    blob[C["TABLES_CHECKSUM"] : C["TABLES_CHECKSUM"] + 4] = bytes(4)
+    struct.pack_into("<I", blob, C["TABLES_CHECKSUM"], zlib.crc32(blob))
+    machine = Machine(bytes(blob))
+    pvh_info(machine)
+    machine.boot(PVH)
+    check(machine, "E_TABLES_OFFSET", len(blob), len(blob))
 
 
-def test_a_memory_map_of_descriptors_that_are_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = efi.Firmware.get_memory_map
-
-    def get_memory_map(self: efi.Firmware, size: int, buffer: int, key: int, descriptor_size: int) -> int:
-        whole(self, size, buffer, key, descriptor_size)
-        self.machine.write(descriptor_size, struct.pack("<Q", 39))
-        return 0
-
-    monkeypatch.setattr(efi.Firmware, "get_memory_map", get_memory_map)
-    check(efi.boot()[0], "E_EFI_MEMORY_MAP", 0, 48 * len(efi.MAP))
+def test_tables_with_too_many_modules() -> None:
+    machine = machine_with(good_tables(), nr_modules=64)
+    machine.boot(PVH)
+    check(machine, "E_TABLES_COUNT", 1, 64, 64, 63)
 
 
-def test_a_firmware_that_has_no_room_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    claim = efi.Firmware.allocate_pages
-
-    def allocate_pages(self: efi.Firmware, how: int, kind: int, pages: int, address: int) -> int:
-        return 1 << 63 | 9 if how == C["EFI_ALLOCATE_MAX_ADDRESS"] else claim(self, how, kind, pages, address)
-
-    monkeypatch.setattr(efi.Firmware, "allocate_pages", allocate_pages)
-    check(efi.xen()[0], "E_HANDOVER_ROOM", C["HANDOVER_SIZE"])
+def test_an_array_of_the_tables_that_is_not_aligned() -> None:
+    domains = C["TABLES_SIZEOF"] + 4
+    machine = machine_with(good_tables(), domains=domains)
+    machine.boot(PVH)
+    check(machine, "E_TABLES_OFFSET", domains + C["BOOT_DOMAIN_SIZEOF"], len(good_tables().encode(domains=domains)))
 
 
-# --- loading and launching -------------------------------------------------------------------------
+def test_tables_whose_name_lies_outside_still_say_so() -> None:
+    machine = machine_with(good_tables(), name=0x10000)
+    machine.boot(PVH)
+    check(machine, "E_TABLES_OFFSET", 0x10000, len(good_tables().encode()))
+    assert machine.transcript.startswith(line("M_ENTRY", "-", "PVH", "-"))
+
+
+# --- kernels of all kinds, where no host has looked into them ---------------------------------------
+
+
+def generic(file: bytes, *more: tuple[int, bytes, str], **fields: Any) -> World:
+    """The generic stub with a kernel at 4 MiB."""
+    return World(0, ranges=[LOW, HIGH], contents={0: file}, files=[(4 * MIB, file, ""), *more], **fields)
+
+
+NOTE = samples.pvh_note(KERNEL)
+TEXT = samples.Load(KERNEL, b"\xf4" * 64)
+EMPTY = samples.Load(2 * KERNEL, b"", memsz=0)
+
+
+def patched(file: bytes, offset: int, value: int) -> bytes:
+    return file[:offset] + struct.pack("<Q", value) + file[offset + 8 :]
+
+
+E_PHOFF, FIRST_OFFSET, FIRST_PADDR, FIRST_FILESZ, FIRST_MEMSZ = 0x20, 0x48, 0x58, 0x60, 0x68  # of ELF64
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        samples.elf([TEXT, EMPTY], NOTE),
+        samples.elf([TEXT], samples.note(17, b"1234") + NOTE),
+        samples.elf([TEXT], samples.note(18, b"1234", b"Xen4") + NOTE),
+        samples.elf([TEXT], samples.note(18, b"1234", b"Xem") + NOTE),
+        samples.elf([TEXT], samples.note(18, b"123") + NOTE),
+        samples.elf([TEXT], NOTE + b"\1\0\0\0"),
+        samples.elf([TEXT], NOTE[:-4]),
+        samples.elf([TEXT], struct.pack("<3I", 4, 0xFFFFFFFF, 18) + b"Xen\0" + bytes(64)),
+        patched(samples.elf([TEXT], NOTE), E_PHOFF, (1 << 64) - 8),
+        patched(samples.elf([TEXT], NOTE), FIRST_OFFSET, (1 << 64) - 8),
+        patched(samples.elf([TEXT], NOTE), FIRST_FILESZ, (1 << 64) - 8),
+        samples.headed(samples.multiboot1(), entry=KERNEL),  # entered outside of what it loads
+        samples.headed(samples.multiboot1(), entry=0x1000),
+        samples.headed(samples.multiboot1()[:8] + b"\1\0\0\0"),
+        samples.headed(samples.multiboot2()[:12] + b"\1\0\0\0"),
+        samples.headed(struct.pack("<4I", 0xE85250D6, 4, 16, -(0xE85250D6 + 20) & 0xFFFFFFFF)),  # for MIPS
+        samples.linux(loadflags=0),
+        samples.linux()[:0x260],
+        b"\x7fELF" + bytes(40),
+    ],
+)
+def test_odd_kernels_are_taken_as_the_reference_takes_them(file: bytes) -> None:
+    booted(generic(file), C["LOG_NORMAL"])
+
+
+@pytest.mark.parametrize("field", [FIRST_PADDR, FIRST_MEMSZ])
+@pytest.mark.parametrize("value", [(1 << 64) - 8, (1 << 32) - 8, 1 << 63])
+def test_a_kernel_that_wants_to_lie_beyond_what_there_is(field: int, value: int) -> None:
+    fails(generic(patched(samples.elf([TEXT], NOTE), field, value)), "E_NO_ROOM", C["LOG_NORMAL"])
+
+
+LONG = ["x acpi=" + "y" * length for length in (990, 1016)]
+
+
+@pytest.mark.parametrize("cmdline", ["noapic x", "no noapic", "noapicx", "acpi=off", "acpi= -- a", *LONG])
+@pytest.mark.parametrize("string", ["vmlinux", "vmlinux ", "", "a noapic", "k " + "z" * 30])
+@pytest.mark.parametrize("loader", ["GRUB 0.97", "GRUBx", "GRUB 2"])
+def test_command_lines(cmdline: str, string: str, loader: str) -> None:
+    found = generic(samples.elf([TEXT], NOTE), cmdline=cmdline, loader=loader)
+    found.files = [(4 * MIB, found.contents[0], string)]
+    booted(found, C["LOG_NORMAL"])
+
+
+# --- room, loading and launching --------------------------------------------------------------------
+
+
+def test_room_is_clear_of_modules_that_nobody_wants() -> None:
+    found = plan("pvh", b"\xf4" * 64)
+    found.files = [(RAM - 0x1000, b"left over", "x"), (RAM - 0x50000, b"y" * 0x2000, "y")]
+    booted(found)
+
+
+def test_room_for_what_goes_to_the_stubs_place_is_clear_of_more_of_it() -> None:
+    found = plan("pvh", b"\xf4" * 0x3000, dest=MIB)
+    assert found.plan is not None
+    sizes = (0x1000, 0x1800, 0x800)
+    starts = (0, 0x1000, 0x2800)
+    pieces = [
+        Piece(start, size, MIB + start, size, 0, C["PACK_STORED"]) for start, size in zip(starts, sizes, strict=True)
+    ]
+    module = replace(found.plan.modules[0], pieces=tuple(pieces))
+    found.plan = replace(found.plan, modules=(module,))
+    booted(found)
+
+
+def test_a_kernel_that_may_be_moved_and_has_nothing_to_move() -> None:
+    found = plan("pvh", b"\xf4" * 64)
+    assert found.plan is not None
+    module = replace(found.plan.modules[0], pieces=(), movable=Movable(0x1000, 0, 0xFFFFFFFF))
+    found.plan = replace(found.plan, modules=(module,))
+    fails(found, "E_ENTRY")
 
 
 def test_no_room_for_what_goes_to_the_stubs_place() -> None:
@@ -287,7 +401,7 @@ def test_linux_is_told_of_the_screen(address: int, kind: str) -> None:
         assert (params.red_pos, params.green_pos, params.blue_pos) == (16, 8, 0)
 
 
-# --- the cpu, and the end --------------------------------------------------------------------------
+# --- the cpu, and the end ---------------------------------------------------------------------------
 
 
 def test_a_cpu_without_a_name_is_called_by_its_vendor() -> None:
@@ -329,3 +443,30 @@ def test_a_clock_that_stands_still_is_given_up() -> None:
     machine.boot(0x1234)
     assert machine.error() == failure("E_LOADER", 0x1234)
     assert machine.transcript.endswith(line("M_FAILED_REBOOT", 3) + "\n") and machine.reads == 3 * 51
+
+
+@pytest.mark.parametrize("seconds", [0, 2])
+def test_a_reboot_waits_for_so_many_seconds(seconds: int) -> None:
+    machine = Machine(Tables().encode(on_failure=C["ON_FAILURE_REBOOT"], reboot_seconds=seconds))
+    machine.write(machine.symbols["reset"], b"\xf4")
+    machine.boot(0x1234)
+    assert [port for port, _ in machine.ports].count(C["PORT_CMOS_INDEX"]) == 2 * seconds
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"\x10a\x00\x00\x00",  # from where it is itself
+        b"\x10a\x02\x00\x00",  # from in front of all
+        b"\x1fa\x01\x00\xff\xff\x00\x00",  # longer than what is left
+        b"\x40abcd" + b"\x01\x00" + bytes(20),
+    ],
+)
+def test_damaged_lz4(block: bytes) -> None:
+    machine = Machine()
+    machine.write(SCRATCH, block)
+    machine.write(SCRATCH + 0x1000, b"\xee" * 64)
+    with pytest.raises(lz4.block.LZ4BlockError):
+        lz4.block.decompress(block, uncompressed_size=16)
+    machine.call("lz4_unpack", SCRATCH + 0x1000, SCRATCH, 16, len(block))
+    assert not machine.zero_flag and machine.read(SCRATCH + 0x1010, 48) == b"\xee" * 48

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bootwright.abi import load as load_abi
-from bootwright.machine import FOUR_GIB, Machine, all_ram, find_room, overlap
+from bootwright.machine import FOUR_GIB, HIGHEST, Machine, all_ram, find_room, overlap
 from bootwright.model import BootModule, MemoryRange
 from bootwright.pack import Piece
 from bootwright.planned import PlannedModule
@@ -141,9 +141,10 @@ class Loading:
             stored = piece.method == self._constants["PACK_STORED"]
             if end > size or (stored and piece.dest_size > piece.source_size):
                 raise BootFailure("E_MODULE_PIECE", record.name, piece.source, end, size)
-            end = piece.dest + piece.dest_size + piece.zero_size
+            end = piece.dest + piece.dest_size
+            end += piece.zero_size if end <= HIGHEST else 0
             if end > FOUR_GIB:
-                raise BootFailure("E_NO_ROOM", record.name, piece.dest, end)
+                raise BootFailure("E_NO_ROOM", record.name, piece.dest, end & HIGHEST)
             if not all_ram(self.ranges, piece.range):
                 raise BootFailure("E_NO_ROOM", record.name, piece.dest, piece.range.end)
 

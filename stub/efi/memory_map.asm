@@ -85,6 +85,8 @@ keep_memory_map:
         add  rbx, r13
         jmp  .next
 .done:
+        cmp  dword ptr [rip + boot_info + BOOT_INFO_NR_RANGES], 0
+        je   .bad
         ret
 .bad:
         xor  edx, edx
