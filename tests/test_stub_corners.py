@@ -11,17 +11,29 @@ from typing import Any
 import lz4.block
 import pytest
 import samples
+import test_stub_device_tree as trees
 import unicorn
 from machine import LOADER, RAM, SCRATCH, C, Machine, Tables, pvh_info
 from test_boot_reference import IMAGE, MIB, World, compare, run
-from test_stub_boot import KERNEL, PVH, check, failure, good_tables, line, machine_with, mmap_tag, multiboot2
+from test_stub_boot import (
+    KERNEL,
+    PVH,
+    check,
+    failure,
+    good_tables,
+    line,
+    machine_with,
+    mmap_tag,
+    multiboot2,
+    stub_place,
+)
 from unicorn import x86_const as x86
 
 from bootwright import boot as reference
 from bootwright.machine import Framebuffer
 from bootwright.model import BootDomain, MemorySize
 from bootwright.pack import Piece
-from bootwright.planned import Plan, PlannedDomain, PlannedModule
+from bootwright.planned import Plan, PlannedDomain, PlannedHypervisor, PlannedModule
 from bootwright.ranges import Movable
 
 LOW, HIGH = (0, 0x9FC00, 1), (MIB, RAM - MIB, 1)
@@ -242,7 +254,7 @@ def test_tables_whose_name_lies_outside_still_say_so() -> None:
     machine = machine_with(good_tables(), name=0x10000)
     machine.boot(PVH)
     check(machine, "E_TABLES_OFFSET", 0x10000, len(good_tables().encode()))
-    assert machine.transcript.startswith(line("M_ENTRY", "-", "PVH", "-"))
+    assert machine.transcript.startswith(line("M_ENTRY", "-", *stub_place(machine), "PVH", "-"))
 
 
 # --- kernels of all kinds, where no host has looked into them ---------------------------------------
@@ -275,6 +287,7 @@ E_PHOFF, FIRST_OFFSET, FIRST_PADDR, FIRST_FILESZ, FIRST_MEMSZ = 0x20, 0x48, 0x58
         samples.elf([TEXT], samples.note(18, b"123") + NOTE),
         samples.elf([TEXT], NOTE + b"\1\0\0\0"),
         samples.elf([TEXT], NOTE[:-4]),
+        samples.elf([TEXT], samples.note(17, b"1234")),
         samples.elf([TEXT], struct.pack("<3I", 4, 0xFFFFFFFF, 18) + b"Xen\0" + bytes(64)),
         patched(samples.elf([TEXT], NOTE), E_PHOFF, (1 << 64) - 8),
         patched(samples.elf([TEXT], NOTE), FIRST_OFFSET, (1 << 64) - 8),
@@ -285,6 +298,7 @@ E_PHOFF, FIRST_OFFSET, FIRST_PADDR, FIRST_FILESZ, FIRST_MEMSZ = 0x20, 0x48, 0x58
         samples.headed(samples.multiboot2()[:12] + b"\1\0\0\0"),
         samples.headed(struct.pack("<4I", 0xE85250D6, 4, 16, -(0xE85250D6 + 20) & 0xFFFFFFFF)),  # for MIPS
         samples.linux(loadflags=0),
+        samples.linux(version=0x20B),
         samples.linux()[:0x260],
         b"\x7fELF" + bytes(40),
     ],
@@ -311,6 +325,46 @@ def test_command_lines(cmdline: str, string: str, loader: str) -> None:
     booted(found, C["LOG_NORMAL"])
 
 
+# --- device trees ----------------------------------------------------------------------------------
+
+
+def tree(structure: bytes) -> bytes:
+    """A blob around a structure, with one name."""
+    names = b"name\0"
+    size, end = len(structure), 56 + len(structure)
+    head = (0xD00DFEED, end + len(names), 56, end, 40, 17, 16, 0, len(names), size)
+    return struct.pack(">10I", *head) + bytes(16) + structure + names
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [
+        struct.pack(">3I", 3, 0, 0) + struct.pack(">4I", 1, 0, 2, 9),  # a property in front of all nodes
+        struct.pack(">4I", 1, 0, 3, 0),  # one that ends in its own header
+        struct.pack(">3I", 1, 0, 3),
+    ],
+)
+def test_properties_out_of_place(structure: bytes) -> None:
+    blob = tree(structure)
+    found = World(0, ranges=[LOW, HIGH], contents={0: blob}, files=[(4 * MIB, blob, "")])
+    fails(found, "E_FDT_STRUCTURE", C["LOG_NORMAL"])
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        trees.tree(trees.domain(compatible=b"xen,domai")),
+        trees.tree(trees.domain(compatible=b"x\0xen,domain")),
+        trees.tree(trees.domain(memory=b"17000000000t\0")),
+        {"chosen@0": trees.tree(trees.domain())["chosen"]},
+    ],
+)
+def test_odd_trees(found: dict[str, Any]) -> None:
+    blob, kernel = trees.blob(found), samples.elf([TEXT], NOTE)
+    files = [(4 * MIB, blob, ""), (5 * MIB, kernel, "vmlinux"), (6 * MIB, b"files", "")]
+    booted(World(0, ranges=[LOW, HIGH], contents={0: blob, 1: kernel}, files=files), C["LOG_NORMAL"])
+
+
 # --- room, loading and launching --------------------------------------------------------------------
 
 
@@ -330,6 +384,15 @@ def test_room_for_what_goes_to_the_stubs_place_is_clear_of_more_of_it() -> None:
     ]
     module = replace(found.plan.modules[0], pieces=tuple(pieces))
     found.plan = replace(found.plan, modules=(module,))
+    booted(found)
+
+
+def test_room_above_what_waits_for_the_stubs_place() -> None:
+    found = plan("pvh", b"\xf4" * 0x3000, dest=MIB)
+    assert found.plan is not None
+    pieces = (Piece(0, 0x2000, MIB, 0x2000, 0, 0), Piece(0x2000, 0x1000, MIB + 0x2000, 0x1000, 0, 0))
+    found.plan = replace(found.plan, modules=(replace(found.plan.modules[0], pieces=pieces),))
+    found.ranges = [LOW, (MIB, 20 * MIB, 1), (RAM - 0x1000, 0x1000, 1)]  # the smaller one fits there
     booted(found)
 
 
@@ -361,6 +424,14 @@ def test_the_hardware_domain_need_not_be_the_initial_one() -> None:
     machine.call("apply_settings")
     machine.call("builder_get_hwdom")
     assert machine.transcript == line("M_HWDOM", 7, "driver") + "\n"
+
+
+def test_a_hypervisor_without_efi() -> None:
+    found = plan("multiboot2", b"\xf4" * 64)
+    assert found.plan is not None
+    xen = PlannedHypervisor(0, C["PROTOCOL_MULTIBOOT2"], "xen console=com1", KERNEL)
+    found.plan = replace(found.plan, hypervisor=xen)
+    booted(found)
 
 
 def test_setup_code_has_no_place() -> None:
@@ -404,22 +475,34 @@ def test_linux_is_told_of_the_screen(address: int, kind: str) -> None:
 # --- the cpu, and the end ---------------------------------------------------------------------------
 
 
-def test_a_cpu_without_a_name_is_called_by_its_vendor() -> None:
+# SDM 2, CPUID: EAX, EBX, ECX, EDX of each leaf; a vendor's name is in EBX, EDX, ECX
+VENDOR = (1, *struct.unpack("<3I", b"CentaulsaurH"))
+BRAND = struct.unpack("<12I", b"      VIA C7".ljust(48, b"\0"))
+
+
+@pytest.mark.parametrize(
+    ("leaves", "name"),
+    [
+        ({0x80000000: (0x80000001, 0, 0, 0), 0: VENDOR}, "CentaurHauls"),
+        (
+            {0x80000000: (0x80000004, 0, 0, 0)}
+            | {0x80000002 + number: BRAND[4 * number : 4 * number + 4] for number in range(3)},
+            "VIA C7",
+        ),
+    ],
+)
+def test_what_a_cpu_calls_itself(leaves: dict[int, tuple[int, ...]], name: str) -> None:
     machine = machine_with(good_tables())
 
     def cpuid(uc: unicorn.Uc, data: object) -> int:
-        # SDM 2, CPUID: the vendor's name is in EBX, EDX, ECX
-        words = {0: struct.unpack("<4x3I", b"....CentaulsaurH"), 0x80000000: (0, 0, 0)}
-        leaf = uc.reg_read(x86.UC_X86_REG_EAX)
-        ebx, ecx, edx = words[leaf]
-        uc.reg_write(x86.UC_X86_REG_RAX, 0x80000001 if leaf else 1)
-        for register, value in (("RBX", ebx), ("RCX", ecx), ("RDX", edx)):
+        values = leaves[uc.reg_read(x86.UC_X86_REG_EAX)]
+        for register, value in zip(("RAX", "RBX", "RCX", "RDX"), values, strict=True):
             uc.reg_write(getattr(x86, f"UC_X86_REG_{register}"), value)
         return 1
 
     machine.uc.hook_add(unicorn.UC_HOOK_INSN, cpuid, None, 1, 0, x86.UC_X86_INS_CPUID)
     machine.boot(PVH)
-    assert line("M_CPU", "CentaurHauls") in machine.transcript and not machine.failed
+    assert line("M_CPU", name) in machine.transcript and not machine.failed
 
 
 class StoppedClock(Machine):

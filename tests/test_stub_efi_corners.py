@@ -158,6 +158,13 @@ def test_tables_of_the_firmware_that_look_like_acpis(monkeypatch: pytest.MonkeyP
     assert "RSDP at 0x0\n" in efi.boot()[0].transcript
 
 
+def test_a_firmware_of_nobody() -> None:
+    machine, _ = efi.hypervisor()
+    machine.write(efi.SYSTEM + C["EFI_SYSTEM_TABLE_FIRMWARE_VENDOR"], bytes(8))
+    machine.call("efi_start", rcx=0x77, rdx=efi.SYSTEM)
+    assert "entered by EFI from \n" in machine.transcript and not machine.failed
+
+
 def test_a_firmware_without_console(monkeypatch: pytest.MonkeyPatch) -> None:
     start = efi.Firmware.__init__
 

@@ -109,8 +109,8 @@ def test_the_screen_is_mapped_wherever_it_lies(address: int) -> None:
         description(0xC0000000, 5, 768, 20),
         description(0xC0000000, 1024, 17, 4096),
         description(0xC0000000, 0, 0, 0),
-        description(0xC0000000, 1024, 0x80000000, 0x80000000),
-        description(0xC0100000, 1024, 262016, 4096),
+        description(0xC0000000, 0x80000000, 0x80000000, 0x80000000),
+        description(0xC0100000, 1024, 768, 0x40000000 // 768),
     ],
     ids=["24 bits", "indexed", "narrow", "low", "nothing", "huge", "past the window"],
 )

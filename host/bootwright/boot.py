@@ -163,10 +163,11 @@ class _Run(builder.Machine):
         loader = PVH_ENTRY if machine.entry == PVH_ENTRY else machine.loader or ""
         info = replace(self._info, mods=mods, loader=loader)
         blob = machine.contents.get(0, b"")
-        found = builder.builder_init(info, lambda start: treeboot.read_tree(blob, start), dom0_pvh=True)
-        if found.builder is not None and found.builder.fdt_enabled:
+        is_tree = treeboot.check_tree(blob) is not None
+        if is_tree:
             yield line("M_DEVICE_TREE", mods[0].size)
-        else:
+        found = builder.builder_init(info, lambda start: treeboot.read_tree(blob, start), dom0_pvh=True)
+        if not is_tree:
             choice = builder.choose_ramdisk(found)
             yield from builder.fallback_lines(choice)
             found = choice.info

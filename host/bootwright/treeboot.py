@@ -25,18 +25,25 @@ MAX_AMOUNT = 48  # bits of the KiB that it may come to
 CELLS = ("permissions", "functions", "mode", "domid", "cpus")
 
 
+def check_tree(blob: bytes) -> Blob | None:
+    """Its root, None if it is no device tree. Raises BootFailure for a damaged one."""
+    if not fdt.is_tree(blob):
+        return None
+    try:
+        return fdt.parse(blob)
+    except fdt.Damage as damage:
+        raise BootFailure(damage.name, *damage.values) from damage
+
+
 def read_tree(blob: bytes, info: BootInfo) -> BootInfo | None:
     """Steps of builder_init with a device tree in module 0, whose bytes are `blob`.
 
     Gives the model with the tree's domains, its modules' kinds and strings, and its command line. Raises
     BootFailure.
     """
-    if not fdt.is_tree(blob):
+    root = check_tree(blob)
+    if root is None:
         return None
-    try:
-        root = fdt.parse(blob)
-    except fdt.Damage as damage:
-        raise BootFailure(damage.name, *damage.values) from damage
     chosen = _enter(root, b"chosen")
     hypervisor = _enter(chosen, b"hypervisor") if chosen else None
     if hypervisor is None or not hypervisor.compatible(bindings.HYPERVISOR.encode()):
