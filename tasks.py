@@ -24,7 +24,7 @@ from bootwright.tasks import namespace  # noqa: E402
         "matrix": "instead: every image by every way on both firmwares, kept in docs/media.md; "
         "with -k only the cells that match, as `xen, uefi` or `^pxe`",
         "benchmark": "instead: what building costs, as ratios",
-        "coverage": "instead: which instructions of the stub no test under Unicorn executes",
+        "coverage": "instead: what of the stub no test under Unicorn executes",
     },
 )
 def test(

@@ -283,6 +283,7 @@ def test_a_property_with_a_wrong_value(name: str, value: bytes) -> None:
         ({"bootargs": b"no end"}, "bootargs", 6),
         ({"bootargs": b""}, "bootargs", 0),
         ({"compatible": strings("module,kernel", "module,addr")}, "module-addr", 0),
+        ({"compatible": strings("module,addr"), "module-addr": cells(0, KERNEL)}, "module-addr", 8),
     ],
 )
 def test_a_module_with_a_wrong_value(change: Node, name: str, size: int) -> None:
