@@ -159,9 +159,8 @@ def linux(code: bytes = HALTS, **header: int) -> Cpu:
     return cpu_with(file, head=len(file) - len(code), protocol=C["PROTOCOL_LINUX"], entry=entry)
 
 
-def mapped(machine: Cpu, address: int) -> int:
-    """Where the page tables map it: SDM 3, 4.5.4, pages of 2 MiB."""
-    table = machine.get("cr3")[0]
+def mapped(machine: Cpu, address: int, table: int) -> int:
+    """Where page tables map it: SDM 3, 4.5.4, pages of 2 MiB."""
     for shift in (39, 30, 21):
         (entry,) = struct.unpack("<Q", machine.read((table & ~0xFFF) + (address >> shift & 511) * 8, 8))
         assert entry & 3 == 3, "present and writable"
@@ -180,8 +179,9 @@ def test_linux_is_entered_in_64_bits() -> None:
     assert machine.get("cs", "ds", "es", "ss") == (0x10, 0x18, 0x18, 0x18)
     assert machine.segments("cs") == {FLAT_CODE64} and machine.segments("ds", "es", "ss") == {FLAT_DATA}
     assert esi == machine.information[0] and machine.record("boot_params", esi).boot_flag == 0xAA55
-    for address in (0, KERNEL, esi, RAM - 1, 0xC0000000, 0xFFFFFFFF):
-        assert mapped(machine, address) == address
+    for table in (machine.get("cr3")[0], machine.symbols["page_map"]):  # the kernel's, and the stub's own
+        for address in (0, KERNEL, esi, RAM - 1, 0x40000000, 0x80000000, 0xC0000000, 0xFFFFFFFF):
+            assert mapped(machine, address, table) == address
 
 
 def test_linux_is_entered_in_32_bits() -> None:
@@ -315,6 +315,8 @@ def test_an_exception_is_named_with_all_registers(vector: int) -> None:
     said = machine.transcript
     assert all(f"{name} {0x1000 + number:#x}" in said for number, name in enumerate(REGISTERS.split()))
     assert "rsp 0x66778899 rflags 0x10002 cs 0x8" in said
+    control = (machine.uc.reg_read(getattr(x86, f"UC_X86_REG_CR{number}")) for number in (0, 2, 3, 4))
+    assert line("M_REGISTERS_5", *control) in said
 
 
 def test_an_exception_while_one_is_reported_ends_in_silence() -> None:
