@@ -8,6 +8,9 @@ import pytest
 
 from bootwright import image, places, report
 
+# They assert for the tests that import them.
+pytest.register_assert_rewrite("booting", "firmware", "probe_machine", "worlds")
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -87,7 +87,7 @@ def main() -> int:
         start(machine, *arguments, **keywords)
         executed.watch(machine)
 
-    uses = re.compile(r"^(from|import) machine\b", re.MULTILINE)
+    uses = re.compile(r"^(from|import) (booting|firmware|machine|worlds)\b", re.MULTILINE)
     tests = [str(path) for path in sorted(TESTS.glob("test_*.py")) if uses.search(path.read_text())]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Machine, "__init__", watched)

@@ -9,14 +9,14 @@ from dataclasses import replace
 
 import machine as unicorn_machine
 import pytest
+from booting import multiboot2
+from firmware import FIRMWARE, GRUB, SYSTEM, Firmware, descriptors
+from firmware import RSDP as RSDP_PLACE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from machine import LOADER, RAM, C
-from test_boot_reference import MIB, RSDP, World, compare, loader_tags, world
-from test_stub_boot import multiboot2
-from test_stub_efi import FIRMWARE, GRUB, SYSTEM, Firmware, descriptors
-from test_stub_efi import RSDP as RSDP_PLACE
 from unicorn import x86_const as x86
+from worlds import MIB, RSDP, World, compare, loader_tags, world
 
 from bootwright import boot, tables
 from bootwright.machine import Efi, Framebuffer, LoaderModule, Machine

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import samples
+from booting import failure, line
 from machine import RAM, C
 from machine import Machine as Stub
-from test_boot_reference import IMAGE, MIB, World, compare, run
-from test_stub_boot import failure, line
+from worlds import IMAGE, MIB, World, compare, run
 
 from bootwright import boot, linux, pvh
 from bootwright.kernel import Kernel

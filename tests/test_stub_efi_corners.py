@@ -1,15 +1,14 @@
-"""What ordinary boots by EFI never come to: test_stub_corners.py, for firmware, and for loaders that speak of it."""
+"""What ordinary boots by EFI never come to: firmware that says odd things, and loaders that speak of it."""
 
 from __future__ import annotations
 
 import struct
 
+import firmware as efi
 import pytest
-import test_stub_efi as efi
+from booting import check, line, mmap_tag, multiboot2
 from machine import LOADER, SCRATCH, C, Machine
-from test_boot_reference import World
-from test_stub_boot import check, line, mmap_tag, multiboot2
-from test_stub_corners import HIGH, LOW, linux, plan
+from worlds import HIGH, LOW, World, linux, plan
 
 from bootwright import tables
 

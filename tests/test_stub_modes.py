@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 import samples
 import unicorn
+from booting import KERNEL, PACKED, PVH, RAMDISK, failure, good_tables, line, mmap_tag, multiboot2, stub_place
 from machine import LOADER, RAM, C, Machine, pvh_info
-from test_stub_boot import KERNEL, PACKED, PVH, RAMDISK, failure, good_tables, line, mmap_tag, multiboot2, stub_place
 from unicorn import x86_const as x86
 
 GDT = 0x8000  # the loader's: code is 0x10, data 0x18, as Linux has them

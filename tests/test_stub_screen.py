@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 
 import pytest
+from booting import good_tables, mmap_tag, multiboot2
+from booting import machine_with as machine_of_tables
 from machine import RAM, SCRATCH, C, Machine
 from screen import Screen
-from test_stub_boot import good_tables, mmap_tag, multiboot2
-from test_stub_boot import machine_with as machine_of_tables
 
 WINDOW = 1 << 32  # where the stub maps the screen
 ROOM = 64 << 20

@@ -1,0 +1,111 @@
+"""Descriptions written as device trees: what is read again is what was written, and the command line builds it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import samples
+import trees
+from hypothesis import given, settings
+
+from bootwright import description, devicetree, dts, export, fdt, image, progress
+from bootwright.description import Description, FileSource, PackageSource
+from bootwright.errors import BootwrightError, DescriptionError
+
+
+@given(trees.descriptions())
+@settings(max_examples=150, deadline=None)
+def test_round_trip_by_blob(described: Description) -> None:
+    tree = export.tree(described, described.folder)
+    assert fdt.strict(fdt.parse(fdt.write(tree))) == tree
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Path, "open", lambda path, mode: __import__("io").BytesIO(fdt.write(tree)))
+        back = devicetree.load(Path("images/lab.dtb"), {})
+    assert replace(back, path=described.path) == described
+
+
+@given(trees.descriptions())
+@settings(max_examples=25, deadline=None)
+def test_round_trip_by_source(tmp_path_factory: pytest.TempPathFactory, described: Description) -> None:
+    path = tmp_path_factory.mktemp("dts") / "lab.dts"
+    here = replace(described, path=path)
+    export.write(here, "dts", path)
+    assert devicetree.load(path, {}) == here
+    assert dts.read(path)[0] == export.tree(here, path.parent)
+
+
+@pytest.mark.parametrize("name", ["demo", "debian"])
+@pytest.mark.parametrize("form", export.FORMATS)
+def test_the_models_of_our_images_survive(name: str, form: str, tmp_path: Path) -> None:
+    described = description.load(trees.TREES.parent.parent / "images" / f"{name}.toml")
+    path = tmp_path / f"other.{form}"
+    export.write(described, form, path)
+    back = devicetree.load(path, {})
+    assert back.image == described.image
+
+    def where(one: Description, source: object) -> object:
+        assert isinstance(source, FileSource | PackageSource)
+        if isinstance(source, FileSource):
+            return (one.folder / source.path).resolve()
+        return (source.package, source.file, source.init and (one.folder / source.init).resolve())
+
+    for old, new in zip(described.domains, back.domains, strict=True):
+        assert replace(new, kernel=None, ramdisk=None) == replace(old, kernel=None, ramdisk=None)
+        assert where(back, new.kernel) == where(described, old.kernel)
+        assert where(back, new.ramdisk) == where(described, old.ramdisk)
+
+
+def test_the_same_module_is_there_once() -> None:
+    text_ = samples.DOMAIN + samples.DOMAIN.replace("dom0", "dom1").replace("initial-domain", "crash")
+    described = description.parse(text_, Path("lab.toml"))
+    tree = export.tree(described, Path())
+    numbers = [node.properties["module-index"] for node in trees.nodes(tree) if node.name == "kernel"]
+    assert numbers == [b"\0\0\0\1", b"\0\0\0\1"]
+
+
+def test_too_many_modules() -> None:
+    domains = samples.DOMAIN + 'ramdisk = "r"\n'
+    for index in range(1, 32):
+        domains += (
+            f'[[domain]]\nname = "d{index}"\nmemory = "1M"\nkernel = "k{index}"\nramdisk = "r{index}"\n'
+        )
+    described = description.parse(domains, Path("lab.toml"))
+    with pytest.raises(DescriptionError, match=r'domain "d31": kernel: is module 63, but at most 62'):
+        export.tree(described, Path())
+
+
+def test_an_unknown_format(tmp_path: Path) -> None:
+    described = description.parse(samples.DOMAIN, Path("lab.toml"))
+    with pytest.raises(DescriptionError, match="format: 'json' is none of dts, dtb"):
+        export.write(described, "json", tmp_path / "lab.json")
+
+
+# The command line
+
+
+@pytest.mark.slow
+def test_a_tree_is_exported_and_built_by_the_command_line(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = trees.TREES.parent.parent
+    kernel = root / "stub/kernels/demo.asm"
+    (project / "images").mkdir()
+    shutil.copy(root / "images/demo.txt", project / "images")
+    description = project / "images/demo.toml"
+    text = (root / "images/demo.toml").read_text()
+    description.write_text(text.replace("../stub/kernels/demo.asm", str(kernel)))
+    progress.export_tree(str(description), "dtb", "")
+    tree = project / "build/demo/demo.dtb"
+    assert f"demo.dtb ({tree.stat().st_size:,} bytes)" in capsys.readouterr().out
+    (project / "elsewhere").mkdir()
+    lab = project / "elsewhere/lab.dtb"
+    shutil.copy(tree, lab)
+    modules = [f"1={kernel}", f"2={root / 'images/demo.txt'}"]
+    built = progress.build(str(lab), modules)
+    assert built.elf == project / "build/demo/demo.elf"
+    assert image.map_path(lab) == project / "build/demo/demo.json", "without the files"
+    with pytest.raises(BootwrightError, match=r"demo\.txt cannot be read"):
+        progress.build(str(lab))

@@ -1,0 +1,38 @@
+"""A device tree among the modules of a loader, and what the reference reads from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import trees
+
+from bootwright import fdt, treeboot
+from bootwright.abi import load as load_abi
+from bootwright.fdt import Node
+from bootwright.model import BootInfo, BootModule
+from bootwright.transcript import BootFailure
+
+ABI = load_abi()
+C = ABI.constants
+TREE, OTHERS = 0x500000, 0x600000
+STRINGS = ("", "vmlinuz quiet", "initrd")
+
+
+def info(count: int = 3) -> BootInfo:
+    """What a loader hands over: the tree as module 0, and others."""
+    mods = [
+        BootModule(0, 0x1000, OTHERS + 0x1000 * i, STRINGS[i % 3], 1 if i % 3 else 0, name=f"module{i}")
+        for i in range(count)
+    ]
+    return BootInfo((replace(mods[0], start=TREE), *mods[1:]))
+
+
+def reference(raw: bytes, given_info: BootInfo) -> str | BootInfo | None:
+    try:
+        return treeboot.read_tree(raw, given_info)
+    except BootFailure as failure:
+        return failure.message
+
+
+def tree(*children: Node) -> bytes:
+    return fdt.write(trees.hyperlaunch(*children))
