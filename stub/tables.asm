@@ -138,6 +138,10 @@ check_tables:
         mov  ecx, dword ptr [rbx + TABLES_NR_PIECES]
         imul rcx, rcx, PIECE_SIZEOF
         call .check_array
+        mov  ecx, dword ptr [rbx + TABLES_HYPERVISOR]
+        call .check_module
+        mov  eax, dword ptr [rbx + TABLES_HYPERVISOR_CMDLINE]
+        call .check_offset
 
         mov  ebp, dword ptr [rbx + TABLES_DOMAINS]
         add  rbp, rbx
@@ -150,6 +154,10 @@ check_tables:
         mov  ecx, dword ptr [rbp + BOOT_DOMAIN_KERNEL]
         call .check_module
         mov  ecx, dword ptr [rbp + BOOT_DOMAIN_RAMDISK]
+        call .check_module
+        mov  ecx, dword ptr [rbp + BOOT_DOMAIN_CONFIGS]
+        call .check_module
+        mov  ecx, dword ptr [rbp + BOOT_DOMAIN_CONFIGS + 4]
         call .check_module
         add  rbp, BOOT_DOMAIN_SIZEOF
         dec  r13d

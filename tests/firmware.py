@@ -154,7 +154,7 @@ class Firmware:
         return 0 if self.graphics is not None else 1 << 63 | 14
 
 
-def boot(console: int = C["CONSOLE_SERIAL"], **settings: int | str | None) -> tuple[Machine, Firmware]:
+def boot(console: int = C["CONSOLE_SERIAL"], **settings: int | str | bytes | None) -> tuple[Machine, Firmware]:
     machine = Machine(good_tables().encode(console=console))
     machine.uc.mem_map(1 << 32, 4 << 20)  # where the stub maps the screen
     machine.write(PACKED, lz4.block.compress(TEXT, store_size=False))

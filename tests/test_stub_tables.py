@@ -40,7 +40,7 @@ def test_tables_with_too_many_domains() -> None:
 
 
 @pytest.mark.provokes("E_TABLES_OFFSET")
-@pytest.mark.parametrize("field", ["domains", "modules", "pieces", "name"])
+@pytest.mark.parametrize("field", ["domains", "modules", "pieces", "name", "hypervisor_cmdline"])
 def test_tables_that_refer_outside(field: str) -> None:
     length = len(good_tables().encode())
     machine = boot(good_tables(), **{field: length})
@@ -49,6 +49,7 @@ def test_tables_that_refer_outside(field: str) -> None:
         "modules": 2 * C["MODULE_RECORD_SIZEOF"],
         "pieces": C["PIECE_SIZEOF"],
         "name": 0,
+        "hypervisor_cmdline": 0,
     }
     check(machine, "E_TABLES_OFFSET", length + sizes[field], length)
 
@@ -59,6 +60,8 @@ def test_tables_that_refer_outside(field: str) -> None:
     [
         (lambda t: t.domains[0].update(kernel=2), ("module", 2, 2)),
         (lambda t: t.domains[0].update(ramdisk=9), ("module", 9, 2)),
+        (lambda t: t.domains[0].update(configs=[2, C["NO_MODULE"]]), ("module", 2, 2)),
+        (lambda t: t.domains[0].update(configs=[1, 3]), ("module", 3, 2)),
         (lambda t: t.modules[0].update(first_piece=1), ("piece", 2, 1)),
         (lambda t: t.modules[1].update(kind=9), ("module kind", 9, 9)),
     ],
@@ -69,6 +72,11 @@ def test_tables_with_a_reference_to_nothing(
     tables = good_tables()
     change(tables)
     check(boot(tables), "E_TABLES_INDEX", *values)
+
+
+@pytest.mark.provokes("E_TABLES_INDEX")
+def test_tables_with_a_hypervisor_that_is_no_module() -> None:
+    check(boot(good_tables(), hypervisor=2), "E_TABLES_INDEX", "module", 2, 2)
 
 
 def test_tables_without_anything() -> None:
