@@ -54,27 +54,42 @@ scan_rsdp:
         xor  eax, eax
         ret
 
-; Keeps a loader's copy of the RSDP, in a page of its own that the hardware domain is told is ACPI's:
-; the kernel may read it long after the loader's memory and the stub's are in use for something else.
+; Keeps a loader's copy of the RSDP.
 ; in:  rsi = copy, ecx = bytes
 ; out: boot_info.rsdp
-; clobbers: rax, rcx, rdx, rsi, rdi
-; fails: E_TOO_MANY_RANGES
+; clobbers: rax, rcx, rsi, rdi
 keep_rsdp:
         lea  rdi, [rip + rsdp_page]
+        mov  qword ptr [rip + boot_info + BOOT_INFO_RSDP], rdi
         mov  eax, RSDP_SIZEOF
         cmp  ecx, eax
         cmova ecx, eax
         rep movsb
+        ret
+
+; Once all is copied: where a BIOS has it lies the RSDP itself. Where it does not, the copy stays, in a page of its own
+; that the hardware domain is told is ACPI's: the kernel may read it long after the stub's memory is in use for
+; something else. That page is then not to be had for a kernel.
+; out: boot_info.rsdp, unchanged if it is no copy
+; clobbers: rax, rcx, rdx, rsi, rdi
+; fails: E_TOO_MANY_RANGES
+settle_rsdp:
         lea  rdi, [rip + rsdp_page]
-        cmp  qword ptr [rip + boot_info + BOOT_INFO_RSDP], 0
+        cmp  qword ptr [rip + boot_info + BOOT_INFO_RSDP], rdi
+        jne  find_rsdp.done
+        call find_rsdp
+        mov  rsi, qword ptr [rip + boot_info + BOOT_INFO_RSDP]
+        lea  rdi, [rip + rsdp_page]
+        cmp  rsi, rdi
+        je   .copy
+        mov  eax, dword ptr [rsi + RSDP_RSDT]   ; a chance find is not what the loader means
+        cmp  eax, dword ptr [rdi + RSDP_RSDT]
+        je   find_rsdp.done
+.copy:
         mov  qword ptr [rip + boot_info + BOOT_INFO_RSDP], rdi
-        jne  .kept                      ; the page is in the map already
         mov  esi, PAGE_SIZE
         mov  edx, XEN_HVM_MEMMAP_TYPE_ACPI
         jmp  add_range
-.kept:
-        ret
 
 .section .bss
 .align PAGE_SIZE

@@ -168,11 +168,13 @@ print_line:
 .print:
         lea  rdi, [rip + M_PREFIX]
         call print_string
-        cmp  dword ptr [rip + line_error], 0
-        je   .text
+        mov  edi, dword ptr [rip + line_error]
+        test edi, edi
+        jz   .text
+        push rdi
         lea  rdi, [rip + error_start]
         call print_string
-        mov  edi, dword ptr [rip + line_error]
+        pop  rdi
         mov  esi, 16
         call print_number
         lea  rdi, [rip + error_end]
@@ -190,7 +192,8 @@ print_line:
         jmp  put_char
 
 ; Calls a routine that prints, once for the firmware's console and once for all others: a firmware may show its
-; own on the same serial line, and two lines are easier to read than one of double letters.
+; own on the same serial line, and two lines are easier to read than one of double letters. Ours come first: a
+; firmware that is asked when it should not may not come back.
 ; in:  rax = routine
 ; clobbers: rax, rcx and what the routine clobbers
 on_each_console:
@@ -201,17 +204,17 @@ on_each_console:
 .both:
         push rcx
         push rax
+        mov  qword ptr [rip + firmware_console], 0
+        call rax
+        pop  rax
+        pop  rcx
+        mov  qword ptr [rip + firmware_console], rcx
         movzx ecx, byte ptr [rip + console_sinks]
         push rcx
         mov  byte ptr [rip + console_sinks], 0
         call rax
         pop  rcx
         mov  byte ptr [rip + console_sinks], cl
-        mov  qword ptr [rip + firmware_console], 0
-        pop  rax
-        call rax
-        pop  rcx
-        mov  qword ptr [rip + firmware_console], rcx
         ret
 
 ; Prints text in which %s stands for a string (0: "-"), %u for a decimal and %x for a hex number.

@@ -103,10 +103,16 @@ exception:
         push rax
         mov  rbx, rsp                   ; rbx = 15 registers and the vector's return address
         lea  r12, [rbx + 16 * 8]        ; r12 = what the cpu pushed
-        cmp  byte ptr [rip + exception_seen], 0
-        jne  halt                       ; reporting one raised the next: that would go round for ever
-        mov  byte ptr [rip + exception_seen], 1
-
+        mov  al, byte ptr [rip + exceptions_seen]
+        inc  byte ptr [rip + exceptions_seen]
+        cmp  al, 1
+        ja   end_boot                   ; reporting one raises the next: that would go round for ever
+        jb   .report
+        xor  eax, eax                   ; it may have been a screen: once more for the serial port alone
+        mov  qword ptr [rip + framebuffer_console], rax
+        mov  qword ptr [rip + firmware_console], rax
+        mov  byte ptr [rip + console_sinks], CONSOLE_SERIAL
+.report:
         mov  eax, dword ptr [rbx + 15 * 8]
         lea  rcx, [rip + exception_vectors + EXCEPTION_VECTOR_SIZE]
         sub  eax, ecx
@@ -171,7 +177,7 @@ gdt_pointer32:
 idt_pointer:
         .word IDT_VECTORS * IDT_GATE_SIZEOF - 1
         .quad 0
-exception_seen:
+exceptions_seen:
         .byte 0
 
 .section .bss

@@ -179,7 +179,7 @@ parse_multiboot2:
         je   .no_map
         cmp  qword ptr [rip + boot_info + BOOT_INFO_RSDP], 0
         je   find_rsdp
-        ret
+        jmp  settle_rsdp
 .no_map:
         mov  rdx, qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME]
         fail E_NO_MEMORY_MAP

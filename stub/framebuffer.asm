@@ -44,8 +44,12 @@ framebuffer_start:
         sub  eax, 2                     ; from the row before the last, two line feeds lead to the first
         jb   .done
         mov  dword ptr [rdi + FRAMEBUFFER_ROW], eax
+        mov  ecx, dword ptr [rsi + MULTIBOOT2_TAG_FRAMEBUFFER_WIDTH - MULTIBOOT2_TAG_FRAMEBUFFER_ADDR]
         mov  eax, dword ptr [rsi + MULTIBOOT2_TAG_FRAMEBUFFER_PITCH - MULTIBOOT2_TAG_FRAMEBUFFER_ADDR]
         mov  dword ptr [rdi + FRAMEBUFFER_PITCH], eax
+        shl  rcx, 2
+        cmp  rcx, rax
+        ja   .done                      ; its lines would lie over each other
         imul r8, rax
         imul r9, rax
         mov  dword ptr [rdi + FRAMEBUFFER_ROW_BYTES], r9d

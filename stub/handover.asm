@@ -142,7 +142,6 @@ report_launch:
 ; never returns
 go:
         mov  r15, qword ptr [rip + handover]
-        lea  rdi, [r15 + HANDOVER_CODE + handover_end - handover_code]
         mov  dword ptr [rip + enter_state + ENTER_STATE_EAX], eax
         mov  dword ptr [rip + enter_state + ENTER_STATE_EBX], ebx
         mov  dword ptr [rip + enter_state + ENTER_STATE_ESI], esi

@@ -21,13 +21,19 @@ panic:
         mov  r8, r9
         call print_line
         mov  dword ptr [rip + line_error], 0
-        cmp  dword ptr [rip + on_failure], ON_FAILURE_REBOOT
-        je   .reboot
-        warn M_FAILED_HALT
-        jmp  halt
-.reboot:
         mov  esi, dword ptr [rip + reboot_seconds]
-        warn M_FAILED_REBOOT
+        lea  rdi, [rip + M_FAILED_REBOOT]
+        cmp  dword ptr [rip + on_failure], ON_FAILURE_REBOOT
+        je   .last_line
+        lea  rdi, [rip + M_FAILED_HALT]
+.last_line:
+        call print_line
+
+; What the description asks for after a failure, without a word.
+; never returns
+end_boot:
+        cmp  dword ptr [rip + on_failure], ON_FAILURE_REBOOT
+        jne  halt
         mov  ebx, dword ptr [rip + reboot_seconds]
 .second:
         test ebx, ebx

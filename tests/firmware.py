@@ -133,7 +133,7 @@ class Firmware:
         if how == C["EFI_ALLOCATE_ADDRESS"]:
             self.claimed.append((int.from_bytes(self.machine.read(address, 8), "little"), pages))
             return self.refuse
-        assert (how, kind) == (C["EFI_ALLOCATE_MAX_ADDRESS"], C["EFI_LOADER_DATA"])
+        assert (how, kind) == (C["EFI_ALLOCATE_MAX_ADDRESS"], C["EFI_LOADER_CODE"])
         self.given.append(0x3000000 + len(self.given) * 0x100000)
         self.machine.write(address, struct.pack("<Q", self.given[-1]))
         return 0
@@ -154,13 +154,16 @@ class Firmware:
         return 0 if self.graphics is not None else 1 << 63 | 14
 
 
-def boot(console: int = C["CONSOLE_SERIAL"], **settings: int | str | bytes | None) -> tuple[Machine, Firmware]:
+def boot(
+    console: int = C["CONSOLE_SERIAL"], levels: int = 4, **settings: int | str | bytes | None
+) -> tuple[Machine, Firmware]:
     machine = Machine(good_tables().encode(console=console))
     machine.uc.mem_map(1 << 32, 4 << 20)  # where the stub maps the screen
     machine.write(PACKED, lz4.block.compress(TEXT, store_size=False))
     machine.write(RAMDISK, b"files")
     firmware = Firmware(machine, **settings)  # type: ignore[arg-type]
     machine.write(machine.symbols["handover_code.enter"], b"\xf4")
+    machine.uc.reg_write(x86.UC_X86_REG_CR4, (levels == 5) << C["CR4_LA57_BIT"])
     machine.call("efi_start", rcx=0x77, rdx=SYSTEM)
     return machine, firmware
 

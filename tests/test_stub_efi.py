@@ -74,6 +74,13 @@ def test_once_boot_services_have_ended_the_text_is_on_the_screen() -> None:
     assert firmware.console == line("M_ENTRY", "test", *stub_place(machine), "EFI", "EDK ?") + "\r\n"
 
 
+@pytest.mark.provokes("E_EFI_PAGING")
+def test_a_firmware_with_page_tables_of_5_levels() -> None:
+    machine, firmware = boot(levels=5)
+    check(machine, "E_EFI_PAGING", 1 << C["CR4_LA57_BIT"])
+    assert "E0213" in firmware.console and "exit_boot_services" not in firmware.calls
+
+
 def test_no_screen() -> None:
     machine, _ = boot(graphics=None)
     assert not machine.record("boot_info", machine.symbols["boot_info"]).has_framebuffer

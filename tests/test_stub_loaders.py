@@ -275,3 +275,24 @@ def test_pvh_information_of_the_first_version_has_no_map() -> None:
     machine.write(LOADER + 4, struct.pack("<I", 0))
     machine.boot(PVH)
     check(machine, "E_NO_MEMORY_MAP", "-")
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_the_rsdp_itself_is_taken_where_a_bios_has_it(same: bool) -> None:
+    """The loader's copy would take a page of the stub's place from a kernel; but no chance find is believed."""
+
+    def rsdp(tables: int) -> bytes:
+        data = bytearray(struct.pack("<8sB6sBI", b"RSD PTR ", 0, b"BOCHS ", 0, tables))
+        data[8] = -sum(data) & 0xFF
+        return bytes(data)
+
+    machine = machine_with(good_tables())
+    machine.write(0xF5A00, rsdp(0x3F00000))
+    copy = (C["MULTIBOOT2_TAG_ACPI_OLD"], rsdp(0x3F00000 if same else 0x3E00000))
+    multiboot2(machine, mmap_tag((0, 0x9FC00, 1), (0x100000, RAM - 0x100000, 1)), copy)
+    machine.boot(C["MULTIBOOT2_LOADER_MAGIC"])
+    page = machine.symbols["rsdp_page"]
+    told = machine.record("hvm_start_info", machine.information[0]).rsdp_paddr
+    assert told == (0xF5A00 if same else page)
+    acpi = line("M_RANGE", page, page + 0x1000, C["XEN_HVM_MEMMAP_TYPE_ACPI"])
+    assert (acpi in machine.transcript) != same

@@ -274,58 +274,6 @@ def test_a_cpu_without_long_mode(kind: type[Cpu], leaves: dict[int, int]) -> Non
     assert machine.transcript == said + "\n"
 
 
-# --- exceptions ------------------------------------------------------------------------------------
-
-# SDM 3, table 6-1, and for 28 to 30 APM 2, 8.2; "---" for what has no short name
-NAMES = (
-    "#DE #DB NMI #BP #OF #BR #UD #NM #DF --- #TS #NP #SS #GP #PF --- "
-    "#MF #AC #MC #XM #VE #CP --- --- --- --- --- --- #HV #VC #SX ---"
-)
-REGISTERS = "rax rbx rcx rdx rsi rdi rbp r8 r9 r10 r11 r12 r13 r14 r15"
-WITH_ERROR_CODE = {8, 10, 11, 12, 13, 14, 17, 21, 29, 30}
-
-
-def raised(vector: int) -> Machine:
-    """What a cpu does for an exception: through the gate, on the stack that the gate asks for (SDM 3, 6.14)."""
-    machine = Machine()
-    machine.call("load_descriptors")
-    idt, limit = machine.uc.reg_read(x86.UC_X86_REG_IDTR)[1:3]
-    assert limit == 32 * 16 - 1
-    low, selector, ist, kind, middle, high = struct.unpack("<HHBBHI4x", machine.read(idt + 16 * vector, 16))
-    assert (selector, ist, kind) == (C["GDT_CODE64"], 1, 0x8E)
-    tss = machine.uc.reg_read(x86.UC_X86_REG_TR)[1]
-    (stack,) = struct.unpack("<Q", machine.read(tss + 0x24, 8))
-    assert stack == machine.symbols["exception_stack_end"] and not stack % 16
-    frame = [0x1122334455, 8, 0x10002, 0x66778899, 16]
-    if vector in WITH_ERROR_CODE:
-        frame.insert(0, 0xABCD)
-    machine.write(stack - 8 * len(frame), struct.pack(f"<{len(frame)}Q", *frame))
-    for number, name in enumerate(REGISTERS.split()):
-        machine.uc.reg_write(getattr(x86, f"UC_X86_REG_{name.upper()}"), 0x1000 + number)
-    machine.uc.reg_write(x86.UC_X86_REG_RSP, stack - 8 * len(frame))
-    machine.run(low | middle << 16 | high << 32, 50_000_000)
-    return machine
-
-
-@pytest.mark.parametrize("vector", range(32))
-def test_an_exception_is_named_with_all_registers(vector: int) -> None:
-    machine = raised(vector)
-    code = 0xABCD if vector in WITH_ERROR_CODE else 0
-    assert machine.error() == failure("E_EXCEPTION", vector, NAMES.split()[vector], 0x1122334455, code)
-    said = machine.transcript
-    assert all(f"{name} {0x1000 + number:#x}" in said for number, name in enumerate(REGISTERS.split()))
-    assert "rsp 0x66778899 rflags 0x10002 cs 0x8" in said
-    control = (machine.uc.reg_read(getattr(x86, f"UC_X86_REG_CR{number}")) for number in (0, 2, 3, 4))
-    assert line("M_REGISTERS_5", *control) in said
-
-
-def test_an_exception_while_one_is_reported_ends_in_silence() -> None:
-    machine = raised(6)
-    said = machine.transcript
-    machine.run(machine.symbols["exception_vectors"], 1000)
-    assert machine.transcript == said
-
-
 def test_a_halted_machine_that_is_woken_halts_again() -> None:
     machine = Machine()
     machine.call("halt")

@@ -111,8 +111,10 @@ def test_the_screen_is_mapped_wherever_it_lies(address: int) -> None:
         description(0xC0000000, 0, 0, 0),
         description(0xC0000000, 0x80000000, 0x80000000, 0x80000000),
         description(0xC0100000, 1024, 768, 0x40000000 // 768),
+        description(0xC0000000, 1024, 768, 2048),
+        description(0xC0000000, 1024, 768, 0),
     ],
-    ids=["24 bits", "indexed", "narrow", "low", "nothing", "huge", "past the window"],
+    ids=["24 bits", "indexed", "narrow", "low", "nothing", "huge", "past the window", "half a line", "no pitch"],
 )
 def test_a_screen_that_cannot_be_drawn_on_is_left_alone(screen: bytes) -> None:
     machine = machine_with(screen)

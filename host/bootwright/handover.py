@@ -184,7 +184,7 @@ def _machine2(told: Told) -> Iterator[tuple[str, bytes]]:
     constants = load_abi().constants
     if told.framebuffer is not None:
         yield "FRAMEBUFFER", _framebuffer(told.framebuffer)
-    if told.rsdp:
+    if 0 < told.rsdp < 1 << 32:  # above it the stub does not reach it
         new = told.rsdp_bytes[RSDP_REVISION] >= 2
         size = constants["RSDP_SIZEOF" if new else "RSDP_V1_LENGTH"]
         yield "ACPI_NEW" if new else "ACPI_OLD", told.rsdp_bytes[:size].ljust(size, b"\0")

@@ -7,6 +7,7 @@
 
 #define EFI_ALLOCATE_MAX_ADDRESS    1
 #define EFI_ALLOCATE_ADDRESS        2
+#define EFI_LOADER_CODE             1
 #define EFI_LOADER_DATA             2
 #define EFI_CONVENTIONAL_MEMORY     7
 

@@ -7,7 +7,7 @@
 #define E_NO_LONG_MODE          0x0101
 #define E_NO_LONG_MODE_TEXT     "this cpu has no 64-bit long mode; a 64-bit x86 cpu is needed"
 #define E_LOADER                0x0102
-#define E_LOADER_TEXT           "entered with EAX %x, which no boot protocol of this stub uses (multiboot1, multiboot2, PVH)"
+#define E_LOADER_TEXT           "entered with EAX %x, which is no loader's magic (multiboot1, multiboot2, PVH)"
 #define E_EXCEPTION             0x0110
 #define E_EXCEPTION_TEXT        "cpu exception %u (%s) at %x, error code %x"
 
@@ -41,6 +41,9 @@
 
 #define E_EFI_TAGS              0x0212
 #define E_EFI_TAGS_TEXT         "entered as if EFI's boot services were running, but the loader says: running %u, system table %x, image handle %x"
+
+#define E_EFI_PAGING            0x0213
+#define E_EFI_PAGING_TEXT       "the firmware runs with page tables of 5 levels (CR4 %x), which the stub cannot take over: turn them off there"
 
 /* 03: the tables. */
 #define E_TABLES_MAGIC          0x0301

@@ -10,6 +10,7 @@
 #define CR4_PAE         (1 << 5)
 #define CR4_OSFXSR      (1 << 9)
 #define CR4_OSXMMEXCPT  (1 << 10)
+#define CR4_LA57_BIT    12          /* 5-level page tables */
 
 #define MSR_EFER        0xc0000080
 #define EFER_LME        (1 << 8)

@@ -29,11 +29,14 @@ efi_start:
 ; Boot services end, unless what is launched wants them, and the shared path goes on.
 ; in:  rbx = efi_boot_services; boot_info but for the memory map; the firmware's stack, 16-byte aligned
 ; never returns
-; fails: E_EFI_MEMORY_MAP, E_EFI_EXIT and what keep_memory_map fails with
+; fails: E_EFI_PAGING, E_EFI_MEMORY_MAP, E_EFI_EXIT and what keep_memory_map fails with
 leave_firmware:
         call greet
         call keep_services
         je   .kept
+        mov  rdx, cr4
+        bt   edx, CR4_LA57_BIT          ; ours have 4 levels, and no more can be changed in 64-bit mode
+        jc   .five_levels
         call leave_boot_services
 
         lea  rsp, [rip + stack_end]
@@ -48,6 +51,8 @@ leave_firmware:
         call read_memory_map
         call keep_memory_map
         jmp  main
+.five_levels:
+        fail E_EFI_PAGING
 
 ; What every boot by EFI begins with: the firmware's console, and what boot_info can be told by the firmware.
 ; in:  rbx = efi_boot_services, r12 = efi_system_table
@@ -128,7 +133,7 @@ move_below_4g:
         mov  eax, -1                    ; the highest address: below 4 GiB
         mov  qword ptr [rsp + EFI_SHADOW], rax
         mov  ecx, EFI_ALLOCATE_MAX_ADDRESS
-        mov  edx, EFI_LOADER_DATA
+        mov  edx, EFI_LOADER_CODE       ; firmware may forbid to run what is data
         add  r8, PAGE_SIZE - 1
         shr  r8, PAGE_SHIFT
         lea  r9, [rsp + EFI_SHADOW]

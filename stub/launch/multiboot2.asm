@@ -111,6 +111,9 @@ fill_machine:
         mov  rbx, qword ptr [rip + boot_info + BOOT_INFO_RSDP]
         test rbx, rbx
         jz   .efi
+        mov  rax, rbx
+        shr  rax, 32
+        jnz  .efi                       ; above 4 GiB it is not to be reached
         mov  r12d, RSDP_V1_LENGTH
         mov  edx, MULTIBOOT2_TAG_ACPI_OLD
         cmp  byte ptr [rbx + RSDP_REVISION], 2

@@ -165,7 +165,7 @@ allocate:
         and  rsp, -16
         sub  rsp, EFI_SHADOW + 16
         mov  qword ptr [rsp + EFI_SHADOW], rax
-        mov  edx, EFI_LOADER_DATA
+        mov  edx, EFI_LOADER_CODE
         lea  r8, [rdi + PAGE_SIZE - 1]
         shr  r8, PAGE_SHIFT
         lea  r9, [rsp + EFI_SHADOW]

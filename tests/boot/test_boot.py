@@ -1,12 +1,13 @@
 """Whole boots under QEMU: each image by each way, judged by the serial console."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from comparing import compare_boot, variant
 
-from bootwright import places, report, run
+from bootwright import assemble, layout, link, places, report, run
 from bootwright.media.medium import call
 from bootwright.qemu import Outcome
 
@@ -63,6 +64,20 @@ def test_a_machine_of_4_gib(via: str, firmware: str, built: report.Built) -> Non
     """What a kernel is told must lie low: Linux, entered by PVH, sees no more than 1 GiB of it at first."""
     options = run.Options(via=via, firmware=firmware, memory=4 << 30, expect=EXPECTED[built.name], timeout=90)
     assert run.boot(built, options, lambda text: None).outcome is Outcome.AS_EXPECTED
+
+
+@pytest.mark.parametrize(("via", "firmware"), [("kernel", "bios"), ("grub", "bios"), ("efi", "uefi")])
+def test_a_kernel_at_the_stubs_own_place(
+    via: str, firmware: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "root", lambda: tmp_path)
+    source = assemble.assemble(ROOT / "stub/kernels/demo.asm")
+    kernel = tmp_path / "demo"
+    kernel.write_bytes(link.link([source], replace(layout.load("kernel"), base=0x100000)).image)
+    built = variant(tmp_path, "demo", ('"../stub/kernels/demo.asm"', f'"{kernel}"'))
+    result = run.boot(built, run.Options(via=via, firmware=firmware, timeout=90), lambda text: None)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    assert result.transcript.endswith("demo: powering off\n")
 
 
 def test_too_little_memory_is_a_stub_failure(demo: report.Built) -> None:
