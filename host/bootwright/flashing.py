@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bootwright import devices, flash, image, places, progress, report
+from bootwright import devices, flash, places, progress
 from bootwright.errors import DeviceError, ToolError
 from bootwright.media import MEDIA
 from bootwright.media.medium import made_anew
@@ -41,8 +41,7 @@ def find(name: str, medium: str) -> Path:
     """The file to write: `name` itself if it is a file's, else that image's medium, made where needed."""
     if Path(name).suffix in (".img", ".iso") and Path(name).is_file():
         return Path(name)
-    path = image.map_path(places.description(name))
-    built = report.load(path) if path.exists() else progress.build(name)
+    built = progress.current(name)
     with progress.stages() as stage:
         stage(f"making {places.shown(MEDIA[medium].path(built))}")
         return made_anew(MEDIA[medium], built)

@@ -89,6 +89,20 @@ def map_path(path: Path) -> Path:
     return places.output(name) / f"{name}.json"
 
 
+def newer_input(path: Path, than: Path) -> Path | None:
+    """A file that the image of the description at `path` is made of and that was changed after `than`, None for none.
+
+    What came out of a Debian package does not change. Raises as devicetree.describe does.
+    """
+    stub = (file for folder in (abi.stub_directory(), abi.linker_directory()) for file in sorted(folder.rglob("*")))
+    made = than.stat().st_mtime_ns
+    for file in (path, *sources.named(devicetree.describe(path)), *stub):
+        # What is not there any more is not newer; an image without it can only be what there is.
+        if file.is_file() and file.stat().st_mtime_ns > made:
+            return file
+    return None
+
+
 def plan_image(described: Description, work: Path, stage: Stage) -> Plan:
     """What goes into the image; packed files and unpacked kernels go to `work`."""
     if described.image.generic:

@@ -87,8 +87,10 @@ def make_media(
 
 
 def serve_folder(name: str, options: serve.Options) -> None:
-    """Serve an image by network until interrupted; image and folder are made first where they are missing."""
-    built = _built(name)
+    """Serve an image by network until interrupted; image and folder are made first where they are missing or out
+    of date.
+    """
+    built = current(name)
     serve.command(built.elf.parent, options, Path())  # first what can be wrong
     if not is_current(media.pxe.MEDIUM, built):
         for note in media.pxe.make(built, media.Settings()).notes:
@@ -108,20 +110,25 @@ def export_tree(name: str, form: str, output: str) -> None:
 
 
 def boot(name: str, options: run.Options) -> qemu.Outcome:
-    """Boot an image, built first where it has not been; its serial console goes to standard output."""
-    result = run.boot(_built(name), options, show)
+    """Boot an image, as `current` gives it; its serial console goes to standard output."""
+    result = run.boot(current(name), options, show)
     if result.transcript and not result.transcript.endswith("\n"):
         print()
     print(f"{result.reason} ({result.seconds:.1f} s)", file=sys.stderr)
     return result.outcome
 
 
-def _built(name: str) -> report.Built:
-    """The image of a description, built where it has not been."""
-    path = image.map_path(places.description(name))
-    if path.exists():
+def current(name: str) -> report.Built:
+    """The image of a description, built where it has not been, or where what it is made of is newer."""
+    described = places.description(name)
+    path = image.map_path(described)
+    if not path.exists():
+        why = f"{places.shown(path)} is not there yet"
+    elif newer := image.newer_input(described, path):
+        why = f"{places.shown(newer)} is newer than {places.shown(path)}"
+    else:
         return report.load(path)
-    print(f"{places.shown(path)} is not there yet: building {name}", file=sys.stderr)
+    print(f"{why}: building {name}", file=sys.stderr)
     return build(name)
 
 

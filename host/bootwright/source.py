@@ -55,11 +55,12 @@ class Statement:
 
 @dataclass
 class Source:
-    """All lines of a file and its includes in the order of reading, and the statements in them."""
+    """All lines of a file and its includes in the order of reading, and the statements in them; files: all of these."""
 
     lines: list[Line] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
     errors: list[BootwrightError] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class _Reader:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise self._error(used, f"{shown}: cannot be read: {reason}") from error
         self._seen.add(resolved)
+        self.source.files.append(path)
         self._open.append(resolved)
         numbered = ((Where(shown, number), line) for number, line in enumerate(text.splitlines(), 1))
         for where, line in numbered:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from bootwright import assemble, cpio, debian, layout, link
@@ -16,6 +17,7 @@ from bootwright.abi import stub_directory
 from bootwright.description import Description, FileSource, PackageSource, Source
 from bootwright.errors import BootwrightError, ErrorList, SourceError, ToolError, Where
 from bootwright.model import HYPERVISOR
+from bootwright.source import read as read_assembly
 
 ASSEMBLY_SUFFIX = ".asm"
 KERNEL_LAYOUT = "kernel"
@@ -59,6 +61,19 @@ def resolve(
     if errors:
         raise ErrorList(dict.fromkeys(errors))
     return files
+
+
+def named(description: Description) -> Iterator[Path]:
+    """The files of the user's own: those that are named by a path, and what is included where that is assembly."""
+    for *_, key, source in _wanted(description):
+        relative = source.path if isinstance(source, FileSource) else source.init
+        if relative is None:
+            continue
+        path = description.folder / relative
+        yield path
+        if key == "kernel" and path.suffix == ASSEMBLY_SUFFIX:
+            with suppress(BootwrightError):  # the build says what is wrong with it
+                yield from read_assembly(path).files
 
 
 def _wanted(description: Description) -> Iterator[tuple[int, str, Where | None, str, Source]]:

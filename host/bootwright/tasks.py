@@ -44,7 +44,7 @@ def image(
 @task(
     positional=["name"],
     help={
-        "name": "as for image; built first if it has not been",
+        "name": "as for image; built first if it is missing or out of date",
         "interface": "the network interface that the machines are on",
         "dhcp-range": "FIRST,LAST[,TIME]: give addresses, too (default: proxy, beside the DHCP server there)",
     },
@@ -74,7 +74,7 @@ def export(context: Context, name: str = "demo", format: str = "dts", output: st
 @task(
     positional=["name"],
     help={
-        "name": "as for image; built first if it has not been",
+        "name": "as for image; built first if it is missing or out of date",
         "via": "how the machine loads it: kernel (QEMU's own loader), grub (grub-mkrescue's ISO), iso-cd, "
         "iso-usb, disk-ide, disk-ahci, disk-virtio, disk-usb, pxe, pxe-http, efi",
         "expect": "text that the serial console must show; without it the guest must power off",
@@ -117,7 +117,7 @@ def run(
 @task(
     positional=["name", "device"],
     help={
-        "name": "as for image, built first if it has not been; or a file ending in .img or .iso",
+        "name": "as for image, built first if it is missing or out of date; or a file ending in .img or .iso",
         "device": "what to write to, as /dev/sdb, or a file; without one the candidates are listed",
         "medium": "disk (an image with a GPT) or iso (hybrid)",
         "yes": "do not ask for the device's model or serial number",
