@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import samples
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bootwright import abi, description
+from bootwright import abi, description, plan, tables
 from bootwright.description import FileSource, PackageSource
 from bootwright.errors import BootwrightError, ErrorList
 from bootwright.values import Console
@@ -132,7 +132,8 @@ values = st.one_of(
     st.integers(),
     st.floats(),
     st.text(max_size=8),
-    st.sampled_from(["pvh", "64M", "native", "vga", "com1,9600", "halt", "initial-domain", "0x10,1", "a/b"]),
+    st.sampled_from(["pvh", "64M", "native", "vga", "com1,9600", "com1,300", "com1,1", "0x10,1", "halt"]),
+    st.sampled_from(["reboot after 9 s", "initial-domain", "a/b"]),
 ).flatmap(lambda value: st.sampled_from([value, [value], [value, value], {"package": value, "file": value}]))
 IMAGE_KEYS = ["name", "launcher", "console", "log", "on-failure", "pack", "modules", "verify", "x"]
 DOMAIN_KEYS = ["name", "permissions", "functions", "mode", "protocol", "domid", "uuid", "cpus", "memory",
@@ -164,10 +165,27 @@ def test_random_descriptions_are_taken_or_refused(
     for domain in domains:
         lines += ["[[domain]]", *(f"{key} = {spell(value)}" for key, value in domain.items())]
     try:
-        parse("\n".join(lines))
+        tables.encode(plan.generic(parse("\n".join(lines))))  # its settings fit into their fields
     except BootwrightError as error:
         listed = error.errors if isinstance(error, ErrorList) else (error,)
         assert all(e.where is not None and "\n" not in e.message for e in listed)
+
+
+@given(st.sampled_from(["com1", "com2", "com3", "com4", "0x1", "0xfff8"]), st.integers(1, 200_000))
+@settings(max_examples=200, deadline=None)
+@example("com1", 1)
+@example("com1", 2)
+@example("com2", 288)
+@example("com3", 300)
+@example("com4", 115200)
+def test_every_rate_is_refused_or_fits_the_uart(port: str, rate: int) -> None:
+    text = f'[image]\nconsole = ["{port},{rate}"]\n{samples.DOMAIN}'
+    if rate < 300 or 115200 % rate:
+        with pytest.raises(BootwrightError, match=f'"{rate}" is no baud rate from 300 to 115200 that divides 115200'):
+            parse(text)
+    else:
+        settled = tables.decode(tables.encode(plan.generic(parse(text)))).image
+        assert settled.serial_divisor * rate == 115200
 
 
 @given(st.text(max_size=80))

@@ -38,7 +38,8 @@ def image() -> dict[str, Field]:
         "console": Field(
             values.console,
             default=values.DEFAULT_CONSOLE,
-            form='an array of `"com1,115200"` (com1 to com4, or a port such as 0x3f8; baud) and `"vga"`',
+            form=f'an array of `"com1,115200"` (com1 to com4, or a port such as 0x3f8; {values.MIN_BAUD} baud or more) '
+            'and `"vga"`',
             says="where the stub's messages go: a serial port, and the screen, be it text or a framebuffer",
             usual='`["com1,115200", "vga"]`',
         ),
@@ -50,7 +51,7 @@ def image() -> dict[str, Field]:
         ),
         "on-failure": Field(
             values.on_failure,
-            form='`"halt"` or `"reboot after N s"`',
+            form=f'`"halt"` or `"reboot after N s"`, N at most {values.MAX_REBOOT_SECONDS}',
             says="what follows an error",
             usual='`"halt"`',
         ),

@@ -38,11 +38,13 @@ def check(description: Description) -> Iterator[BootwrightError]:
             domains[0].where,
         )
     elif not initial:
+        # What it is given makes it need a kernel.
+        fit = next((domain for domain in hardware if domain.kernel is not None), hardware[0])
         yield DescriptionError(
             f"none of the {len(domains)} domains is the initial domain, the only one that the "
-            f'{description.image.launcher} launcher builds: give "{hardware[0].name}" '
+            f'{description.image.launcher} launcher builds: give "{fit.name}" '
             'functions = ["initial-domain"]',
-            hardware[0].where,
+            fit.where,
         )
     for second in initial[1:]:
         yield DescriptionError(

@@ -16,6 +16,7 @@ UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 MAX_MEMORY = 1 << 46  # what 4-level paging on x86_64 can address physically
 COM_PORTS = {"com1": 0x3F8, "com2": 0x2F8, "com3": 0x3E8, "com4": 0x2E8}
 UART_CLOCK = 115200  # baud at divisor 1
+MIN_BAUD = 300  # below it a character takes longer than the stub waits for a UART
 MAX_REBOOT_SECONDS = 3600
 
 
@@ -119,8 +120,8 @@ def _serial(node: Node, text: str) -> tuple[int, int]:
     if not 0 < port <= 0xFFF8:
         raise fail(node, f'"{where}" is no I/O port that has 8 registers')
     rate = int(baud) if re.fullmatch(r"[0-9]{1,6}", baud) else UART_CLOCK if not baud else 0
-    if not 0 < rate <= UART_CLOCK or UART_CLOCK % rate:
-        raise fail(node, f"{quoted(baud)} is no baud rate that divides {UART_CLOCK}")
+    if not MIN_BAUD <= rate <= UART_CLOCK or UART_CLOCK % rate:
+        raise fail(node, f"{quoted(baud)} is no baud rate from {MIN_BAUD} to {UART_CLOCK} that divides {UART_CLOCK}")
     return port, UART_CLOCK // rate
 
 
@@ -129,11 +130,12 @@ def on_failure(node: Node) -> int | None:
     text = string(node)
     if text == "halt":
         return None
-    match = re.fullmatch(r"reboot after ([0-9]{1,9}) ?s", text)
+    match = re.fullmatch(r"reboot after 0*([0-9]+) ?s", text)
     if not match:
         raise fail(node, f'{quoted(text)} is neither "halt" nor "reboot after N s"')
-    if int(match[1]) > MAX_REBOOT_SECONDS:
-        raise fail(node, f"{match[1]} seconds are more than {MAX_REBOOT_SECONDS}")
+    # First their number: Python reads no number of thousands of digits.
+    if len(match[1]) > len(str(MAX_REBOOT_SECONDS)) or int(match[1]) > MAX_REBOOT_SECONDS:
+        raise fail(node, f"{quoted(text)} is more than {MAX_REBOOT_SECONDS} s")
     return int(match[1])
 
 
