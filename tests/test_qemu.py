@@ -3,6 +3,7 @@
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,42 @@ def test_memory_is_read_while_the_guest_stands_still(tmp_path: Path) -> None:
     result = pretend(tmp_path, script, inspect=inspect)
     assert result.memory == (b"\x01\xfe",)
     assert "['qmp_capabilities', 'stop', 'xp /2xb 0x1000', 'cont']" in result.transcript
+
+
+@pytest.mark.parametrize("answer", ["time.sleep(60)", "while True: stopped('guest-panic'); time.sleep(0.05)"])
+def test_a_qemu_that_never_answers_is_given_up(
+    answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(qemu, "_ANSWER", 0.5)
+    script = f"serial('now')\n{answer}"
+    started = time.monotonic()
+    result = pretend(tmp_path, script, timeout=2, inspect=lambda text: [Range(0, 1)] if text else None)
+    assert (result.outcome, result.memory) == (Outcome.TIME_OUT, (b"",))
+    assert time.monotonic() - started < 6
+
+
+@pytest.mark.parametrize(
+    ("port", "options"),
+    [
+        (None, "-serial stdio"),
+        (0x3F8, "-serial stdio"),
+        (0x5000, "-serial stdio"),
+        (0x2F8, "-serial chardev:console -serial chardev:console"),
+        (0x2E8, "-serial chardev:console -serial null -serial null -serial chardev:console"),
+    ],
+)
+def test_the_serial_port_that_is_watched(port: int | None, options: str, tmp_path: Path) -> None:
+    program = tmp_path / "qemu"
+    program.write_text('#!/bin/sh\necho "$*"\n')
+    program.chmod(0o755)
+    result = qemu.run([str(program)], expect="mode", timeout=9, show=lambda text: None, serial_port=port)
+    assert f"{options} -chardev socket" in result.transcript
+
+
+def test_a_serial_port_that_the_machine_lacks_is_noted() -> None:
+    assert [run.notes(replace(BUILT, serial_port=port)) for port in (None, 0x3F8, 0x2E8)] == [[], [], []]
+    (note,) = run.notes(replace(BUILT, serial_port=0x5000))
+    assert note.startswith("QEMU's machine has no serial port at 0x5000")
 
 
 def test_power_off(tmp_path: Path) -> None:

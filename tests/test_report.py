@@ -17,6 +17,7 @@ FOUND = Map(
     pvh_entry=0x100050,
     stub_size=4096,
     machine_memory=512 << 20,
+    serial_port=0x2F8,
     memory=(Place(0x200000, 0x2000000, "ramdisk initrd.gz"), Place(0x100000, 0x101000, "stub .text")),
     file=(Place(0x1000, 0x2000, "stub .text"), Place(0x8000, 0x9001, "module vmlinuz")),
     modules=(
@@ -35,6 +36,7 @@ build id   00ff
 entry      0x100040 (multiboot), 0x100050 (PVH)
 stub       4096 bytes of code and read-only data
 machine    512 MiB of memory or more
+serial     port 0x2f8
 
 memory
   range                     bytes  what
@@ -80,6 +82,7 @@ def test_a_built_image_is_read_back(tmp_path: Path) -> None:
     assert built.elf == tmp_path / "lab.elf"
     assert [(m.name, m.file) for m in built.modules] == [("initrd.gz", "modules/initrd.gz")]
     assert (built.machine_memory, built.stub_size, built.notes) == (512 << 20, 4096, FOUND.notes)
+    assert built.serial_port == 0x2F8
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 0}', '{"format": 1, "name": "lab"}', "\xff"])

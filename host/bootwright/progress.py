@@ -111,7 +111,10 @@ def export_tree(name: str, form: str, output: str) -> None:
 
 def boot(name: str, options: run.Options) -> qemu.Outcome:
     """Boot an image, as `current` gives it; its serial console goes to standard output."""
-    result = run.boot(current(name), options, show)
+    built = current(name)
+    for note in run.notes(built):
+        print(f"note: {note}", file=sys.stderr)
+    result = run.boot(built, options, show)
     if result.transcript and not result.transcript.endswith("\n"):
         print()
     print(f"{result.reason} ({result.seconds:.1f} s)", file=sys.stderr)

@@ -25,9 +25,12 @@ from typing import Any
 
 from bootwright.errors import RunError, ToolError
 from bootwright.ranges import Range
+from bootwright.values import COM_PORTS
 
 FIRMWARE = ("bios", "uefi")
 ACCELERATORS = ("tcg", "kvm")
+# The machine's, in the order of -serial.
+SERIAL_PORTS = tuple(COM_PORTS.values())
 _OVMF = (Path("/usr/share/ovmf/OVMF.fd"), Path("/usr/share/OVMF/OVMF.fd"))
 _KVM = Path("/dev/kvm")
 
@@ -35,6 +38,7 @@ _KVM = Path("/dev/kvm")
 _FAILURE = re.compile(r"^bootwright: E[0-9A-Fa-f]{4}: .*$", re.MULTILINE)
 _AFTER_FAILURE = 1.0
 _TERMINATION = 5.0
+_ANSWER = 10.0
 
 # Given the console's text so far: which physical memory is to be read now, None for nothing yet.
 Inspect = Callable[[str], Sequence[Range] | None]
@@ -119,6 +123,15 @@ def _firmware(name: str) -> list[str]:
     return ["-bios", str(found)]
 
 
+def _serial(port: int | None) -> list[str]:
+    """Options that put the first serial port on standard output, where kernels print, and the one at `port`."""
+    if port not in SERIAL_PORTS[1:]:
+        return ["-serial", "stdio"]
+    between = ["-serial", "null"] * (SERIAL_PORTS.index(port) - 1)
+    shared = ["-serial", "chardev:console"]
+    return ["-chardev", "stdio,id=console,mux=on", *shared, *between, *shared]
+
+
 def run(
     arguments: Sequence[str],
     *,
@@ -127,12 +140,13 @@ def run(
     show: Callable[[str], None],
     directory: Path | None = None,
     inspect: Inspect | None = None,
+    serial_port: int | None = None,
 ) -> Result:
     """Run QEMU until the serial console shows `expect`, the stub fails, QEMU ends, or the time is over.
 
     timeout is in seconds. Without `expect` the guest has to power off. show is given the console's text as it
-    comes. inspect is asked until it names something; the guest stands still while that is read. QEMU is ended in
-    every case. Raises ToolError where it cannot be started.
+    comes. inspect is asked until it names something; the guest stands still while that is read. serial_port: which is
+    watched besides the first. QEMU is ended in every case. Raises ToolError where it cannot be started.
     """
     ours, theirs = socket.socketpair()
     with ours, theirs, tempfile.TemporaryFile() as messages:
@@ -144,7 +158,7 @@ def run(
         ]
         try:
             process = subprocess.Popen(
-                [*arguments, "-serial", "stdio", *control],
+                [*arguments, *_serial(serial_port), *control],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=messages,
@@ -267,11 +281,20 @@ class _Watch:
             self.control.sendall(json.dumps({"execute": command, **more}).encode() + b"\n")
 
     def _read_memory(self, place: Range) -> bytes:
-        """The guest's physical memory there; empty where QEMU has ended. QMP's human-monitor-command, xp."""
+        """The guest's physical memory there; empty where QEMU has ended, or does not answer in time. QMP's
+        human-monitor-command, xp.
+        """
         line = f"xp /{place.size}xb {place.start:#x}"
         self._execute("human-monitor-command", arguments={"command-line": line}, id=line)
-        while line not in self._replies and self._read_events():
+        deadline = time.monotonic() + _ANSWER
+        self.control.settimeout(_ANSWER)
+        try:
+            while line not in self._replies and time.monotonic() < deadline and self._read_events():
+                self.control.settimeout(max(0.01, deadline - time.monotonic()))
+        except TimeoutError:
             pass
+        finally:
+            self.control.settimeout(None)
         shown = self._replies.get(line, "")
         return bytes(int(byte, 16) for byte in re.findall(r"\b0x([0-9a-f]{2})\b", shown))
 

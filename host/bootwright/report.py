@@ -19,6 +19,7 @@ from bootwright.errors import SourceError, Where, format_range
 from bootwright.link import Linked
 from bootwright.patch import Patched
 from bootwright.planned import Plan, PlannedDomain, PlannedModule
+from bootwright.values import COM_PORTS
 from bootwright.verify import Image
 
 FORMAT = 1
@@ -83,7 +84,8 @@ class Hypervisor:
 class Map:
     """All that is known of an image. Addresses are physical, sizes in bytes.
 
-    machine_memory: what a machine needs to boot it; stub_size: code and read-only data of the stub;
+    machine_memory: what a machine needs to boot it; serial_port: I/O port that the stub prints on, None for none;
+    stub_size: code and read-only data of the stub;
     notes: sentences that a user may want to know.
     """
 
@@ -93,6 +95,7 @@ class Map:
     pvh_entry: int
     stub_size: int
     machine_memory: int
+    serial_port: int | None
     memory: tuple[Place, ...]
     file: tuple[Place, ...]
     modules: tuple[Module, ...]
@@ -113,6 +116,7 @@ class Loaded:
 class Built:
     """A built image on disk: its ELF file, modules that a loader must bring, bytes of memory it needs.
 
+    serial_port: I/O port that the stub prints on, None for none;
     stub_size: bytes of the stub's code and read-only data; notes: sentences that a user may want to know;
     efi: the same image as an EFI application, None for the generic stub; build_id: in hex.
     """
@@ -125,6 +129,7 @@ class Built:
     notes: tuple[str, ...]
     efi: Path | None = None
     build_id: str = ""
+    serial_port: int | None = COM_PORTS["com1"]
 
 
 def module_file(name: str) -> str:
@@ -151,6 +156,7 @@ def map_image(plan: Plan, linked: Linked, patched: Patched, image: Image) -> Map
         pvh_entry=image.pvh_entry,
         stub_size=image.code_and_rodata,
         machine_memory=_machine_memory(plan, max(place.end for place in memory)),
+        serial_port=plan.image.serial_port if plan.image.console & abi.load().constants["CONSOLE_SERIAL"] else None,
         memory=tuple(memory),
         file=tuple(file),
         modules=tuple(_module(module) for module in plan.modules),
@@ -219,6 +225,7 @@ def text(found: Map) -> str:
         f"entry      {found.entry:#x} (multiboot), {found.pvh_entry:#x} (PVH)",
         f"stub       {found.stub_size} bytes of code and read-only data",
         f"machine    {found.machine_memory >> 20} MiB of memory or more",
+        f"serial     {'none' if found.serial_port is None else f'port {found.serial_port:#x}'}",
         "",
         "memory",
         *_ranges(found.memory),
@@ -293,6 +300,7 @@ def load(path: Path) -> Built:
             notes=tuple(data["notes"]),
             efi=application if application.is_file() else None,
             build_id=data["build_id"],
+            serial_port=data["serial_port"],
         )
     except OSError as error:
         raise SourceError(f"cannot be read: {error.strerror}", Where(str(path))) from error

@@ -68,6 +68,14 @@ def _memory(built: Built, firmware: str) -> int:
     return built.machine_memory + 2 * FIRMWARE_MEMORY + 2 * built.elf.stat().st_size
 
 
+def notes(built: Built) -> list[str]:
+    """Sentences about what a run of the image does not show."""
+    port = built.serial_port
+    if port is None or port in qemu.SERIAL_PORTS:
+        return []
+    return [f"QEMU's machine has no serial port at {port:#x}, so what the stub prints there is not seen"]
+
+
 def boot(
     built: Built,
     options: Options,
@@ -101,4 +109,5 @@ def boot(
             show=see,
             directory=built.elf.parent,
             inspect=inspect,
+            serial_port=built.serial_port,
         )

@@ -88,6 +88,17 @@ def test_too_little_memory_is_a_stub_failure(demo: report.Built) -> None:
     )
 
 
+@pytest.mark.parametrize("port", ["com2", "com4"])
+def test_another_serial_port_is_shown_beside_the_first(
+    port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "root", lambda: tmp_path)
+    built = variant(tmp_path, "demo", ("com1,115200", f"{port},9600"))
+    result = run.boot(built, run.Options(expect="demo: powering off", timeout=60), lambda text: None)
+    assert result.outcome is Outcome.AS_EXPECTED
+    assert "bootwright: launch by PVH: entry" in result.transcript
+
+
 @pytest.mark.parametrize("kind", ["--is-x86-multiboot", "--is-x86-multiboot2"])
 def test_grub_file_knows_the_image(kind: str, demo: report.Built) -> None:
     call(["grub-file", kind, demo.elf.name], {"grub-file": "grub-common"}, demo.elf.parent)
