@@ -13,9 +13,10 @@ PAGE = TESTS.parent / "docs" / "errors.md"
 HEAD = """\
 # What can go wrong at boot
 
-The stub prints `bootwright: E0404: ...` and ends as the description's `on-failure` says. %x stands for a hex
-number, %u for a decimal one, %s for a name. This page is made by `invoke docs` from stub/abi/errors.h and
-from the tests, which mark the error that they provoke; `invoke test` fails when it is out of date.
+The stub prints `bootwright: E0404: ...` and ends as the description's `on-failure` says; but E0101, which is found
+before long mode and without the tables, goes to COM1 and the VGA screen and halts. %x stands for a hex number, %u for
+a decimal one, %s for a name. This page is made by `invoke docs` from stub/abi/errors.h and from the tests, which mark
+the error that they provoke; `invoke test` fails when it is out of date.
 
 | number | sentence | provoked by |
 |---|---|---|

@@ -66,7 +66,8 @@ class Screen:
             assert all(other == pixels[0] for other in pixels), "a pixel of the font is as high as it is wide"
             lines.append(self._line(pixels[0]))
         cells = min(self.columns, len(lines[0]) // CELL[0])
-        return "".join(known[tuple(text[6 * x : 6 * x + 6] for text in lines)] for x in range(cells)).rstrip()
+        starts = range(0, cells * CELL[0], CELL[0])
+        return "".join(known[tuple(text[x : x + CELL[0]] for text in lines)] for x in starts).rstrip()
 
     def _line(self, pixels: bytes) -> str:
         points = [pixels[start : start + 4] for start in range(0, len(pixels) // 4 * 4, 4)][: self.width]

@@ -38,13 +38,13 @@ class Executed:
     def watch(self, machine: Machine) -> None:
         """From now on, whatever the machine executes."""
         known: dict[tuple[int, int], int] = {}
-        distances = [0]  # from where code was linked to where it ran
+        distances = {0}  # from where code was linked to where it ran
         last = 0  # the end of the block before
 
         def link_address(address: int, size: int) -> int:
             block = bytes(machine.uc.mem_read(address, size))
             if size >= TELLING and self._code.count(block) == 1:
-                distances.append(address - self._base - self._code.find(block))
+                distances.add(address - self._base - self._code.find(block))
             for distance in distances:
                 start = address - distance - self._base
                 if start >= 0 and self._code[start : start + size] == block:

@@ -128,10 +128,10 @@ def write_application(planned: Plan, tables_size: int, output: Path) -> None:
     """The same as an EFI application; its modules lie right behind the stub, wherever that is put."""
     linked = link_stub(tables_size, 0, launch_files(planned), efi=True)
     embedded = [module for module in planned.modules if module.embedded]
-    places = iter(pe.place(linked.symbols["__image_end"], [module.size for module in embedded]))
+    addresses = iter(pe.place(linked.symbols["__image_end"], [module.size for module in embedded]))
     moved = replace(
         planned,
-        modules=tuple(replace(m, load_address=next(places)) if m.embedded else m for m in planned.modules),
+        modules=tuple(replace(m, load_address=next(addresses)) if m.embedded else m for m in planned.modules),
     )
     pe.write(linked, tables.encode(moved), payloads(moved), output)
     pe.verify(output, moved)

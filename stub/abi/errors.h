@@ -3,7 +3,7 @@
  * NAME_TEXT takes %u (decimal), %x (hex with 0x), %s (string); at most four values.
  * docs/errors.md is made from this file. */
 
-/* 01: entry and cpu. The first two are printed before long mode, without values. */
+/* 01: entry and cpu. The first is printed before long mode, without values. */
 #define E_NO_LONG_MODE          0x0101
 #define E_NO_LONG_MODE_TEXT     "this cpu has no 64-bit long mode; a 64-bit x86 cpu is needed"
 #define E_LOADER                0x0102
