@@ -8,9 +8,9 @@ from pathlib import Path
 
 from bootwright import bzimage, elf, protocols
 from bootwright.abi import load as load_abi
-from bootwright.description import Description
+from bootwright.description import Description, PackageSource
 from bootwright.errors import BootwrightError, ErrorList, KernelError, SourceError, Where
-from bootwright.kernel import Kernel
+from bootwright.kernel import Kernel, OtherProtocol
 from bootwright.model import HYPERVISOR, BootInfo
 from bootwright.pack import Packed, pack_file, pack_kernel, store
 
@@ -94,7 +94,7 @@ class Jobs:
         folder = self._workdir / f"module{mod}"
         folder.mkdir(exist_ok=True)
         where = place(self._description, index, key)
-        lead = f"{subject(self._description, index)}: {key} {source}"
+        lead = f"{subject(self._description, index)}: {key} {_shown(self._description, index, key, source)}"
         try:
             if index == HYPERVISOR and key == "kernel":
                 return self._kernel(mod, index, "multiboot2", folder)
@@ -125,7 +125,15 @@ class Jobs:
     def _kernel(self, mod: int, index: int, wanted: str, folder: Path) -> Job:
         """A kernel that the stub enters."""
         module, image = self._info.mods[mod], self._description.image
-        kernel = protocols.choose(wanted, module.path or Path(), folder)
+        path = module.path or Path()
+        try:
+            kernel = protocols.choose(wanted, path, folder)
+        except OtherProtocol as error:
+            others = protocols.fitting(path, folder) if index != HYPERVISOR else []
+            if not others:
+                raise
+            listed = " or ".join(f'"{name}"' for name in ("auto", *others))
+            raise KernelError(f"{error.message}; use protocol = {listed}") from error
         if wanted == "auto":
             self.notes.append(
                 f"{subject(self._description, index)}: protocol auto is {kernel.protocol}: "
@@ -186,6 +194,16 @@ def place(description: Description, index: int, key: str) -> Where | None:
     if index != HYPERVISOR:
         return description.domains[index].place(key)
     return description.hypervisor.place(key) if description.hypervisor else None
+
+
+def _shown(description: Description, index: int, key: str, path: Path) -> str:
+    """How an error names a file: one of a package not by its place in the cache."""
+    hypervisor = description.hypervisor
+    if index != HYPERVISOR:
+        source = description.domains[index].files.get(key)
+    else:
+        source = {**hypervisor.modules, "kernel": hypervisor.kernel}.get(key) if hypervisor else None
+    return f"{path.name} of package {source.package}" if isinstance(source, PackageSource) else str(path)
 
 
 def subject(description: Description, index: int) -> str:

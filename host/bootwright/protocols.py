@@ -6,6 +6,7 @@ The stub has stub/launch/NAME.asm for each. A stub without tables tries them in 
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 from bootwright import bzimage, elf, linux, multiboot, pvh
@@ -49,6 +50,16 @@ def choose(wanted: str, path: Path, folder: Path) -> Kernel:
         except OtherProtocol:
             continue
     raise KernelError("has neither a multiboot header nor a PVH note, so no protocol can enter it")
+
+
+def fitting(path: Path, folder: Path) -> list[str]:
+    """The names of the protocols that could enter the kernel at `path`."""
+    found, path = [], gunzipped(path, folder)
+    for protocol in PROTOCOLS:
+        with suppress(KernelError):
+            protocol.look(path, folder)
+            found.append(protocol.name)
+    return found
 
 
 def gunzipped(path: Path, folder: Path) -> Path:
