@@ -9,9 +9,10 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from bootwright import image
+from bootwright.elfwrite import PAGE
 from bootwright.errors import LinkError, SourceError
 from bootwright.link import Linked
-from bootwright.patch import PAGE, Payload, build_id, patch
+from bootwright.patch import Payload, build_id, patch
 
 HOST = Path(__file__).parent.parent / "host"
 TABLES = b"tables" * 100

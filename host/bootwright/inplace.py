@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import lief
 
+from bootwright.elfwrite import PAGE
 from bootwright.errors import LinkError
-from bootwright.patch import PAGE, Payload, page_up
 
 _PATCHED_SECTIONS = (".tables", ".note.gnu.build-id")
 
@@ -24,10 +25,17 @@ _PHDR_SIZE = 32
 _P_OFFSET = 4
 
 
-def patch_in_place(
-    stub: bytes, tables: bytes, identity: bytes, payloads: Sequence[Payload], offsets: Sequence[int]
-) -> bytes:
-    """The linked stub with its tables, its build id, and a PT_LOAD for each payload at its file offset.
+@dataclass(frozen=True)
+class Load:
+    """What a PT_LOAD says of a module: its offset in the file, its physical address, its size in bytes."""
+
+    offset: int
+    address: int
+    size: int
+
+
+def patch_in_place(stub: bytes, tables: bytes, identity: bytes, loads: Sequence[Load]) -> bytes:
+    """The linked stub with its tables, its build id, and a PT_LOAD for each module.
 
     Raises LinkError where the stub has no room for something.
     """
@@ -39,14 +47,14 @@ def patch_in_place(
         _replace(elf, ".tables", 0, tables)
     # A note is three words (name size, content size, type), the name padded to four bytes, then its content.
     _replace(elf, ".note.gnu.build-id", 16, identity)
-    indices = _claim_headers(elf, payloads, page_up(len(stub)))
+    indices = _claim_headers(elf, loads, -(-len(stub) // PAGE) * PAGE)
     builder = lief.ELF.Builder(elf, _nothing_rebuilt())
     builder.build()
     patched = bytearray(builder.get_build())
     symbols = elf.get_section(".symtab")
     if symbols is not None:
         _keep_tail(stub, patched, symbols.file_offset)
-    _set_offsets(patched, dict(zip(indices, offsets, strict=True)))
+    _set_offsets(patched, dict(zip(indices, (load.offset for load in loads), strict=True)))
     _check_in_place(stub, patched, elf)
     return bytes(patched)
 
@@ -62,25 +70,25 @@ def _replace(elf: lief.ELF.Binary, name: str, at: int, content: bytes) -> None:
     section.content = memoryview(replaced.ljust(section.size, b"\0"))
 
 
-def _claim_headers(elf: lief.ELF.Binary, payloads: Sequence[Payload], offset: int) -> list[int]:
-    """Turn reserved PT_NULL headers into the payloads' PT_LOADs, all at file offset `offset` for now.
+def _claim_headers(elf: lief.ELF.Binary, loads: Sequence[Load], offset: int) -> list[int]:
+    """Turn reserved PT_NULL headers into the modules' PT_LOADs, all at file offset `offset` for now.
 
     LIEF pads the file up to the highest offset it sees, in memory: the final ones are set afterwards.
     Returns the headers' indices.
     """
     reserved = [index for index, segment in enumerate(elf.segments) if int(segment.type) == 0]
-    if len(reserved) < len(payloads):
+    if len(reserved) < len(loads):
         raise LinkError(
-            f"{len(payloads)} modules, but the linked stub has only {len(reserved)} reserved program headers"
+            f"{len(loads)} modules, but the linked stub has only {len(reserved)} reserved program headers"
         )
-    claimed = reserved[: len(payloads)]
-    for index, payload in zip(claimed, payloads, strict=True):
+    claimed = reserved[: len(loads)]
+    for index, load in zip(claimed, loads, strict=True):
         segment = elf.segments[index]
         segment.type = lief.ELF.Segment.TYPE.LOAD
         segment.flags = lief.ELF.Segment.FLAGS.R
         segment.file_offset = offset
-        segment.virtual_address = segment.physical_address = payload.load_address
-        segment.physical_size = segment.virtual_size = payload.size
+        segment.virtual_address = segment.physical_address = load.address
+        segment.physical_size = segment.virtual_size = load.size
         segment.alignment = PAGE
     return claimed
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootwright.elfwrite import PAGE
 from bootwright.errors import SourceError, Where
 
-PAGE = 0x1000
 BUILD_ID_SIZE = 20
 _COPY_BUFFER = 1 << 20
 
@@ -58,11 +58,13 @@ def patch(stub: bytes, tables: bytes, payloads: Sequence[Payload], output: Path)
     PT_NULL program header for each payload. Raises LinkError where the stub has no room for something,
     SourceError when a payload is not of its size any more.
     """
-    from bootwright.inplace import patch_in_place  # LIEF takes its time, and errors should not wait for it
+    from bootwright.inplace import Load, patch_in_place  # LIEF takes its time, and errors should not wait for it
 
     identity = build_id(stub, tables, payloads)
     offsets = _file_offsets(len(stub), payloads)
-    header = patch_in_place(stub, tables, identity, payloads, offsets)
+    placed = zip(offsets, payloads, strict=True)
+    loads = [Load(offset, payload.load_address, payload.size) for offset, payload in placed]
+    header = patch_in_place(stub, tables, identity, loads)
     with output.open("wb") as file:
         file.write(header)
         for payload, offset in zip(payloads, offsets, strict=True):
@@ -76,15 +78,10 @@ def patch(stub: bytes, tables: bytes, payloads: Sequence[Payload], output: Path)
     return Patched(identity, offsets, size)
 
 
-def page_up(value: int) -> int:
-    """The least multiple of a page's size that is not below `value`."""
-    return -(-value // PAGE) * PAGE
-
-
 def _file_offsets(start: int, payloads: Sequence[Payload]) -> tuple[int, ...]:
     offsets = []
     for payload in payloads:
-        start = page_up(start)
+        start = -(-start // PAGE) * PAGE
         offsets.append(start)
         start += payload.size
     return tuple(offsets)

@@ -22,9 +22,10 @@ from typing import Any, BinaryIO
 from elftools.elf.elffile import ELFFile
 
 from bootwright import abi
+from bootwright.elfwrite import PAGE
 from bootwright.errors import SourceError, VerifyError
 from bootwright.link import Linked
-from bootwright.patch import PAGE, Payload, build_id
+from bootwright.patch import Payload, build_id
 from bootwright.planned import Plan
 from bootwright.tables import decode
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from bootwright.abi import load as load_abi
+from bootwright.described import Description, DomainDescription
 from bootwright.errors import BootwrightError, DescriptionError, Where
-
-if TYPE_CHECKING:
-    from bootwright.description import Description, DomainDescription
 
 
 def check(description: Description) -> Iterator[BootwrightError]:

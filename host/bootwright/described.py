@@ -1,0 +1,121 @@
+"""What a description says, as frozen records: one for each kind of table, and Description for all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bootwright import values
+from bootwright.abi import load as load_abi
+from bootwright.errors import Where
+from bootwright.values import Console, Source
+
+
+@dataclass(frozen=True)
+class ImageDescription:
+    """The [image] table. Keys, defaults and meaning as in the description; on_failure: seconds, None for
+    halt; generic: the stub alone, which finds out at boot what the loader brought.
+    """
+
+    name: str
+    launcher: str = "native"
+    console: Console = values.DEFAULT_CONSOLE
+    log: str = "normal"
+    on_failure: int | None = None
+    pack: str = "auto"
+    modules: str = "embedded"
+    verify: bool = True
+    generic: bool = False
+    where: Where | None = field(default=None, compare=False)
+    places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class DomainDescription:
+    """One [[domain]] table. permissions and functions are PERMISSION_* and FUNCTION_* bits, mode one of
+    "pvh", "pv", "hvm", memory sizes are bytes, uuid is 16 bytes, domid 0 asks for the next free one.
+    """
+
+    name: str
+    memory: int
+    permissions: int = 0
+    functions: int = 0
+    mode: str = "pvh"
+    protocol: str = "auto"
+    domid: int = 0
+    uuid: bytes = bytes(16)
+    cpus: int = 1
+    memory_min: int | None = None
+    memory_max: int | None = None
+    security_id: str = ""
+    kernel: Source | None = None
+    ramdisk: Source | None = None
+    device_tree: Source | None = None
+    config: Source | None = None
+    cmdline: str = ""
+    where: Where | None = field(default=None, compare=False)
+    places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def files(self) -> dict[str, Source]:
+        """The files that it names, by their keys, in the order of their modules."""
+        named = (
+            ("kernel", self.kernel),
+            ("ramdisk", self.ramdisk),
+            ("device-tree", self.device_tree),
+            ("config", self.config),
+        )
+        return {key: source for key, source in named if source is not None}
+
+    @property
+    def initial(self) -> bool:
+        """Whether it has the initial-domain function."""
+        return bool(self.functions & load_abi().constants["FUNCTION_INITIAL_DOMAIN"])
+
+    @property
+    def hardware(self) -> bool:
+        """Whether it may be the hardware domain: the initial domain, or one with the hardware permission."""
+        return self.initial or bool(self.permissions & load_abi().constants["PERMISSION_HARDWARE"])
+
+    def place(self, key: str) -> Where | None:
+        """Where the value of `key` is written; where the domain starts if it is not there."""
+        return self.places.get(key, self.where)
+
+
+@dataclass(frozen=True)
+class HypervisorDescription:
+    """The [hypervisor] table: what launcher = "xen" starts. lcm: a device tree as module 0 names the domains."""
+
+    kernel: Source
+    cmdline: str = ""
+    lcm: bool = False
+    microcode: Source | None = None
+    xsm_policy: Source | None = None
+    where: Where | None = field(default=None, compare=False)
+    places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def modules(self) -> dict[str, Source]:
+        """The files that it is handed for itself, by their keys, in the order of their modules."""
+        named = (("microcode", self.microcode), ("xsm-policy", self.xsm_policy))
+        return {key: source for key, source in named if source is not None}
+
+    def place(self, key: str) -> Where | None:
+        """As DomainDescription.place."""
+        return self.places.get(key, self.where)
+
+
+@dataclass(frozen=True)
+class Description:
+    """A whole description. path: its file as given; files named in it are relative to its folder."""
+
+    path: Path
+    image: ImageDescription
+    domains: tuple[DomainDescription, ...]
+    hypervisor: HypervisorDescription | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder that paths in the description start from."""
+        return self.path.parent
