@@ -35,7 +35,7 @@ split_cmdline:
 ; was told by options of its own, noapic and acpi=, unless the line says something about it already.
 ; in:  r13 = domain
 ; out: domain_cmdline
-; clobbers: rax, rbx, rcx, rdx, rsi, rdi
+; clobbers: rax, rbx, rcx, rdx, rsi, rdi, r8
 ; fails: E_CMDLINE_TOO_LONG
 compose_cmdline:
         mov  ecx, dword ptr [r13 + BOOT_DOMAIN_KERNEL]

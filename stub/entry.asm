@@ -131,7 +131,7 @@ keep_string:
 ; Adds a module of the loader.
 ; in:  rdi = start, rsi = size in bytes, rdx = string, 0 for none
 ; clobbers: rax, rcx, rdx, rsi, rdi
-; fails: E_TOO_MANY_MODULES, E_STRING_TOO_LONG, E_LOADER_ADDRESS
+; fails: E_TOO_MANY_MODULES, E_STRING_TOO_LONG, E_STRING_SPACE, E_LOADER_ADDRESS
 add_module:
         mov  ecx, dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES]
         cmp  ecx, MAX_MODULES

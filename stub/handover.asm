@@ -117,7 +117,7 @@ launch_target:
         ret
 
 ; The last line of the transcript, with a checksum of all that the kernel is told.
-; in:  information
+; in:  handover, information_end
 ; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
 report_launch:
         mov  rsi, qword ptr [rip + handover]

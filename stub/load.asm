@@ -6,7 +6,7 @@
 
 ; Checks all pieces of a module before any is touched: inside of the module, and in RAM.
 ; in:  ebp = number of the module
-; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r12, r14, r15
+; clobbers: rax, rbx, rcx, rdx, rsi, rdi, r8, r9, r12, r14, r15
 ; fails: E_MODULE_PIECE, E_NO_ROOM
 check_module:
         call first_piece

@@ -75,7 +75,7 @@ find_tables:
 
 ; Checks magic, version, length, checksum, and that every reference stays inside.
 ; fails: E_TABLES_*
-; clobbers: all but rbp, rsp
+; clobbers: all but rsp
 check_tables:
         lea  rbx, [rip + __start_tables]        ; rbx = tables, r12 = their length
         lea  r13, [rip + __end_tables]

@@ -198,6 +198,7 @@ put_firmware_char:
 ; in:  rsi = string, 0 for none, ecx = characters at most
 ; out: rax = the copy
 ; clobbers: rcx, rdx, rsi, rdi
+; fails: what keep_string fails with
 keep_wide_string:
         lea  rdi, [rip + wide_copy]
         test rsi, rsi

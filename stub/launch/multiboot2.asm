@@ -154,7 +154,7 @@ fill_end:
         mov  dword ptr [rbp + MULTIBOOT2_INFO_TOTAL_SIZE], ecx
         ret
 
-; Starts a tag. in: edi = its bytes so far, edx = type; out: rax = tag; clobbers: rdi
+; Starts a tag. in: edi = its bytes so far, edx = type; out: rax = tag; clobbers: rdi, r8
 take_tag:
         mov  r8d, edi
         call take
