@@ -4,7 +4,6 @@
 .include "macros.inc"
 
 ; The area, by offset.
-.set HANDOVER_PAGE_TABLES, 0                    ; PAGE_TABLES pages
 .set HANDOVER_CODE, PAGE_TABLES * PAGE_SIZE
 .set HANDOVER_STACK, HANDOVER_CODE + PAGE_SIZE  ; grows down from here
 .set HANDOVER_INFORMATION, HANDOVER_STACK

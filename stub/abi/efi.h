@@ -1,6 +1,5 @@
 /* UEFI Specification 2.10: what the EFI entry uses. Services are offsets of function pointers. */
 
-#define EFI_SUCCESS             0
 #define EFI_SYSTEM_SIGNATURE    0x5453595320494249      /* "IBI SYST" */
 #define EFI_INVALID_PARAMETER   0x8000000000000002
 #define EFI_BUFFER_TOO_SMALL    0x8000000000000005
