@@ -3,10 +3,9 @@
 
 .include "macros.inc"
 
-; The area, by offset.
+; The area, by offset: PAGE_TABLES pages, then these.
 .set HANDOVER_CODE, PAGE_TABLES * PAGE_SIZE
-.set HANDOVER_STACK, HANDOVER_CODE + PAGE_SIZE  ; grows down from here
-.set HANDOVER_INFORMATION, HANDOVER_STACK
+.set HANDOVER_STACK, HANDOVER_INFORMATION       ; grows down from here, in the page of the code
 
 .section .text
 

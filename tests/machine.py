@@ -152,9 +152,7 @@ class Machine:
     @property
     def information(self) -> tuple[int, int]:
         """Start and end of what the kernel is told."""
-        return self.variable("handover") + (C["PAGE_TABLES"] + 1) * C["PAGE_SIZE"], self.variable(
-            "information_end"
-        )
+        return self.variable("handover") + C["HANDOVER_INFORMATION"], self.variable("information_end")
 
     @property
     def failed(self) -> bool:

@@ -267,7 +267,7 @@ class _Run(builder.Machine):
         area = self._loading.find_room(constants["HANDOVER_SIZE"], constants["HANDOVER_LIMIT"])
         if area is None:
             raise BootFailure("E_HANDOVER_ROOM", constants["HANDOVER_SIZE"])
-        start = area + (constants["PAGE_TABLES"] + 1) * constants["PAGE_SIZE"]
+        start = area + constants["HANDOVER_INFORMATION"]
         if self._plan and self._plan.hypervisor and protocol == "multiboot2" and machine.efi:
             if machine.efi.given is None:
                 raise BootFailure("E_EFI_ENDED", who, machine.loader or "-")

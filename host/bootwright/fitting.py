@@ -183,8 +183,8 @@ def _launched(plan: Plan, stub: Range, found: boot.Boot) -> Iterator[Claim]:
         if found.modules and not module.pieces and found.modules[number].start != loaded:
             yield Claim(found.modules[number], f"module {module.name}, moved")
     if found.information_start:
-        tables = (constants["PAGE_TABLES"] + 1) * constants["PAGE_SIZE"]
-        area = Range.sized(found.information_start - tables, constants["HANDOVER_SIZE"])
+        start = found.information_start - constants["HANDOVER_INFORMATION"]
+        area = Range.sized(start, constants["HANDOVER_SIZE"])
         yield Claim(area, "hand-over area")
 
 

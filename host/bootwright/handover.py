@@ -20,7 +20,6 @@ from bootwright.ranges import Range
 from bootwright.transcript import BootFailure
 
 ITEM_ALIGN = 8
-RSDP_REVISION = 15
 UPPER_MEMORY = 1 << 20
 
 
@@ -185,7 +184,7 @@ def _machine2(told: Told) -> Iterator[tuple[str, bytes]]:
     if told.framebuffer is not None:
         yield "FRAMEBUFFER", _framebuffer(told.framebuffer)
     if 0 < told.rsdp < 1 << 32:  # above it the stub does not reach it
-        new = told.rsdp_bytes[RSDP_REVISION] >= 2
+        new = told.rsdp_bytes[constants["RSDP_REVISION"]] >= 2
         size = constants["RSDP_SIZEOF" if new else "RSDP_V1_LENGTH"]
         yield "ACPI_NEW" if new else "ACPI_OLD", told.rsdp_bytes[:size].ljust(size, b"\0")
 
@@ -206,13 +205,12 @@ def _framebuffer(screen: Framebuffer) -> bytes:
 
 def _linux(area: Area, told: Told) -> None:
     constants = load_abi().constants
-    header = load_abi().struct("boot_params")(told.file[:4096].ljust(4096, b"\0"))
+    whole = constants["BOOT_PARAMS_SIZEOF"]
+    header = load_abi().struct("boot_params")(told.file[:whole].ljust(whole, b"\0"))
     first = constants["BOOT_PARAMS_SETUP_SECTS"]
     last = min(constants["BOOT_PARAMS_HEADER"] + header.jump_offset, constants["BOOT_PARAMS_PAD7"])
-    params = load_abi().struct("boot_params")(
-        bytes(first) + told.file[first:last].ljust(constants["BOOT_PARAMS_SIZEOF"] - first, b"\0")
-    )
-    start = area.take(bytes(constants["BOOT_PARAMS_SIZEOF"]))
+    params = load_abi().struct("boot_params")(bytes(first) + told.file[first:last].ljust(whole - first, b"\0"))
+    start = area.take(bytes(whole))
     params.type_of_loader = constants["LINUX_LOADER_UNDEFINED"]
     params.vid_mode = constants["LINUX_NORMAL_VGA"]
     params.acpi_rsdp_addr = told.rsdp
@@ -233,8 +231,7 @@ def _linux(area: Area, told: Told) -> None:
         params.setup_data = area.take(_record("setup_data", type=kind, len=len(more)) + more)
     _screen_info(params, told.framebuffer)
     if told.efi is not None and told.efi.usable:
-        tables = (constants["PAGE_TABLES"] + 1) * constants["PAGE_SIZE"]
-        own = Range.sized(area.base - tables, constants["HANDOVER_SIZE"])
+        own = Range.sized(area.base - constants["HANDOVER_INFORMATION"], constants["HANDOVER_SIZE"])
         changed = told.efi.without(own)
         room = len(told.efi.map) + told.efi.descriptor_size
         params.efi_info = list(_efi_info(told.efi, area.take(changed.ljust(room, b"\0")), len(changed)))

@@ -149,7 +149,8 @@ def _linux(file: bytes, who: str, room: Room) -> Probed | None:
     constants = load_abi().constants
     if len(file) < constants["BOOT_PARAMS_PAD7"]:
         return None
-    header = load_abi().struct("boot_params")(file[:4096].ljust(constants["BOOT_PARAMS_SIZEOF"], b"\0"))
+    whole = constants["BOOT_PARAMS_SIZEOF"]
+    header = load_abi().struct("boot_params")(file[:whole].ljust(whole, b"\0"))
     if header.header != constants["LINUX_HEADER_MAGIC"]:
         return None
     if not header.loadflags & constants["LINUX_LOADED_HIGH"]:

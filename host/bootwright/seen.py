@@ -101,7 +101,7 @@ def _efi(lines: tuple[str, ...], information: Range | None) -> tuple[Efi | None,
     for system, handle in _all(lines, "M_EFI_SERVICES"):
         given = [int(target, 16) for _, _, _, target, _ in _all(lines, "M_MODULE_MOVED")]
         if information is not None:
-            given.append(information.start - (constants["PAGE_TABLES"] + 1) * constants["PAGE_SIZE"])
+            given.append(information.start - constants["HANDOVER_INFORMATION"])
         return Efi(int(system, 16), handle=int(handle, 16), given=tuple(given)), None
     return None, None
 

@@ -4,6 +4,9 @@
 #define ENTER_LONG_MODE         1       /* 64-bit, the first 4 GiB mapped to themselves */
 #define ENTER_REAL_MODE         2       /* 16-bit, at REAL_MODE_BASE + 0x200 */
 
+/* Offset in the area of what the kernel is told: behind the page tables, and a page of code and stack. */
+#define HANDOVER_INFORMATION    ((PAGE_TABLES + 1) * PAGE_SIZE)
+
 /* Its descriptor table. Linux' boot protocol fixes the first two selectors. */
 #define HANDOVER_CODE_SEGMENT   0x10
 #define HANDOVER_DATA           0x18
