@@ -109,7 +109,7 @@ panic32:
         hlt
         jmp  .halt
 
-; in: esi = text; clobbers: eax, edx, esi
+; in: esi = text, ebp = place on the screen; out: ebp = the next; clobbers: eax, edx, esi
 .text:
         lodsb
         test al, al
@@ -119,7 +119,7 @@ panic32:
 .text_end:
         ret
 
-; in: al = character, ebp = place on the screen, which moves on; clobbers: eax, edx
+; in: al = character, ebp = place on the screen; out: ebp = the next; clobbers: eax, edx
 .char:
         mov  ah, VGA_GREY
         mov  word ptr [ebp], ax

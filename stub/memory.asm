@@ -88,7 +88,7 @@ normalise_memory:
         mov  dword ptr [rip + memory_range_count], r13d
         jmp  report_memory
 
-; Puts rdi into the sorted boundaries unless it is there. in: r14, r15; clobbers: rcx, rdx
+; Puts rdi into the sorted boundaries unless it is there. in: r14, r15; out: r14; clobbers: rcx, rdx, rsi
 .insert:
         mov  rcx, r14
 .place:
