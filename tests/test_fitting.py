@@ -128,6 +128,7 @@ def test_efi_and_modules_of_the_loader_are_notes(capsys: pytest.CaptureFixture[s
     assert "the capture had no lines of the stub" in planned(capsys)[1]
 
 
+@pytest.mark.slow
 def test_a_hypervisor_that_grub_puts_where_it_likes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     stored()
     samples.write_kernels(tmp_path)

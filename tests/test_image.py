@@ -140,6 +140,7 @@ def test_modules_that_the_loader_brings(project: Path) -> None:
     assert not (folder / "modules").exists(), "what an earlier build left is gone"
 
 
+@pytest.mark.slow
 def test_only_a_hypervisor_with_an_entry_for_efi_has_boot_services_left_running(tmp_path: Path) -> None:
     """The image's own multiboot2 header, read as a loader reads it."""
     path = tmp_path / "stub.elf"
@@ -181,6 +182,7 @@ def later(path: Path, than: Path) -> None:
     os.utime(path, ns=(moment, moment))
 
 
+@pytest.mark.slow
 def test_an_image_is_built_anew_when_what_it_is_made_of_is_newer(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -82,6 +82,7 @@ def test_what_is_no_bzimage(tmp_path: Path) -> None:
             look(tmp_path, data)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 0x260), st.binary(min_size=1, max_size=16))
 @settings(max_examples=200, deadline=None)
 def test_any_header_is_taken_or_refused(

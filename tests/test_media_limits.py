@@ -89,6 +89,7 @@ def test_chosen() -> None:
         chosen("iso,tape")
 
 
+@pytest.mark.slow
 def test_no_room_for_the_image_itself(tmp_path: Path) -> None:
     """The command line says it in a sentence, whatever was being written."""
     kernel = ROOT / "stub/kernels/demo.asm"

@@ -89,6 +89,7 @@ def test_memory_is_read_while_the_guest_stands_still(tmp_path: Path) -> None:
     assert "['qmp_capabilities', 'stop', 'xp /2xb 0x1000', 'cont']" in result.transcript
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", ["time.sleep(60)", "while True: stopped('guest-panic'); time.sleep(0.05)"])
 def test_a_qemu_that_never_answers_is_given_up(
     answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

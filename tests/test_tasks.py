@@ -91,6 +91,7 @@ def test_a_wrong_description_names_the_place(lab: Path) -> None:
     assert lines[1].startswith(f"{lab}:8:1: ")
 
 
+@pytest.mark.slow
 def test_image_in_a_pipe_prints_one_line(lab: Path) -> None:
     done = invoke("image", lab.name, cwd=lab.parent)
     output = ROOT / "build" / lab.stem
