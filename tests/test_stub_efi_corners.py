@@ -6,7 +6,7 @@ import struct
 
 import firmware as efi
 import pytest
-from booting import check, line, mmap_tag, multiboot2
+from booting import check, good_tables, line, mmap_tag, multiboot2
 from machine import LOADER, SCRATCH, C, Machine
 from worlds import HIGH, LOW, World, linux, plan
 
@@ -205,3 +205,21 @@ def test_a_tag_of_no_size_in_front_of_efis() -> None:
     machine.write(LOADER, struct.pack("<4I", 0x100, 0, 0x77, 0))
     machine.call("start_multiboot2_efi", rax=C["MULTIBOOT2_LOADER_MAGIC"], rbx=LOADER)
     check(machine, "E_EFI_TAGS", 0, 0, 0)
+
+
+@pytest.mark.parametrize("place", [0x3300000, 1 << 32, 5 << 32])
+def test_an_rsdp_above_4_gib_is_not_looked_at(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
+    """Nothing maps it. A kernel by multiboot2 would get a copy of its bytes; without one it looks for it by EFI."""
+    monkeypatch.setattr(efi, "RSDP", place)
+    monkeypatch.setattr(efi, "good_tables", lambda: good_tables(protocol=C["PROTOCOL_MULTIBOOT2"]))
+    machine, _ = efi.boot()
+    assert machine.record("boot_info", machine.symbols["boot_info"]).rsdp == place
+    start, end = machine.information
+    kinds, tag = set(), start + 8
+    while tag < end:
+        kind, size = struct.unpack("<II", machine.read(tag, 8))
+        kinds.add(kind)
+        tag += size + 7 & ~7
+    acpi = {C["MULTIBOOT2_TAG_ACPI_OLD"], C["MULTIBOOT2_TAG_ACPI_NEW"]}
+    assert bool(kinds & acpi) == (place < 1 << 32) and C["MULTIBOOT2_TAG_EFI64"] in kinds
+    assert "launch by multiboot2" in machine.transcript

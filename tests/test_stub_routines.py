@@ -78,6 +78,11 @@ def test_lz4_never_leaves_its_bounds_on_damaged_input(data: bytes, draw: st.Data
     unpack(bytes(block[: draw.draw(st.integers(0, len(block)))]), len(data))
 
 
+@pytest.mark.parametrize("block", [b"", b"\xf0", b"\xf0\xff", b"\x10", b"\x1fa\1\0", b"\x1fa\1\0\xff"])
+def test_lz4_refuses_lengths_and_bytes_that_are_not_there(block: bytes) -> None:
+    assert not unpack(block, 100)[0]
+
+
 @settings(max_examples=60, deadline=None)
 @given(samples.filter(lambda data: len(data) > 1), st.data())
 def test_lz4_refuses_a_block_that_ends_early_or_is_too_long(data: bytes, draw: st.DataObject) -> None:
