@@ -268,7 +268,7 @@ def test_module_arguments() -> None:
 
 
 def test_modules_that_nobody_asked_for(folder: Path) -> None:
-    with pytest.raises(BootwrightError, match=r"lab.dts: --module 9: no node refers to module 9"):
+    with pytest.raises(BootwrightError, match=r"lab.dts: --module 9: no node that is enabled refers to module 9"):
         load("lab", {**FILES, 9: Path("good.elf")})
     with pytest.raises(SourceError, match=r"--module 1: images/demo.toml is no device tree"):
         devicetree.describe(Path("images/demo.toml"), {1: Path("good.elf")})

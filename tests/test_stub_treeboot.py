@@ -134,7 +134,15 @@ PROPERTIES = st.dictionaries(
 WAYS = st.dictionaries(
     st.sampled_from(["module-index", "mb-index", "module-addr", "bootargs"]), VALUES, max_size=3
 )
+STATUS = st.sampled_from([None] * 12 + [text("okay"), text("ok"), text("disabled"), text("fail-x"), b"okay", b""])
 NAMES = st.from_regex(r"[a-z]{1,8}(@[0-9])?", fullmatch=True)
+
+
+@st.composite
+def statuses(draw: st.DrawFn) -> dict[str, bytes]:
+    """A node's status, if it has one."""
+    found = draw(STATUS)
+    return {} if found is None else {"status": found}
 
 
 @st.composite
@@ -147,7 +155,8 @@ def module_nodes(draw: st.DrawFn) -> Node:
         if good
         else draw(KINDS)
     )
-    return Node(draw(NAMES), {**draw(WAYS), **ways, "compatible": text(*kinds) if kinds else b""})
+    compatible = {"compatible": text(*kinds) if kinds else b""}
+    return Node(draw(NAMES), {**draw(WAYS), **ways, **compatible, **draw(statuses())})
 
 
 @st.composite
@@ -157,7 +166,7 @@ def domain_nodes(draw: st.DrawFn) -> Node:
     sound = draw(st.booleans())
     properties = {} if sound else draw(PROPERTIES)
     kind = draw(st.sampled_from(["xen,domain", "xen,domain", "xen,config", "xen,other"]))
-    return Node(draw(NAMES), {"compatible": text(kind), **properties}, tuple(modules))
+    return Node(draw(NAMES), {"compatible": text(kind), **properties, **draw(statuses())}, tuple(modules))
 
 
 @given(st.lists(domain_nodes(), max_size=4), st.integers(1, 5))

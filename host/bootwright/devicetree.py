@@ -94,6 +94,7 @@ class _Reader:
         self._errors: list[BootwrightError] = []
 
     def read(self, tree: fdt.Node) -> Description:
+        tree = tree.pruned()
         chosen = tree.child("chosen")
         node = chosen.child("hypervisor") if chosen else None
         if chosen is None or node is None:
@@ -104,7 +105,7 @@ class _Reader:
         for number in sorted(set(self._files or ()) - self._used):
             self._errors.append(
                 DescriptionError(
-                    f"--module {number}: no node refers to module {number}", Where(str(self._path))
+                    f"--module {number}: no node that is enabled refers to module {number}", Where(str(self._path))
                 )
             )
         if self._errors:

@@ -18,12 +18,14 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bootwright.abi import load as load_abi
 from bootwright.errors import BootwrightError
 
 CELL = 4
+# The status of a node that counts: Devicetree Specification 0.4, section 2.3.4; the second in older trees.
+ENABLED = (b"okay\0", b"ok\0")
 NAME = re.compile(rb"[0-9A-Za-z,._+*#?@-]*")  # what dtc takes; the root's is empty
 
 
@@ -66,6 +68,12 @@ class Blob:
         found = self.find(b"compatible")
         return found is not None and word in found.value.split(b"\0")[:-1]
 
+    @property
+    def enabled(self) -> tuple[Blob, ...]:
+        """Its children, less those whose status says that they are not there."""
+        stated = ((child, child.find(b"status")) for child in self.children)
+        return tuple(child for child, status in stated if status is None or status.value in ENABLED)
+
 
 @dataclass(frozen=True)
 class Node:
@@ -79,6 +87,11 @@ class Node:
     def child(self, name: str) -> Node | None:
         """The first child of that name, whatever its unit address."""
         return next((node for node in self.children if node.name.partition("@")[0] == name), None)
+
+    def pruned(self) -> Node:
+        """The same without the nodes in it, at any depth, whose status is anything but ENABLED."""
+        kept = (node.pruned() for node in self.children if node.properties.get("status", ENABLED[0]) in ENABLED)
+        return replace(self, children=tuple(kept))
 
 
 @dataclass(frozen=True)

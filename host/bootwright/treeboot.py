@@ -49,7 +49,7 @@ def read_tree(blob: bytes, info: BootInfo) -> BootInfo | None:
     if hypervisor is None or not hypervisor.compatible(bindings.HYPERVISOR.encode()):
         raise BootFailure("E_FDT_NO_HYPERVISOR")
     reader = _Reader(info)
-    for child in hypervisor.children:
+    for child in hypervisor.enabled:
         if child.compatible(bindings.DOMAIN.encode()):
             reader.read_domain(child)
         elif child.compatible(bindings.CONFIG.encode()):
@@ -64,7 +64,7 @@ def read_domains(blob: bytes, info: BootInfo) -> tuple[BootDomain, ...] | None:
 
 
 def _enter(node: Blob, name: bytes) -> Blob | None:
-    return next((child for child in node.children if child.name.partition(b"@")[0] == name), None)
+    return next((child for child in node.enabled if child.name.partition(b"@")[0] == name), None)
 
 
 class _Reader:
@@ -173,7 +173,7 @@ class _Reader:
     def _read_modules(self, node: Blob) -> dict[str, int]:
         """The modules in a node, by kind."""
         references: dict[str, int] = {}
-        for child in node.children:
+        for child in node.enabled:
             number = self._module(child)
             if number is None:
                 continue

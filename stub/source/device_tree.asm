@@ -28,14 +28,13 @@ make_from_device_tree:
         say  M_DEVICE_TREE
 
         mov  rsi, qword ptr [rip + tree_structure]
-        call next_node                  ; the root
+        call next_any_node              ; the root
         lea  rdi, [rip + chosen_name]
         call enter_node
         jne  .no_hypervisor
         lea  rdi, [rip + hypervisor_name]
         call enter_node
         jne  .no_hypervisor
-        mov  r12, rsi
         lea  rdi, [rip + hypervisor_compatible]
         call test_compatible
         jne  .no_hypervisor
@@ -43,7 +42,6 @@ make_from_device_tree:
         call next_node
         je   .made
         mov  r14, rax                   ; r14 = name of the node, r12 = inside of it
-        mov  r12, rsi
         push rsi
         lea  rdi, [rip + domain_compatible]
         call test_compatible
@@ -68,10 +66,10 @@ make_from_device_tree:
 .no_hypervisor:
         fail E_FDT_NO_HYPERVISOR
 
-; Looks for a node by its name, less a unit address.
+; Looks for an enabled node by its name, less a unit address.
 ; in:  rsi = inside of the outer node, rdi = name
-; out: ZF set if it is there, with rsi = inside of it
-; clobbers: rax, rcx, rdx
+; out: ZF set if it is there, with rsi, r12 = inside of it
+; clobbers: rax, rcx, rdx, r8, r9, r10
 enter_node:
         call next_node
         je   .none
@@ -90,9 +88,7 @@ enter_node:
         cmp  byte ptr [rax + rcx], '@'
         je   .done
 .other:
-        push rdi
         call skip_node
-        pop  rdi
         jmp  enter_node
 .none:
         or   eax, 1                     ; clears ZF
@@ -180,7 +176,6 @@ read_modules:
         je   .done
         push rsi
         mov  r14, rax
-        mov  r12, rsi
         call find_module
         jne  .other
         call find_kind

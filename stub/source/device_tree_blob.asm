@@ -161,11 +161,54 @@ check_tree:
         mov  edx, edi
         fail E_FDT_CUT_SHORT
 
-; The next node inside of one.
+; The next node inside of one that is enabled: without a status, or "okay" (Devicetree Specification 0.4, section
+; 2.3.4), or "ok", as older trees have it. Any other is passed over, with all that is in it.
+; in:  rsi = place in a node behind its properties, or before them
+; out: rax = name, rsi, r12 = what is inside of it; ZF set if there is none, with rsi = behind the outer node
+; clobbers: rcx, rdx, r8, r9, r10
+next_node:
+        call next_any_node
+        je   .done
+        push rax
+        push rdi
+        mov  r12, rsi
+        lea  rdi, [rip + status_name]
+        call find_property
+        pop  rdi
+        jne  .enabled
+        cmp  ecx, STATUS_OK_SIZE
+        je   .ok
+        cmp  ecx, STATUS_OKAY_SIZE
+        jne  .disabled
+        cmp  dword ptr [rax], STATUS_OKAY
+        jne  .disabled
+        cmp  byte ptr [rax + STATUS_OKAY_SIZE - 1], 0
+        je   .enabled
+.disabled:
+        pop  rax
+        call skip_node
+        jmp  next_node
+.ok:
+        cmp  word ptr [rax], STATUS_OK
+        jne  .disabled
+        cmp  byte ptr [rax + STATUS_OK_SIZE - 1], 0
+        jne  .disabled
+.enabled:
+        pop  rax
+        test rsi, rsi                   ; clears ZF
+.done:
+        ret
+
+.set STATUS_OKAY, 0x79616b6f            ; "okay", and a zero byte
+.set STATUS_OKAY_SIZE, 5
+.set STATUS_OK, 0x6b6f                  ; "ok", and a zero byte
+.set STATUS_OK_SIZE, 3
+
+; The next node inside of one, be it enabled or not.
 ; in:  rsi = place in a node behind its properties, or before them
 ; out: rax = name, rsi = what is inside of it; ZF set if there is none, with rsi = behind the outer node
 ; clobbers: rcx
-next_node:
+next_any_node:
         mov  eax, dword ptr [rsi]
         bswap eax
         add  rsi, 4
@@ -174,12 +217,12 @@ next_node:
         cmp  eax, FDT_BEGIN_NODE
         je   .node
         cmp  eax, FDT_PROP
-        jne  next_node
+        jne  next_any_node
         mov  ecx, dword ptr [rsi + FDT_PROPERTY_LEN]
         bswap ecx
         lea  rsi, [rsi + rcx + FDT_PROPERTY_SIZEOF + 3]
         and  rsi, -4
-        jmp  next_node
+        jmp  next_any_node
 .node:
         mov  rax, rsi
 .name:
@@ -194,7 +237,7 @@ next_node:
 
 ; in:  rsi = inside of a node; out: rsi = behind it; clobbers: rax, rcx
 skip_node:
-        call next_node
+        call next_any_node
         je   .done
         call skip_node
         jmp  skip_node
@@ -274,6 +317,7 @@ test_compatible:
 
 .section .rodata
 compatible_name:        .asciz "compatible"
+status_name:            .asciz "status"
 header_word:            .asciz "header"
 tree_word:              .asciz "total size"
 strings_word:           .asciz "strings block"
