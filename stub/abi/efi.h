@@ -86,7 +86,8 @@ struct efi_text_output {
 };
 
 struct efi_loaded_image {
-    uint64 revision;
+    uint32 revision;
+    uint32 reserved3;
     uint64 parent_handle;
     uint64 system_table;
     uint64 device_handle;
