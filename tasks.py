@@ -63,12 +63,13 @@ def test(
 
 @task()
 def docs(context: Context) -> None:
-    """Write the pages that are made from the source: docs/description.md, docs/errors.md."""
+    """Write what is made from the source: docs/description.md, docs/errors.md, and the boot in README.md."""
     sys.path.insert(0, str(ROOT / "tests"))
     import description_page
     import errors_page
+    import readme_page
 
-    for page in (description_page, errors_page):
+    for page in (description_page, errors_page, readme_page):
         page.PAGE.write_text(page.render(), encoding="utf-8")
 
 

@@ -152,8 +152,8 @@ print_normal:
         jae  print_line
         ret
 
-; Prints the prefix, a line with up to five values, and a line feed; with line_error as an error of that number.
-; in:  rdi = format, rsi, rdx, rcx, r8, r9 = values
+; Prints the prefix, a line with its values, and a line feed; with line_error as an error of that number.
+; in:  rdi = format, rsi, rdx, rcx, r8, r9, sixth_value = values in their order
 ; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
 print_line:
         lea  rax, [rip + line_values]
@@ -218,11 +218,12 @@ on_each_console:
         ret
 
 ; Prints text in which %s stands for a string (0: "-"), %u for a decimal and %x for a hex number.
-; in:  rdi = format, rsi, rdx, rcx, r8, r9 = values in their order
+; in:  rdi = format, rsi, rdx, rcx, r8, r9, sixth_value = values in their order
 ; clobbers: rax, rcx, rdx, rsi, rdi, r10, r11
 print:
         push rbx
         push r12
+        push qword ptr [rip + sixth_value]
         push r9
         push r8
         push rcx
@@ -262,6 +263,7 @@ print:
         pop  rcx
         pop  r8
         pop  r9
+        pop  rax
         pop  r12
         pop  rbx
         ret
@@ -335,6 +337,7 @@ error_end:      .asciz ": "
 .section .bss
 .align 8
 line_values:    .space 6 * 8            ; of the line that is being printed
+sixth_value:    .space 8                ; what no register has room for
 line_error:     .space 4                ; its number in errors.h; 0 for a line that is no error
 
 .section .data

@@ -25,15 +25,36 @@ main:
         call load_hypervisor
         jmp  launch
 
-; The first line: what runs, where it lies, and who started it.
+; The first line: what runs, of which build, where it lies, and who started it.
 ; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
 report_entry:
+        lea  rsi, [rip + __end_note_gnu_build_id - BUILD_ID_SIZE]
+        lea  rdi, [rip + build_digits]
+        mov  ecx, BUILD_ID_SHOWN / 2
+.byte:
+        lodsb
+        mov  edx, eax
+        shr  al, 4
+        call .digit
+        mov  eax, edx
+        and  al, 15
+        call .digit
+        dec  ecx
+        jnz  .byte
         mov  rsi, qword ptr [rip + image_name]
-        lea  rdx, [rip + __image_start]
-        lea  rcx, [rip + __image_end]
-        mov  r8, qword ptr [rip + boot_info + BOOT_INFO_ENTRY_NAME]
-        mov  r9, qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME]
+        lea  rdx, [rip + build_digits]
+        lea  rcx, [rip + __image_start]
+        lea  r8, [rip + __image_end]
+        mov  r9, qword ptr [rip + boot_info + BOOT_INFO_ENTRY_NAME]
+        mov  rax, qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME]
+        mov  qword ptr [rip + sixth_value], rax
         say  M_ENTRY
+        ret
+.digit:
+        movzx eax, al
+        lea  r8, [rip + hex_digits]
+        mov  al, byte ptr [r8 + rax]
+        stosb
         ret
 
 ; Prints what the cpu calls itself, and what the screen is, where somebody said so.
@@ -166,3 +187,4 @@ check_entry:
 .align 8
 launcher_name:  .space 8                ; string
 cpu_brand:      .space 4 * 16           ; three times 16 bytes and a zero
+build_digits:   .space BUILD_ID_SHOWN + 1       ; the first of the build id, and a zero

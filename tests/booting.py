@@ -8,7 +8,7 @@ import struct
 from typing import Any
 
 import lz4.block
-from machine import ABI, LOADER, C, Machine, Tables, pvh_info
+from machine import ABI, BUILD_ID, LOADER, C, Machine, Tables, pvh_info
 
 PVH = C["XEN_HVM_START_MAGIC_VALUE"]
 KERNEL, RAMDISK, PACKED = 0x800000, 0x900000, 0x600000
@@ -91,9 +91,9 @@ def line(name: str, *values: int | str) -> str:
     return str(ABI.strings["M_PREFIX"]) + ABI.format(name, *values)
 
 
-def stub_place(machine: Machine) -> tuple[int, int]:
-    """Where the stub lies."""
-    return machine.symbols["__image_start"], machine.symbols["__image_end"]
+def stub_place(machine: Machine) -> tuple[str, int, int]:
+    """What the first line says of the stub: the first eight digits of its build id, and where it lies."""
+    return BUILD_ID.hex()[:8], machine.symbols["__image_start"], machine.symbols["__image_end"]
 
 
 def multiboot2(machine: Machine, *tags: tuple[int, bytes], total: int | None = None) -> None:

@@ -135,6 +135,7 @@ def compare_boot(
         said.entry,
         ranges,
         Range.sized(said.stub.start if anywhere else file.stub.start, file.stub.size),
+        build=built.build_id[:8],
         loader=said.loader,
         cmdline=cmdline,
         modules=tuple(brought),

@@ -68,7 +68,7 @@ DOCUMENT: dict[str, Any] = {
 }
 
 STUB_LINES = """\
-bootwright: image probe at [0x100000, 0x151000), entered by multiboot2 from GRUB 2.06-13
+bootwright: image probe build 0123abcd at [0x100000, 0x151000), entered by multiboot2 from GRUB 2.06-13
 bootwright: cpu: Lab CPU, long mode
 bootwright: memory: 3 ranges, 255 MiB of RAM, RSDP at 0x7fe2000
 """

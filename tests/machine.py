@@ -26,6 +26,7 @@ C = ABI.constants
 
 RAM = 64 << 20
 TABLES_ROOM = 0x10000  # bytes reserved for tables in the stub under test
+BUILD_ID = bytes(range(9, 29))  # of the stub under test; its first digit is a zero
 RETURN = 0x9000  # a hlt that routines return to
 SCRATCH = 0x3000000  # buffers of tests, up to the end of RAM
 LOADER = 0x80000  # the loader's information
@@ -65,6 +66,7 @@ class Machine:
         for segment in ELFFile(io.BytesIO(stub().image)).iter_segments("PT_LOAD"):
             self.uc.mem_write(segment["p_paddr"] + moved, segment.data())
         self.uc.mem_write(self.symbols["__start_tables"], tables)
+        self.uc.mem_write(self.symbols["__end_note_gnu_build_id"] - len(BUILD_ID), BUILD_ID)
         self.uc.mem_write(RETURN, b"\xf4")
         self.uc.hook_add(unicorn.UC_HOOK_INSN, self._on_in, None, 1, 0, x86.UC_X86_INS_IN)
         self.uc.hook_add(unicorn.UC_HOOK_INSN, self._on_out, None, 1, 0, x86.UC_X86_INS_OUT)

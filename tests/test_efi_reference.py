@@ -103,6 +103,7 @@ def run(seed: int) -> tuple[unicorn_machine.Machine, boot.Boot, World]:
         "multiboot2" if by_grub else "EFI",
         efi.ranges,
         Range(stub.symbols["__image_start"], stub.symbols["__image_end"]),
+        build=unicorn_machine.BUILD_ID.hex()[:8],
         loader=found.loader if by_grub else "EDK ?",
         cmdline=found.cmdline,
         modules=tuple(LoaderModule(place, len(data), string) for place, data, string in found.files),

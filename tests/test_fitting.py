@@ -57,7 +57,7 @@ def test_an_image_that_fits(capsys: pytest.CaptureFixture[str]) -> None:
         "    module demo, in its place\n",
         "    module demo.txt, as loaded\n",
         "    hand-over area\n",
-        "  bootwright: image demo at [0x100000, ",
+        "  bootwright: image demo build ",
         "), entered by multiboot2 from GRUB 2.06\n",
         "  bootwright: screen: 1280 x 800 x 32 at 0x80000000, pitch 5120\n",
         "  bootwright: memory: 3 ranges, 255 MiB of RAM, RSDP at 0x7fe2000\n",

@@ -62,6 +62,20 @@ def test_outputs(project: Path) -> None:
     assert image.map_path(project / "images/lab.toml") == built.elf.with_suffix(".json")
 
 
+def test_one_build_id_in_every_file_of_an_image_and_another_in_each_image(project: Path) -> None:
+    path = describe(project / "images")
+    ids = set()
+    for content in (b"one", b"other"):
+        path.with_name("ramdisk").write_bytes(content)
+        built = build(path)
+        assert built.efi is not None
+        identity = bytes.fromhex(built.build_id)
+        assert len(identity) == 20
+        assert built.elf.read_bytes().count(identity) == built.efi.read_bytes().count(identity) == 1
+        ids.add(identity[:4])
+    assert len(ids) == 2
+
+
 @pytest.mark.slow
 def test_same_bytes_in_another_place_time_and_locale(tmp_path: Path) -> None:
     script = (

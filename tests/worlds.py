@@ -199,6 +199,7 @@ def run(found: World) -> tuple[unicorn_machine.Machine, boot.Boot]:
         entry,
         tuple(ranges),
         Range(stub.symbols["__image_start"], stub.symbols["__image_end"]),
+        build=unicorn_machine.BUILD_ID.hex()[:8],
         loader=found.loader,
         cmdline=found.cmdline,
         modules=tuple(LoaderModule(place, len(data), string) for place, data, string in found.files),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bootwright.abi import load as load_abi
 from bootwright.assemble import Align, Bytes, Code, Data, Item, Label, Object, Space, item_symbols
 from bootwright.encode import BRANCHES_SHORT_ONLY, branch_size, encode
 from bootwright.errors import AssemblyError, BootwrightError, LinkError, Where
@@ -19,7 +20,6 @@ from bootwright.resolve import Symbols, pool_label, relative, resolve
 from bootwright.source import Line
 
 _MAX_PASSES = 64
-_BUILD_ID_SIZE = 20
 _NT_GNU_BUILD_ID = 3
 
 
@@ -91,8 +91,9 @@ def _generated(section: LayoutSection, layout: Layout, reserve: Mapping[str, int
     line = Line(Where(layout.path), f"; {section.name}")
     if section.kind == "build-id":
         # The id is zeros until it is patched in: it depends on everything else.
-        head = b"".join(number.to_bytes(4, "little") for number in (4, _BUILD_ID_SIZE, _NT_GNU_BUILD_ID))
-        return [Placed(Bytes(0, head + b"GNU\0" + bytes(_BUILD_ID_SIZE)), line)]
+        size = load_abi().constants["BUILD_ID_SIZE"]
+        head = b"".join(number.to_bytes(4, "little") for number in (4, size, _NT_GNU_BUILD_ID))
+        return [Placed(Bytes(0, head + b"GNU\0" + bytes(size)), line)]
     size = reserve.get(section.name.lstrip("."), 0) if section.kind == "reserved" else 0
     return [Placed(Bytes(0, bytes(size)), line)] if size else []
 

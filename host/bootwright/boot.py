@@ -112,7 +112,7 @@ class _Run(builder.Machine):
         """Every line, until the launch. Raises BootFailure."""
         machine, plan = self._machine, self._plan
         name, stub, loader = plan.image.name if plan else "-", machine.stub, machine.loader or "-"
-        yield line("M_ENTRY", name, stub.start, stub.end, machine.entry, loader)
+        yield line("M_ENTRY", name, machine.build, stub.start, stub.end, machine.entry, loader)
         yield line("M_CPU", machine.cpu)
         if screen := machine.framebuffer:
             shape = screen.width, screen.height, screen.bpp

@@ -1,6 +1,6 @@
 """Whether an image boots on a machine that was probed, and where everything lies on it then.
 
-    found = fit(plan, stub, tables_size, report)
+    found = fit(plan, stub, build, tables_size, report)
     found.reason        # None, or why it does not
     found.lines         # what the boot will print
 
@@ -51,8 +51,9 @@ class Fit:
     notes: tuple[str, ...]
 
 
-def fit(plan: Plan, stub: Range, tables_size: int, report: Report) -> Fit:
-    """Boot the image of `plan` on the machine of `report`. stub: link addresses of stub and tables."""
+def fit(plan: Plan, stub: Range, build: str, tables_size: int, report: Report) -> Fit:
+    """Boot the image of `plan` on the machine of `report`. stub: link addresses of stub and tables; build: what the
+    first line of a boot shows."""
     name, notes = plan.image.name, tuple(_notes(plan, report))
     try:
         ranges = machine.normalise(report.ranges)
@@ -66,7 +67,7 @@ def fit(plan: Plan, stub: Range, tables_size: int, report: Report) -> Fit:
     if outside:
         reason = f"{outside[0].what} {outside[0].range} would not lie in RAM"
         return Fit(name, reason, (), ranges, tuple(loaded), notes)
-    found = boot.boot(_machine(plan, stub, modules, report), plan, tables_size)
+    found = boot.boot(_machine(plan, stub, build, modules, report), plan, tables_size)
     claims = [*loaded, *_launched(plan, stub, found)]
     notes = (*notes, *_moved(plan, found))
     failed = found.failure.message if found.failure else None
@@ -131,12 +132,15 @@ def _brought(plan: Plan, stub: Range, ranges: tuple[MemoryRange, ...]) -> Iterat
             yield LoaderModule(start, module.size, module.name)
 
 
-def _machine(plan: Plan, stub: Range, modules: tuple[LoaderModule, ...], report: Report) -> Machine:
+def _machine(
+    plan: Plan, stub: Range, build: str, modules: tuple[LoaderModule, ...], report: Report
+) -> Machine:
     entered, system = _entered(report), _efi_system(report)
     return Machine(
         entry=entered["protocol"],
         ranges=report.ranges,
         stub=stub,
+        build=build,
         loader=None if entered["loader"] in ("", "-") else entered["loader"],
         modules=modules,
         rsdp=int(entered["rsdp"], 16),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bootwright import (
@@ -58,19 +58,18 @@ def build(
         made.mkdir()
         stage("fetching what it names")
         planned = plan_image(described, work, stage)
-        blob = b"" if described.image.generic else tables.encode(planned)
         stage("assembling the stub")
-        embedded = payloads(planned)
-        linked = link_stub(len(blob), len(embedded), launch_files(planned) if blob else None)
+        stubs = link_stubs(planned, described.image.generic)
         stage("writing the image")
         elf = made / f"{output.name}.elf"
-        patched = patch.patch(linked.image, blob, embedded, elf)
+        linked = stubs.elf
+        patched = patch.patch(linked.image, stubs.tables, payloads(planned), stubs.build_id, elf)
         write_modules(planned, made)
-        if planned.hypervisor is not None and not planned.hypervisor.efi_entry:
+        if stubs.efi is not None:
+            write_application(planned, stubs.efi, stubs.build_id, elf.with_suffix(".efi"))
+        elif planned.hypervisor is not None:
             note = "no EFI application: the hypervisor has no multiboot2 entry for EFI (header tag 9)"
             planned = replace(planned, notes=(*planned.notes, note))
-        elif blob:
-            write_application(planned, len(blob), elf.with_suffix(".efi"))
         if signing and elf.with_suffix(".efi").is_file():
             stage("signing")
             sign(elf.with_suffix(".efi"), signing)
@@ -124,16 +123,41 @@ def launch_files(planned: Plan) -> tuple[str, ...]:
     return (*(name for name in protocols.NAMES if name in found), *files)
 
 
-def write_application(planned: Plan, tables_size: int, output: Path) -> None:
+@dataclass(frozen=True)
+class Stubs:
+    """The stub of an image, linked; the tables that go into it (none for the generic stub), and the build id.
+
+    efi: the stub of the EFI application, None where there can be none.
+    """
+
+    elf: link.Linked
+    efi: link.Linked | None
+    tables: bytes
+    build_id: bytes
+
+
+def link_stubs(planned: Plan, generic: bool = False) -> Stubs:
+    """All that is linked for an image."""
+    if generic:
+        elf, efi, blob = link_stub(0, 0, None), None, b""
+    else:
+        blob, used = tables.encode(planned), launch_files(planned)
+        elf = link_stub(len(blob), len(payloads(planned)), used)
+        able = planned.hypervisor is None or planned.hypervisor.efi_entry
+        efi = link_stub(len(blob), 0, used, efi=True) if able else None
+    linked = [stub.image for stub in (elf, efi) if stub is not None]
+    return Stubs(elf, efi, blob, patch.build_id(linked, blob, payloads(planned)))
+
+
+def write_application(planned: Plan, linked: link.Linked, identity: bytes, output: Path) -> None:
     """The same as an EFI application; its modules lie right behind the stub, wherever that is put."""
-    linked = link_stub(tables_size, 0, launch_files(planned), efi=True)
     embedded = [module for module in planned.modules if module.embedded]
     addresses = iter(pe.place(linked.symbols["__image_end"], [module.size for module in embedded]))
     moved = replace(
         planned,
         modules=tuple(replace(m, load_address=next(addresses)) if m.embedded else m for m in planned.modules),
     )
-    pe.write(linked, tables.encode(moved), payloads(moved), output)
+    pe.write(linked, tables.encode(moved), payloads(moved), identity, output)
     pe.verify(output, moved)
 
 

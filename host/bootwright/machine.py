@@ -111,13 +111,15 @@ class Efi:
 @dataclass(frozen=True)
 class Machine:
     """entry: name of the boot protocol, as the stub prints it. ranges: the loader's memory map. rsdp: address
-    of the ACPI RSDP and its bytes, as many as it has. stub: where the stub lies, with all that it uses.
+    of the ACPI RSDP and its bytes, as many as it has. stub: where the stub lies, with all that it uses; build: what it
+    shows of its build id.
     contents: of boot modules that the stub looks into, by their number in the tables.
     """
 
     entry: str
     ranges: tuple[MemoryRange, ...]
     stub: Range
+    build: str = ""
     loader: str | None = None
     cmdline: str = ""
     modules: tuple[LoaderModule, ...] = ()

@@ -7,9 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bootwright import devicetree, fitting, image, places, probe, progress, serial_line, tables
+from bootwright import devicetree, fitting, image, places, probe, progress, serial_line
 from bootwright.errors import PlanError, SourceError, Where
 from bootwright.ranges import Range
+from bootwright.transcript import shown_build
 
 
 def read(source: str, name: str, timeout: float) -> None:
@@ -69,8 +70,9 @@ def fitted(path: Path, report: probe.Report, stage: image.Stage) -> fitting.Fit:
     with tempfile.TemporaryDirectory(prefix="bootwright-") as scratch:
         stage("planning")
         planned = image.plan_image(described, Path(scratch), stage)
-        blob, embedded = tables.encode(planned), len(image.payloads(planned))
         stage("assembling the stub")
-        linked = image.link_stub(len(blob), embedded, image.launch_files(planned))
-        stub = Range(linked.symbols["__image_start"], linked.symbols["__image_end"])
-        return fitting.fit(planned, stub, len(blob), report)
+        stubs = image.link_stubs(planned)
+        symbols = stubs.elf.symbols
+        stub = Range(symbols["__image_start"], symbols["__image_end"])
+        build = shown_build(stubs.build_id.hex())
+        return fitting.fit(planned, stub, build, len(stubs.tables), report)

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootwright.abi import load as load_abi
 from bootwright.elfwrite import PAGE
 from bootwright.errors import SourceError, Where
 
-BUILD_ID_SIZE = 20
 _COPY_BUFFER = 1 << 20
 
 
@@ -42,17 +42,20 @@ class Patched:
     size: int
 
 
-def build_id(stub: bytes, tables: bytes, payloads: Sequence[Payload]) -> bytes:
-    """The first 20 bytes of a SHA-256 over stub, tables and the modules' hashes: same inputs, same id."""
-    digest = hashlib.sha256(stub)
-    digest.update(tables)
+def build_id(stubs: Sequence[bytes], tables: bytes, payloads: Sequence[Payload]) -> bytes:
+    """The first bytes of a SHA-256 over the hashes of the linked stubs, of the tables and of the modules: same
+    inputs, same id. It is one for all files of an image, which may hold the stub twice.
+    """
+    digest = hashlib.sha256()
+    for part in (*stubs, tables):
+        digest.update(hashlib.sha256(part).digest())
     for payload in payloads:
         digest.update(payload.sha256)
-    return digest.digest()[:BUILD_ID_SIZE]
+    return digest.digest()[: load_abi().constants["BUILD_ID_SIZE"]]
 
 
-def patch(stub: bytes, tables: bytes, payloads: Sequence[Payload], output: Path) -> Patched:
-    """Write the image of a linked stub to `output`.
+def patch(stub: bytes, tables: bytes, payloads: Sequence[Payload], identity: bytes, output: Path) -> Patched:
+    """Write the image of a linked stub, with this build id, to `output`.
 
     stub is the linker's ELF file with `len(tables)` bytes or more reserved for `.tables` and at least one
     PT_NULL program header for each payload. Raises LinkError where the stub has no room for something,
@@ -60,7 +63,6 @@ def patch(stub: bytes, tables: bytes, payloads: Sequence[Payload], output: Path)
     """
     from bootwright.inplace import Load, patch_in_place  # LIEF takes its time, and errors should not wait for it
 
-    identity = build_id(stub, tables, payloads)
     offsets = _file_offsets(len(stub), payloads)
     placed = zip(offsets, payloads, strict=True)
     loads = [Load(offset, payload.load_address, payload.size) for offset, payload in placed]

@@ -25,7 +25,7 @@ from bootwright import abi
 from bootwright.elfwrite import PAGE
 from bootwright.errors import SourceError, VerifyError
 from bootwright.link import Linked
-from bootwright.patch import Payload, build_id
+from bootwright.patch import Payload
 from bootwright.planned import Plan
 from bootwright.tables import decode
 
@@ -57,9 +57,9 @@ def place(image_end: int, sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple(places)
 
 
-def write(linked: Linked, tables: bytes, payloads: Sequence[Payload], output: Path) -> None:
-    """Write the application. Raises SourceError when a payload is not of its size any more."""
-    sections = _sections(linked, tables, payloads)
+def write(linked: Linked, tables: bytes, payloads: Sequence[Payload], identity: bytes, output: Path) -> None:
+    """Write the application, with this build id. Raises SourceError when a payload is not of its size any more."""
+    sections = _sections(linked, tables, payloads, identity)
     with output.open("w+b") as stream:
         for section, header in zip(sections, _offsets(sections), strict=True):
             stream.seek(header)
@@ -122,7 +122,7 @@ def _align(value: int) -> int:
     return -(-value // PAGE) * PAGE
 
 
-def _sections(linked: Linked, tables: bytes, payloads: Sequence[Payload]) -> list[Section]:
+def _sections(linked: Linked, tables: bytes, payloads: Sequence[Payload], identity: bytes) -> list[Section]:
     """The linker's segments with what is patched in them, the payloads, and the relocations that are none."""
     constants = abi.load().constants
     base = constants["IMAGE_BASE"] - PAGE
@@ -134,7 +134,6 @@ def _sections(linked: Linked, tables: bytes, payloads: Sequence[Payload]) -> lis
         size = (end - constants["IMAGE_BASE"]).to_bytes(8, "little")
         _patch(data, start, linked.symbols["efi_image_size"], size)
         _patch(data, start, linked.symbols["__start_tables"], tables)
-        identity = build_id(linked.image, tables, payloads)
         _patch(data, start, linked.symbols["__end_note_gnu_build_id"] - len(identity), identity)
         executable = bool(segment["p_flags"] & 1)
         kind = "CODE" if executable else "DATA"

@@ -28,7 +28,7 @@ from bootwright.shapes import HEX, NUMBER, TEXT, Items, Keys, Nullable, Shape, S
 _CONTROL = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]*[0-Z\\-~])|[\r\0]")
 _CHECKSUM_WORD = b"CRC-32 "
 _CHECKSUM = re.compile(rb"CRC-32 0x([0-9a-f]{1,8})\n")
-_ENTERED = re.compile(r"^bootwright: image \S+ at \S+ \S+, entered by (\S+) from (.*)$", re.MULTILINE)
+_ENTERED = re.compile(r"^bootwright: image \S+ build \S+ at \S+ \S+, entered by (\S+) from (.*)$", re.MULTILINE)
 _RSDP = re.compile(r"^bootwright: memory: .*, RSDP at (0x[0-9a-f]+)$", re.MULTILINE)
 
 # What firmware says when nobody told it what it is part of.

@@ -29,14 +29,15 @@ class SeenModule:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the lines say. loader: None where the protocol names none. screen: RGB in an unknown order, unless it
-    is VGA's text. efi: without the bytes of its memory map, which lie at efi_map; with what the firmware must have
-    given of its memory while boot services went on. information: where what the kernel was told lay, None without
-    a launch.
+    """What the lines say. build: the first digits of the build id. loader: None where the protocol names none.
+    screen: RGB in an unknown order, unless it is VGA's text. efi: without the bytes of its memory map, which lie at
+    efi_map; with what the firmware must have given of its memory while boot services went on. information: where
+    what the kernel was told lay, None without a launch.
     """
 
     lines: tuple[str, ...]
     image: str = ""
+    build: str = ""
     entry: str = ""
     loader: str | None = None
     stub: Range | None = None
@@ -54,7 +55,7 @@ def parse_transcript(text: str) -> Seen:
     """Read a console's text; lines that are not the stub's are left out. Pure: raises nothing."""
     prefix = load_abi().strings["M_PREFIX"]
     lines = tuple(line for line in text.splitlines() if line.startswith(prefix))
-    image, start, end, entry, loader = (_all(lines, "M_ENTRY") or [["", "", "", "", "-"]])[0]
+    image, build, start, end, entry, loader = (_all(lines, "M_ENTRY") or [["", "", "", "", "", "-"]])[0]
     memory = _all(lines, "M_MEMORY")
     launch = _all(lines, "M_LAUNCH")
     information = Range(int(launch[0][2], 16), int(launch[0][3], 16)) if launch else None
@@ -62,6 +63,7 @@ def parse_transcript(text: str) -> Seen:
     return Seen(
         lines,
         image,
+        build,
         entry,
         None if loader == "-" else loader,
         Range(int(start, 16), int(end, 16)) if start else None,

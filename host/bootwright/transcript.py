@@ -26,3 +26,8 @@ def line(name: str, *values: int | str) -> str:
     """A line of the transcript: M_PREFIX, and the message of this name with its values."""
     abi = load_abi()
     return abi.strings["M_PREFIX"] + abi.format(name, *values)
+
+
+def shown_build(build_id: str) -> str:
+    """What the first line shows of a build id (hex)."""
+    return build_id[: load_abi().constants["BUILD_ID_SHOWN"]]

@@ -12,6 +12,8 @@
 #define MAX_RANGES      512         /* memory map entries, after normalising */
 #define MAX_STRING      1024        /* a command line or module string, with its terminator */
 #define MAX_NAME        64          /* a module, domain or image name, with its terminator */
+#define BUILD_ID_SIZE   20          /* bytes of a build id */
+#define BUILD_ID_SHOWN  8           /* of its hex digits, so many are in the first line of a boot */
 #define MAX_CHUNK       0x400000    /* unpacked bytes of one piece */
 
 #define STACK_SIZE      0x4000

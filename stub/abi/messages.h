@@ -1,10 +1,10 @@
 /* The boot transcript: every line that the stub prints when all goes well, and its warnings.
  * The reference model prints the same lines from the same text. Each begins with "bootwright: ".
- * %u decimal, %x hex with 0x, %s string; at most five values. */
+ * %u decimal, %x hex with 0x, %s string; at most six values, a sixth in sixth_value. */
 
 #define M_PREFIX        "bootwright: "
 
-#define M_ENTRY         "image %s at [%x, %x), entered by %s from %s"
+#define M_ENTRY         "image %s build %s at [%x, %x), entered by %s from %s"
 #define M_CPU           "cpu: %s, long mode"
 #define M_SCREEN        "screen: %u x %u x %u at %x, pitch %u"
 #define M_TABLES        "tables: %u bytes, %u domains, %u modules"

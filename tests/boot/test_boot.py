@@ -37,7 +37,8 @@ def test_boot(via: str, firmware: str, built: report.Built, tmp_path: Path) -> N
 
     said = [line for line in result.transcript.splitlines() if line.startswith("bootwright: ")]
     loader = {"kernel": "multiboot1 from qemu", "grub": "multiboot2 from GRUB ", "efi": "EFI from "}[via]
-    assert re.match(rf"bootwright: image {built.name} at \[0x\w+, 0x\w+\), entered by {loader}", said[0])
+    image = f"{built.name} build {built.build_id[:8]}"
+    assert re.match(rf"bootwright: image {image} at \[0x\w+, 0x\w+\), entered by {loader}", said[0])
     assert compare_boot(result.transcript, built).protocol == "pvh"
     if built.name == "demo":
         assert "demo: command line: hello from the description\n" in result.transcript

@@ -180,10 +180,12 @@ def kernels(linux: report.Built, folder: Path) -> dict[str, Path]:
 def compare_generic(result: qemu.Result, stub: Path, files: list[Path], strings: list[str], cmdline: str) -> boot.Boot:
     said = seen.parse_transcript(result.transcript)
     modules = [LoaderModule(m.place.start, m.place.size, s) for m, s in zip(said.modules, strings, strict=True)]
+    elf = ELFFile(io.BytesIO(stub.read_bytes()))
     machine = Machine(
         said.entry,
         said.ranges,
-        stub_range(ELFFile(io.BytesIO(stub.read_bytes()))),
+        stub_range(elf),
+        build=elf.get_section_by_name(".note.gnu.build-id").data()[-20:].hex()[:8],
         loader=said.loader,
         cmdline=cmdline,
         modules=tuple(modules),

@@ -42,6 +42,7 @@ def test_boot(via: str, firmware: str, built: report.Built) -> None:
     result = run.boot(built, run.Options(via=via, firmware=firmware, timeout=60), lambda text: None)
     assert result.outcome is Outcome.AS_EXPECTED, result
     entered = ENTERED[via.partition("-")[0]] if firmware == "bios" else "EFI"
-    assert re.search(rf"^bootwright: image demo at \S+ \S+ entered by {entered}", result.transcript, re.MULTILINE)
+    first = rf"^bootwright: image demo build {built.build_id[:8]} at \S+ \S+ entered by {entered}"
+    assert re.search(first, result.transcript, re.MULTILINE)
     compare_boot(result.transcript, built)
     assert result.transcript.endswith("demo: powering off\n")

@@ -15,6 +15,7 @@ from bootwright.errors import ToolError
 from bootwright.media.medium import call
 from bootwright.media.pieces import Piece, whole
 from bootwright.report import Built
+from bootwright.transcript import shown_build
 
 DIRECTORY = Path("/usr/lib/grub/i386-pc")
 PACKAGE = "grub-pc-bin"
@@ -108,4 +109,4 @@ def hybrid(image: bytearray, start: int) -> bytes:
 
 def _mark(built: Built) -> str:
     # A name of this build alone, so that another medium in the same machine is not taken for it.
-    return f"boot/{built.build_id[:8] or 'mark'}"
+    return f"boot/{shown_build(built.build_id) or 'mark'}"
