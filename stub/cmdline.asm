@@ -3,14 +3,24 @@
 .include "macros.inc"
 
 .set KEXTRA_MARK, 0x202d2d20            ; " -- "
+.set MARK, 0x2d2d                       ; "--"
 
 .section .text
 
-; What stands behind " -- " on the stub's command line is for the initial domain: kextra, with one leading space.
+; What stands behind " -- " on the stub's command line, which may begin with it, is for the initial domain: kextra,
+; with one leading space.
 ; out: kextra, 0 for none
 ; clobbers: rax, rcx
 split_cmdline:
         mov  rcx, qword ptr [rip + boot_info + BOOT_INFO_CMDLINE]
+        mov  eax, dword ptr [rcx]
+        shl  eax, 8
+        mov  al, ' '
+        cmp  eax, KEXTRA_MARK
+        jne  .next
+        dec  rcx                        ; as if a space stood in front
+        mov  byte ptr [rcx + 1], 0
+        jmp  .cut
 .next:
         cmp  dword ptr [rcx], KEXTRA_MARK
         je   .found
@@ -20,6 +30,7 @@ split_cmdline:
         jmp  .next
 .found:
         mov  byte ptr [rcx], 0
+.cut:
         add  rcx, 3
 .space:
         cmp  byte ptr [rcx + 1], ' '
@@ -32,7 +43,8 @@ split_cmdline:
         ret
 
 ; The kernel module's string, without the image's name where the loader puts one; then kextra; then what the stub
-; was told by options of its own, noapic and acpi=, unless the line says something about it already.
+; was told by options of its own, noapic and acpi=, unless the line says something about it already. These go in front
+; of a word "--": what stands behind that Linux hands to init.
 ; in:  r13 = domain
 ; out: domain_cmdline
 ; clobbers: rax, rbx, rcx, rdx, rsi, rdi, r8
@@ -59,26 +71,29 @@ compose_cmdline:
         jz   .noapic
         call .append
 .noapic:
+        call cut_at_mark
         lea  rsi, [rip + noapic_option + 1]
         call find_option
         jne  .acpi
-        call contains
+        lea  rax, [rip + domain_cmdline]
+        call find_word
         je   .acpi
         lea  rsi, [rip + noapic_option]
         call .append
 .acpi:
         lea  rsi, [rip + acpi_option + 1]
         call find_option
-        jne  .done
-        call contains
-        je   .done
-        push rax                        ; the option's value
+        jne  .rest
+        mov  r8, rax                    ; the option's value
+        lea  rax, [rip + domain_cmdline]
+        call find_word
+        je   .rest
         lea  rsi, [rip + acpi_option]
         call .append
-        pop  rsi
+        mov  rsi, r8
         call .append_word
-.done:
-        ret
+.rest:
+        lea  rsi, [rip + behind_mark]
 
 ; in: rsi = string, rdi = place, rbx = end of the buffer; out: rdi = its zero byte; clobbers: rax, rsi
 .append:
@@ -117,6 +132,11 @@ compose_cmdline:
 ; clobbers: rcx, rdx
 find_option:
         mov  rax, qword ptr [rip + boot_info + BOOT_INFO_CMDLINE]
+; The same, on another command line.
+; in:  rax = the line, rsi = the option's text
+; out: ZF set if so, with rax = what follows it
+; clobbers: rcx, rdx
+find_word:
 .word:
         mov  rcx, rsi
 .letter:
@@ -147,28 +167,44 @@ find_option:
 .done:
         ret
 
-; Does the domain's command line contain a text?
-; in:  rsi = text
-; out: ZF set if so
-; clobbers: rcx, rdx, r8
-contains:
-        lea  r8, [rip + domain_cmdline]
-.start:
-        xor  ecx, ecx
+; Cuts the domain's command line where a word "--" stands, and keeps the rest, with a space in front.
+; in:  domain_cmdline, rdi = its zero byte
+; out: behind_mark; rdi = the zero byte of what is left
+; clobbers: rax, rsi
+cut_at_mark:
+        lea  rsi, [rip + domain_cmdline]
+.word:
+        cmp  word ptr [rsi], MARK
+        jne  .letter
+        cmp  byte ptr [rsi + 2], ' '
+        je   .found
+        cmp  byte ptr [rsi + 2], 0
+        je   .found
 .letter:
-        movzx edx, byte ptr [rsi + rcx]
-        test edx, edx
-        jz   .done
-        cmp  dl, byte ptr [r8 + rcx]
-        jne  .other
-        inc  ecx
-        jmp  .letter
-.other:
-        inc  r8
-        cmp  byte ptr [r8 - 1], 0
-        jne  .start
-        or   ecx, 1                     ; clears ZF
-.done:
+        lodsb
+        cmp  al, ' '
+        je   .word
+        test al, al
+        jnz  .letter
+        ret
+.found:
+        push rsi
+        lea  rdi, [rip + behind_mark]
+        mov  al, ' '
+.keep:
+        stosb
+        test al, al
+        jz   .kept
+        lodsb
+        jmp  .keep
+.kept:
+        pop  rdi
+        lea  rax, [rip + domain_cmdline]
+        cmp  rdi, rax
+        je   .cut
+        dec  rdi                        ; the space in front of it
+.cut:
+        mov  byte ptr [rdi], 0
         ret
 
 ; in: rsi = string; out: rsi = its first character that is no space
@@ -199,3 +235,4 @@ acpi_option:    .asciz " acpi="
 .align 8
 kextra:                 .space 8        ; string, 0 for none
 domain_cmdline:         .space MAX_STRING
+behind_mark:            .space MAX_STRING + 1

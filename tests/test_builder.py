@@ -224,6 +224,23 @@ def test_extra_words_are_for_the_initial_domain_only() -> None:
     assert builder.compose_cmdline(start, other, settings) == "a"
 
 
+@pytest.mark.parametrize(
+    ("own", "composed"),
+    [
+        ("quiet -- single", "quiet noapic acpi=off -- single"),
+        ("-- single", " noapic acpi=off -- single"),
+        ("quiet -- noapic acpi=ht", "quiet noapic acpi=off -- noapic acpi=ht"),
+        ("noapic acpi=ht -- single", "noapic acpi=ht -- single"),
+        ("noapictimer pnpacpi=off", "noapictimer pnpacpi=off noapic acpi=off"),
+    ],
+)
+def test_what_is_added_is_the_kernels_and_not_inits(own: str, composed: str) -> None:
+    """Linux hands what stands behind a word "--" to init; and a word is another one if it is longer."""
+    dom0 = domain("dom0", INITIAL)
+    settings = Hypervisor(skip_ioapic=True, acpi_disabled=True)
+    assert builder.compose_cmdline(info(dom0, cmdline=own), dom0, settings) == composed
+
+
 def test_noapic_and_acpi_are_not_said_twice() -> None:
     dom0 = domain("dom0", INITIAL)
     settings = Hypervisor(skip_ioapic=True, acpi_disabled=True)

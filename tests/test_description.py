@@ -193,3 +193,23 @@ def test_every_rate_is_refused_or_fits_the_uart(port: str, rate: int) -> None:
 def test_any_text_is_taken_or_refused(text: str) -> None:
     with contextlib.suppress(BootwrightError):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "pvh"),
+    [
+        ("dom0=pvh", True),
+        ("x dom0=verbose,pvh -- a", True),
+        ("x -- dom0=pvh", False),
+        ("xdom0=pvh", False),
+        ("dom0=pvhx", False),
+    ],
+)
+def test_xen_is_asked_for_a_pvh_domain_by_a_word_of_its_own(cmdline: str, pvh: bool) -> None:
+    xen = f'[image]\nlauncher = "xen"\n[hypervisor]\nkernel = "xen"\ncmdline = "{cmdline}"\n'
+    text = xen + samples.DOMAIN + 'mode = "pvh"\n'
+    if pvh:
+        assert parse(text).domains[0].mode == "pvh"
+    else:
+        with pytest.raises(BootwrightError, match="is not how Xen builds the initial domain"):
+            parse(text)

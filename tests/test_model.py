@@ -45,7 +45,8 @@ def test_sizes_of_memory() -> None:
 
 @pytest.mark.parametrize(
     ("cmdline", "kextra"),
-    [("", ""), ("xen", ""), ("xen -- a b", " a b"), ("xen --   a", " a"), ("xen --a", ""), ("xen -- ", " ")],
+    [("", ""), ("xen", ""), ("xen -- a b", " a b"), ("xen --   a", " a"), ("xen --a", ""), ("xen -- ", " "),
+     ("-- a", " a")],
 )
 def test_kextra(cmdline: str, kextra: str) -> None:
     """Everything behind " -- " on the hypervisor's own command line, with exactly one leading space."""

@@ -13,8 +13,9 @@ import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootwright import abi, description, model, plan, sources, tables
+from bootwright import abi, description, model, plan, sources, tables, xen
 from bootwright.errors import BootwrightError, PlanError
+from bootwright.model import BootInfo, BootModule
 from bootwright.plan import Plan
 from bootwright.ranges import Movable, Range
 
@@ -157,6 +158,33 @@ def test_a_command_line_that_knows_where_the_microcode_is(folder: Path) -> None:
     found = make_xen("", folder, "ucode=scan")
     assert found.hypervisor is not None
     assert found.hypervisor.cmdline.startswith("mb2.elf ucode=scan dom0_mem=")
+
+
+ADDED = "ucode=1 dom0_mem=65536K,max:65536K dom0_max_vcpus=1"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("loglvl=all", f"loglvl=all {ADDED}"),
+        ("loglvl=all -- quiet", f"loglvl=all {ADDED} -- quiet"),
+        ("loglvl=all --   quiet --  single", f"loglvl=all {ADDED} -- quiet --  single"),
+        ("-- quiet", f"{ADDED} -- quiet"),
+        ("", ADDED),
+        ("x -- ucode=scan dom0_mem=1G", f"x {ADDED} -- ucode=scan dom0_mem=1G"),
+        ("xucode=1 no-dom0_mem=1", f"xucode=1 no-dom0_mem=1 {ADDED}"),
+        ("dom0_mem=1G ucode=scan -- a", "dom0_mem=1G ucode=scan dom0_max_vcpus=1 -- a"),
+    ],
+)
+def test_what_is_for_xen_stands_in_front_of_what_is_for_the_initial_domain(folder: Path, said: str, told: str) -> None:
+    found = make_xen("", folder, said)
+    assert found.hypervisor is not None and found.hypervisor.cmdline == f"mb2.elf {told}"
+
+
+def test_xen_finds_the_mark_where_nothing_is_for_xen() -> None:
+    """It looks for it with a space in front, and takes the file's name off with the spaces behind it."""
+    info = BootInfo((BootModule(0, 1, name="xen"),), hypervisor=0, hypervisor_cmdline="-- quiet")
+    assert xen.cmdline(info) == "xen placeholder -- quiet"
 
 
 def test_configs_that_nobody_could_be_told_of_are_left_out(folder: Path) -> None:

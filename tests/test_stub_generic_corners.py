@@ -93,8 +93,8 @@ def test_a_bzimage_that_may_be_moved_and_has_no_room() -> None:
 LONG = ["x acpi=" + "y" * length for length in (990, 1016)]
 
 
-@pytest.mark.parametrize("cmdline", ["noapic x", "no noapic", "noapicx", "acpi=off", "acpi= -- a", *LONG])
-@pytest.mark.parametrize("string", ["vmlinux", "vmlinux ", "", "a noapic", "k " + "z" * 30])
+@pytest.mark.parametrize("cmdline", ["noapic x", "no noapic", "-- noapic", "acpi=off", "acpi= -- b -- a", *LONG])
+@pytest.mark.parametrize("string", ["vmlinux", "vmlinux ", "", "a noapic", "k -- noapic", "k " + "z" * 30])
 @pytest.mark.parametrize("loader", ["GRUB 0.97", "GRUBx", "GRUB 2"])
 def test_command_lines(cmdline: str, string: str, loader: str) -> None:
     found = generic(samples.elf([TEXT], NOTE), cmdline=cmdline, loader=loader)

@@ -160,7 +160,7 @@ def world(seed: int, brought: float = 0.5) -> World:
     domain = BootDomain("dom0", 3, functions, C["MODE_LONG"], 0, *sizes, kernel=0, ramdisk=ramdisk)
     found.plan = Plan(IMAGE, (PlannedDomain(domain, number, entry),), tuple(modules), hypervisor)
     found.contents[0] = file
-    found.cmdline = dice.choice(("", "image -- extra", "noapic", "acpi=off noapic --   a"))
+    found.cmdline = dice.choice(("", "image -- extra", "-- extra", "noapic", "acpi=off noapic --   a -- b"))
     found.loader = dice.choice((None, "GRUB 2.06", "GRUB 0.97"))
     if found.loader and dice.random() < 0.5:
         kind = dice.choice((C["MULTIBOOT2_FRAMEBUFFER_RGB"], C["MULTIBOOT2_FRAMEBUFFER_EGA_TEXT"]))

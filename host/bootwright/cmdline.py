@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bootwright import words
 from bootwright.abi import load as load_abi
 from bootwright.model import BootDomain, BootInfo, BootModule
 from bootwright.transcript import BootFailure
@@ -20,9 +21,9 @@ class Hypervisor:
     @staticmethod
     def of_cmdline(cmdline: str) -> Hypervisor:
         """What the stub's own command line asks for: noapic and acpi=VALUE, in front of " -- "."""
-        words = cmdline.partition(" -- ")[0].split(" ")
-        acpi = next((word.removeprefix("acpi=") for word in words if word.startswith("acpi=")), None)
-        return Hypervisor(skip_ioapic="noapic" in words, acpi=acpi)
+        own, _ = words.split_hypervisors(cmdline)
+        acpi = next((word.removeprefix("acpi=") for word in own.split(" ") if word.startswith("acpi=")), None)
+        return Hypervisor(skip_ioapic=words.has(own, "noapic"), acpi=acpi)
 
 
 def compose_cmdline(info: BootInfo, domain: BootDomain, hypervisor: Hypervisor | None = None) -> str:
@@ -30,7 +31,8 @@ def compose_cmdline(info: BootInfo, domain: BootDomain, hypervisor: Hypervisor |
     silence.
 
     A string of kind cmdline (from a description) has no image name; a loader's string has one, unless the
-    loader is GRUB 2 or PVH.
+    loader is GRUB 2 or PVH. What the hypervisor adds of its own goes in front of a word "--", behind which a kernel
+    looks for nothing.
     """
     constants = load_abi().constants
     module = (
@@ -42,11 +44,13 @@ def compose_cmdline(info: BootInfo, domain: BootDomain, hypervisor: Hypervisor |
     if domain.is_initial_domain:
         settings = hypervisor or Hypervisor()
         line += info.kextra
-        if settings.skip_ioapic and "noapic" not in line:
+        line, rest = words.split_kernels(line)
+        if settings.skip_ioapic and not words.has(line, "noapic"):
             line += " noapic"
         acpi = "off" if settings.acpi is None and settings.acpi_disabled else settings.acpi
-        if acpi is not None and "acpi=" not in line:
+        if acpi is not None and not words.has(line, "acpi="):
             line += f" acpi={acpi}"
+        line += rest
     limit = constants["MAX_STRING"] - 1
     if len(line.encode()) > limit:
         raise BootFailure("E_CMDLINE_TOO_LONG", domain.name, limit)

@@ -16,13 +16,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from bootwright import bindings, description, dts, fdt
+from bootwright import bindings, description, dts, fdt, words
 from bootwright.abi import load as load_abi
 from bootwright.bindings import OWN, Value
 from bootwright.description import Description
 from bootwright.errors import BootwrightError, DescriptionError, ErrorList, SourceError, Where
 from bootwright.fields import nearest, quoted
-from bootwright.model import BootInfo
 from bootwright.toml import MAX_BYTES
 from bootwright.toml import Node as TomlNode
 
@@ -322,7 +321,7 @@ class _Reader:
 def _with_kextra(domain: TomlNode, config: TomlNode) -> TomlNode:
     """Without Xen all that its command line is good for is what it hands on to the initial domain."""
     functions, given = domain.parts.get("functions"), config.parts.get("cmdline")
-    kextra = BootInfo((), cmdline=given.data).kextra if given else ""
+    kextra = words.split_hypervisors(given.data)[1] if given else ""
     if given is None or not kextra or functions is None or "initial-domain" not in functions.data:
         return domain
     own = domain.parts.get("cmdline") or replace(given, data="")

@@ -87,7 +87,8 @@ def hypervisor() -> dict[str, Field]:
             fields.bounded_string(load_abi().constants["MAX_STRING"]),
             default="",
             form=COMMAND_LINE,
-            says="its command line; memory and cpus of the initial domain are added, unless it says them itself",
+            says="its command line; memory and cpus of the initial domain are added in front of ` -- `, unless it says "
+            "them itself; what stands behind ` -- ` is for the initial domain",
         ),
         "lcm": Field(
             fields.boolean,

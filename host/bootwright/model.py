@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
+from bootwright import words
 from bootwright.abi import load as load_abi
 from bootwright.bindings import KINDS
 from bootwright.description import Description, DomainDescription
@@ -193,8 +194,7 @@ class BootInfo:
         """What stands behind " -- " on the command line, with exactly one leading space; "" if there is
         none.
         """
-        _, found, rest = self.cmdline.partition(" -- ")
-        return f" {rest.lstrip(' ')}" if found else ""
+        return words.split_hypervisors(self.cmdline)[1]
 
     def with_domain(self, index: int, domain: BootDomain) -> BootInfo:
         """The same with another domain at `index`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from bootwright import words
 from bootwright.abi import load as load_abi
 from bootwright.described import Description, DomainDescription
 from bootwright.errors import BootwrightError, DescriptionError, Where
@@ -111,7 +112,7 @@ def _check_mode(description: Description, domain: DomainDescription) -> Iterator
     """What the launcher can build, and how the domain may be entered."""
     subject = f'domain "{domain.name}"'
     xen = description.image.launcher == "xen"
-    asked = description.hypervisor.cmdline.split() if description.hypervisor else []
+    pvh = description.hypervisor is not None and "pvh" in _dom0(description.hypervisor.cmdline)
     if xen and domain.protocol != "auto":
         yield DescriptionError(
             f"{subject}: protocol: Xen enters its domains in its own way; leave it out",
@@ -124,13 +125,20 @@ def _check_mode(description: Description, domain: DomainDescription) -> Iterator
             f'"pvh"{wanted if domain.mode == "pv" else ""}',
             domain.place("mode"),
         )
-    elif xen and domain.initial and domain.mode != "pv" and (domain.mode != "pvh" or "dom0=pvh" not in asked):
+    elif xen and domain.initial and domain.mode != "pv" and (domain.mode != "pvh" or not pvh):
         wanted = ', or "pvh" where [hypervisor] has dom0=pvh in its cmdline' if domain.mode == "pvh" else ""
         yield DescriptionError(
             f'{subject}: mode: "{domain.mode}" is not how Xen builds the initial domain; it builds '
             f'"pv"{wanted}',
             domain.place("mode"),
         )
+
+
+def _dom0(cmdline: str) -> list[str]:
+    """What Xen's own part of its command line asks of the initial domain, by dom0=LIST."""
+    own, _ = words.split_hypervisors(cmdline)
+    lists = [word.removeprefix("dom0=") for word in own.split(" ") if word.startswith("dom0=")]
+    return ",".join(lists).split(",")
 
 
 def _duplicates(

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bootwright import words
 from bootwright.abi import load as load_abi
 from bootwright.errors import PlanError
 from bootwright.model import BootDomain, BootInfo, BootModule
 from bootwright.transcript import line
+
+PLACEHOLDER = "placeholder"  # a word that means nothing to Xen, the one that GRUB's scripts write
 
 
 def lines(info: BootInfo) -> list[str]:
@@ -31,16 +34,18 @@ def module_string(info: BootInfo, module: BootModule) -> str:
 
 
 def cmdline(info: BootInfo, microcode: int | None = None) -> str:
-    """The hypervisor's command line: its name, what the description says, and what it says of the initial
-    domain and where the microcode is, unless the command line does. microcode: its number among the modules
-    that are handed over, from 0. Raises PlanError where it is too long.
+    """The hypervisor's command line: its name, what the description says to it, and what that says of the initial
+    domain and where the microcode is, unless the command line does; then what is handed on to the initial domain.
+    microcode: its number among the modules that are handed over, from 0. Raises PlanError where it is too long.
     """
     if info.hypervisor is None:
         return ""
-    said = info.hypervisor_cmdline
-    words = [info.mods[info.hypervisor].name, *([said] if said else [])]
-    words += [option for option in _options(info, microcode) if f"{option.partition('=')[0]}=" not in said]
-    return _bounded(" ".join(words), "[hypervisor]: cmdline")
+    own, extra = words.split_hypervisors(info.hypervisor_cmdline)
+    options = [option for option in _options(info, microcode) if not words.has(own, f"{option.partition('=')[0]}=")]
+    # The name is taken off before Xen looks for the mark with its spaces: something must stand in between.
+    told = [word for word in (own, *options) if word] or ([PLACEHOLDER] if extra else [])
+    line = " ".join([info.mods[info.hypervisor].name, *told])
+    return _bounded(f"{line} {words.MARK}{extra}" if extra else line, "[hypervisor]: cmdline")
 
 
 def _options(info: BootInfo, microcode: int | None) -> Iterator[str]:
