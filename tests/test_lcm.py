@@ -163,7 +163,7 @@ def test_what_xen_does_not_read_is_noted() -> None:
     ).replace('kernel = "good.elf"\ncmdline = "quiet"', "")
     described, _ = read(written)
     assert list(lcm.notes(described)) == [
-        'domain "dom1": uuid, memory-max: Xen does not read it from a device tree',
+        'domain "dom1": uuid and memory-max: Xen does not read them from a device tree',
     ]
     assert not list(lcm.notes(read(XEN)[0]))
 

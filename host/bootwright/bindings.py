@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 
 from bootwright.abi import load as load_abi
+from bootwright.errors import counted
 from bootwright.fdt import CELL
 from bootwright.values import UNITS
 
@@ -42,7 +43,7 @@ MODES = {"pvh": 0, "pv": 1, "hvm": 2}
 def cell(value: bytes) -> int:
     """One 32-bit cell."""
     if len(value) != CELL:
-        raise ValueError(f"its {len(value)} bytes are not one cell, such as <1>")
+        raise ValueError(f"is {counted(len(value), 'byte')} long, not one cell such as <1>")
     return int.from_bytes(value, "big")
 
 
@@ -57,7 +58,7 @@ def string(value: bytes) -> str:
 def strings(value: bytes) -> list[str]:
     """A list of strings, at least one."""
     if not value.endswith(b"\0"):
-        raise ValueError(f"its {len(value)} bytes do not end as a string does, with a zero byte")
+        raise ValueError(f"is {counted(len(value), 'byte')} long and does not end as a string does, with a zero byte")
     try:
         return value[:-1].decode("utf-8").split("\0")
     except UnicodeDecodeError as error:
@@ -88,7 +89,7 @@ def memory(value: bytes) -> str:
         return match[1].decode() + (match[2].decode().upper() or "K")
     if len(value) not in (CELL, 2 * CELL):
         raise ValueError(
-            f'its {len(value)} bytes are neither a string such as "512M" nor KiB in one or two cells'
+            f'is {counted(len(value), "byte")} long, neither a string such as "512M" nor KiB in one or two cells'
         )
     return f"{int.from_bytes(value, 'big')}K"
 
@@ -96,7 +97,7 @@ def memory(value: bytes) -> str:
 def uuid_text(value: bytes) -> str:
     """16 bytes, in the usual spelling of a UUID."""
     if len(value) != 16:
-        raise ValueError(f"is {len(value)} bytes long, not 16")
+        raise ValueError(f"is {counted(len(value), 'byte')} long, not 16")
     return str(uuid.UUID(bytes=value))
 
 

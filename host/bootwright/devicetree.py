@@ -20,7 +20,7 @@ from bootwright import bindings, description, dts, fdt, words
 from bootwright.abi import load as load_abi
 from bootwright.bindings import OWN, Value
 from bootwright.description import Description
-from bootwright.errors import BootwrightError, DescriptionError, ErrorList, SourceError, Where
+from bootwright.errors import BootwrightError, DescriptionError, ErrorList, SourceError, Where, counted
 from bootwright.fields import nearest, quoted
 from bootwright.toml import MAX_BYTES
 from bootwright.toml import Node as TomlNode
@@ -264,8 +264,8 @@ class _Reader:
         file = self._file(node, path)
         if name == bindings.BY_ADDRESS[1]:
             if len(node.properties[name]) != 16:
-                size = len(node.properties[name])
-                self._fail(f"{path}: {name}: its {size} bytes are not an address and a size", path, name)
+                size = counted(len(node.properties[name]), "byte")
+                self._fail(f"{path}: {name}: is {size} long, not an address and a size", path, name)
             elif file is None and len(self._errors) == before:
                 self._fail(
                     f"{path}: {name}: an image needs the file itself; name it by {OWN}path", path, name

@@ -20,7 +20,7 @@ from elftools.construct import ConstructError
 from elftools.elf.elffile import ELFFile
 
 from bootwright.abi import load as load_abi
-from bootwright.errors import KernelError
+from bootwright.errors import KernelError, counted
 from bootwright.ranges import Movable, Range, align_up
 
 MAGIC = b"\x7fELF"
@@ -171,7 +171,7 @@ def _pvh_notes(stream: BinaryIO, headers: list[Any], size: int) -> tuple[int | N
                 found.setdefault(kind, desc)
     entry, reloc = (found.get(constants[f"XEN_ELFNOTE_PHYS32_{name}"]) for name in ("ENTRY", "RELOC"))
     if entry is not None and len(entry) not in (4, 8):
-        raise KernelError(f"has a PVH note of {len(entry)} bytes, not 4 or 8")
+        raise KernelError(f"has a PVH note of {counted(len(entry), 'byte')}, not 4 or 8")
     return (
         None if entry is None else int.from_bytes(entry, "little"),
         None if reloc is None else _pvh_movable(reloc, headers),

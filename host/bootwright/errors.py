@@ -5,7 +5,7 @@ Library code raises these; only the command line prints them and chooses an exit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -83,6 +83,22 @@ class ErrorList(BootwrightError):
             flat.extend(error.errors if isinstance(error, ErrorList) else (error,))
         self.errors: tuple[BootwrightError, ...] = tuple(flat)
         super().__init__("\n".join(str(error) for error in self.errors))
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things: "1 byte", "2 bytes"."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence has them: "a", "a and b", "a, b and c"."""
+    *most, last = words or ("nothing",)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def is_or_are(things: Sequence[object]) -> str:
+    """The verb for so many."""
+    return "is" if len(things) == 1 else "are"
 
 
 def format_range(start: int, end: int) -> str:

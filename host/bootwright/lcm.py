@@ -18,7 +18,7 @@ from bootwright import bzimage, export, fdt
 from bootwright.abi import load as load_abi
 from bootwright.bindings import ARCHITECTURE, CONFIG, HYPERVISOR, KINDS, text
 from bootwright.description import Description, DomainDescription
-from bootwright.errors import BootwrightError, DescriptionError, ErrorList, KernelError, Where
+from bootwright.errors import BootwrightError, DescriptionError, ErrorList, KernelError, Where, listed
 from bootwright.fdt import Node
 from bootwright.model import BootDomain, BootInfo, BootModule, DomainBuilder
 
@@ -96,7 +96,8 @@ def notes(description: Description) -> Iterator[str]:
             if there
         ]
         if unread:
-            yield f'domain "{domain.name}": {", ".join(unread)}: Xen does not read it from a device tree'
+            them = "it" if len(unread) == 1 else "them"
+            yield f'domain "{domain.name}": {listed(unread)}: Xen does not read {them} from a device tree'
 
 
 def _modules(domain: BootDomain) -> dict[str, int]:

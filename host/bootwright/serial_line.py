@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from bootwright.errors import DeviceError
+from bootwright.errors import DeviceError, counted
 
 SPEED = termios.B115200
 _PIECE = 4096
@@ -30,7 +30,7 @@ def read(path: Path, enough: Callable[[bytes], bool], timeout: float, show: Call
             left = deadline - time.monotonic() if timeout else None
             ready, _, _ = select.select([line], [], [], None if left is None else max(left, 0))
             if not ready:
-                got = f"{len(captured)} bytes without a whole report" if captured else "nothing"
+                got = f"{counted(len(captured), 'byte')} without a whole report" if captured else "nothing"
                 raise DeviceError(f"{path}: silent for {timeout:g} s, after {got}")
             try:
                 data = os.read(line, _PIECE)
@@ -39,7 +39,7 @@ def read(path: Path, enough: Callable[[bytes], bool], timeout: float, show: Call
             except OSError as error:
                 raise DeviceError(f"{path}: {error.strerror}") from error
             if not data:
-                raise DeviceError(f"{path}: the line was closed after {len(captured)} bytes")
+                raise DeviceError(f"{path}: the line was closed after {counted(len(captured), 'byte')}")
             captured += data
             show(data)
             deadline = time.monotonic() + timeout
