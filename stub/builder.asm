@@ -22,7 +22,8 @@ builder_init:
         cmp  dword ptr [rcx + TABLES_HYPERVISOR], NO_MODULE
         ret
 
-; A hypervisor builds the domains: loads it, and unpacks what it is to find.
+; A hypervisor builds the domains that it is given a kernel for: says which it is not, loads it, and unpacks what it is
+; to find.
 ; out: boot_modules
 ; clobbers: all but rsp
 ; fails: what check_module, load_module and clear_the_way fail with
@@ -33,7 +34,22 @@ load_hypervisor:
         mov  rdi, rax
         call record_name
         mov  rsi, rax
+        call builder_create_domains.domains
+        mov  ecx, r15d
+        xor  edx, edx
+.count:
+        test r15d, r15d
+        jz   .counted
+        cmp  dword ptr [r13 + BOOT_DOMAIN_KERNEL], NO_MODULE
+        je   .without
+        inc  edx
+.without:
+        add  r13, BOOT_DOMAIN_SIZEOF
+        dec  r15d
+        jmp  .count
+.counted:
         say  M_HYPERVISOR
+        call .name_others
         call clear_the_way
         xor  ebp, ebp
 .check:
@@ -51,6 +67,32 @@ load_hypervisor:
         mov  rcx, qword ptr [rip + tables]
         inc  ebp
         cmp  ebp, dword ptr [rcx + TABLES_NR_MODULES]
+        ret
+; Names the domains without a kernel. clobbers: all but rsp
+.name_others:
+        lea  rbx, [rip + M_SKIPPED_XEN]
+        xor  ecx, ecx
+        call module_record_at
+        cmp  dword ptr [rax + MODULE_RECORD_KIND], BOOTMOD_FDT
+        jne  .others
+        lea  rbx, [rip + M_NO_KERNEL]   ; the device tree has all others
+.others:
+        call builder_create_domains.domains
+.other:
+        test r15d, r15d
+        jz   .named
+        cmp  dword ptr [r13 + BOOT_DOMAIN_KERNEL], NO_MODULE
+        jne  .given
+        mov  rdi, r13
+        call record_name
+        mov  rsi, rax
+        mov  rdi, rbx
+        call print_line
+.given:
+        add  r13, BOOT_DOMAIN_SIZEOF
+        dec  r15d
+        jmp  .other
+.named:
         ret
 
 ; Builds the initial domain; says of each other one that it is not built.

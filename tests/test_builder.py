@@ -131,6 +131,7 @@ def test_a_launcher_for_many_builds_all_in_order() -> None:
         "bootwright: d0: domain dom0, kernel vmlinuz, ramdisk -, 64 MiB",
         "bootwright: d0: command line: quiet",
         "bootwright: d0: built, 2 of 3 domains",
+        "bootwright: warning: domain nokernel is not built: it has no kernel",
         "bootwright: d0: domain dom0 is the hardware domain",
     ]
 

@@ -187,6 +187,33 @@ def test_xen_finds_the_mark_where_nothing_is_for_xen() -> None:
     assert xen.cmdline(info) == "xen placeholder -- quiet"
 
 
+def test_xen_without_a_tree_builds_one_domain_and_the_others_are_named(folder: Path) -> None:
+    other = '[[domain]]\nname = "{}"\nmode = "pv"\nmemory = "64M"\nkernel = "good.elf"\n'
+    found = make_xen(other.format("first") + other.format("second"), folder)
+    assert found.transcript == (
+        "bootwright: builder: 3 domains",
+        "bootwright: builder: hypervisor mb2.elf builds 1 of 3 domains",
+        "bootwright: warning: domain first is not built: without a device tree Xen builds only the initial domain",
+        "bootwright: warning: domain second is not built: without a device tree Xen builds only the initial domain",
+    )
+    assert [domain.domain.kernel is not None for domain in found.domains] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        ([], ""),
+        (["kernel"], "; its kernel is left out of the image"),
+        (["kernel", "ramdisk"], "; its kernel and ramdisk are left out of the image"),
+        (["kernel", "ramdisk", "config"], "; its kernel, ramdisk and config are left out of the image"),
+    ],
+)
+def test_the_note_about_what_is_left_out_agrees_with_its_number(folder: Path, files: list[str], left: str) -> None:
+    other = '[[domain]]\nname = "other"\nmemory = "64M"\n' + "".join(f'{key} = "ramdisk"\n' for key in files)
+    found = make(samples.DOMAIN + other, folder)
+    assert f'domain "other" is not built by the native launcher{left}' in found.notes
+
+
 def test_configs_that_nobody_could_be_told_of_are_left_out(folder: Path) -> None:
     configs = 'device-tree = "text.txt"\nconfig = "empty"\n'
     note = 'domain "dom0": device-tree and config: left out of the image; only Xen with lcm = true is told of them'

@@ -5,8 +5,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import samples
 
-from bootwright import report
+from bootwright import image, places, report
 from bootwright.errors import SourceError
 from bootwright.report import Domain, Map, Module, Place
 
@@ -24,7 +25,10 @@ FOUND = Map(
         Module("vmlinuz", "kernel", 4097, 1234567, "lz4", "ab" * 32),
         Module("initrd.gz", "ramdisk", 31457280, 31457280, "stored", "cd" * 32, "modules/initrd.gz"),
     ),
-    domains=(Domain("dom0", 512 << 20, "vmlinuz", "initrd.gz", "console=ttyS0", "pvh", 0x1000000),),
+    domains=(
+        Domain("dom0", True, 512 << 20, "vmlinuz", "initrd.gz", "console=ttyS0", "pvh", 0x1000000),
+        Domain("dom1", False, 256 << 20, None, None, "", "", 0),
+    ),
     hypervisor=None,
     notes=("something to know",),
 )
@@ -59,6 +63,9 @@ domain dom0
   ramdisk  initrd.gz
   cmdline  console=ttyS0
 
+domain dom1, not built
+  memory   256 MiB
+
 notes
   something to know
 """
@@ -72,6 +79,7 @@ def test_json_holds_the_same_facts() -> None:
     data = json.loads(report.as_json(FOUND))
     assert data["memory"][0] == {"start": 0x200000, "end": 0x2000000, "what": "ramdisk initrd.gz"}
     assert data["domains"][0]["cmdline"] == "console=ttyS0"
+    assert [domain["built"] for domain in data["domains"]] == [True, False]
     assert (data["format"], data["name"], data["entry"]) == (report.FORMAT, "lab", 0x100040)
 
 
@@ -96,6 +104,46 @@ def test_what_is_no_map(content: str, tmp_path: Path) -> None:
 def test_a_missing_map(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"lab\.json: cannot be read: No such file"):
         report.load(tmp_path / "lab.json")
+
+
+OTHERS = """
+[[domain]]
+name = "other"
+mode = "{mode}"
+memory = "64M"
+kernel = "good.elf"
+
+[[domain]]
+name = "empty"
+mode = "{mode}"
+memory = "64M"
+"""
+XEN = '[hypervisor]\nkernel = "mb2.elf"\n'
+
+
+@pytest.mark.parametrize(
+    ("launcher", "hypervisor", "mode", "built"),
+    [
+        ("native", "", "pvh", ["dom0"]),
+        ("xen", XEN, "pv", ["dom0"]),
+        ("xen", f"{XEN}lcm = true\n", "pv", ["dom0", "other"]),
+    ],
+)
+def test_what_is_not_built_is_said_in_every_place(
+    launcher: str, hypervisor: str, mode: str, built: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "root", lambda: tmp_path)
+    samples.write_kernels(tmp_path)
+    dom0 = samples.DOMAIN.replace('"initial-domain"', '"console", "xenstore", "initial-domain"')
+    text = f'[image]\nlauncher = "{launcher}"\n{hypervisor}{dom0}mode = "{mode}"\n{OTHERS.format(mode=mode)}'
+    (tmp_path / "lab.toml").write_text(text)
+    elf = image.build(tmp_path / "lab.toml", lambda stage: None).elf
+    mapped, shown = json.loads(elf.with_suffix(".json").read_text()), elf.with_suffix(".map").read_text()
+    assert [domain["name"] for domain in mapped["domains"] if domain["built"]] == built
+    for name in ("dom0", "other", "empty"):
+        left = name not in built
+        assert (f"domain {name}, not built\n" in shown) == left
+        assert any(note.startswith(f'domain "{name}" is not built by') for note in mapped["notes"]) == left
 
 
 def test_the_demo_is_mapped_completely(demo: report.Built) -> None:

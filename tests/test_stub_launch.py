@@ -121,6 +121,27 @@ def test_a_hypervisor_without_efi() -> None:
     booted(found)
 
 
+@pytest.mark.parametrize(("tree", "why"), [(False, "M_SKIPPED_XEN"), (True, "M_NO_KERNEL")])
+@pytest.mark.parametrize("order", [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
+def test_a_domain_that_a_hypervisor_does_not_build(order: tuple[int, ...], tree: bool, why: str) -> None:
+    """Of three domains one is given a kernel; a device tree tells the hypervisor of all that are."""
+    found = plan("multiboot2", b"\xf4" * 64)
+    assert found.plan is not None
+    (dom0,), (module,) = found.plan.domains, found.plan.modules
+    if tree:
+        module = replace(module, kind=C["BOOTMOD_FDT"])
+    kinds = (dom0, replace(dom0, domain=replace(dom0.domain, name="other", functions=0, kernel=None), protocol=0))
+    xen = PlannedHypervisor(0, C["PROTOCOL_MULTIBOOT2"], "xen console=com1", KERNEL)
+    domains = tuple(kinds[which] for which in order)
+    found.plan = replace(found.plan, domains=domains, modules=(module,), hypervisor=xen)
+    stub, _ = booted(found)
+    assert line("M_HYPERVISOR", "vmlinux", 1, 3) in stub.transcript
+    assert stub.transcript.count(line(why, "other") + "\n") == 2
+    found.plan = replace(found.plan, image=replace(found.plan.image, log=C["LOG_QUIET"]))
+    quiet, _ = booted(found, C["LOG_QUIET"])
+    assert quiet.transcript.splitlines() == [line(why, "other")] * 2
+
+
 def test_setup_code_has_no_place() -> None:
     found = linux(code32_start=0)
     found.ranges = [(0, 0x98000, 1), HIGH]

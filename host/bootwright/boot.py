@@ -84,6 +84,11 @@ def boot(machine: Machine, plan: Plan | None, tables_size: int = 0) -> Boot:
     return replace(run.result, lines=tuple(run.lines), failure=failure)
 
 
+def _given(plan: Plan) -> list[int]:
+    """The domains, by their index, that a hypervisor is given a kernel for."""
+    return [index for index, planned in enumerate(plan.domains) if planned.domain.kernel is not None]
+
+
 def _efi_lines(protocol: str, efi: Efi | None) -> Iterator[str]:
     """What a kernel that is told of EFI is told."""
     if efi and protocol == protocols.HYPERVISOR:
@@ -239,7 +244,7 @@ class _Run(builder.Machine):
 
     def _hypervisor(self, plan: Plan) -> Iterator[str]:
         assert plan.hypervisor is not None
-        yield from xen.lines(self._info)
+        yield from xen.lines(self._info, _given(plan))
         yield from self._loading.clear_the_way()
         numbers = range(len(plan.modules))
         for step in (self._loading.check, self._loading.load):

@@ -213,7 +213,9 @@ def create_domains(
             yield line("M_SKIPPED", domain.name)
         elif domain.kernel is None and domain.is_initial_domain:
             raise BootFailure("E_NO_KERNEL", domain.name)
-        elif not domain.constructed and domain.kernel is not None:
+        elif domain.kernel is None:
+            yield line("M_NO_KERNEL", domain.name)
+        elif not domain.constructed:
             domid = _domid(domain, taken)
             taken.add(domid)
             yield from _create(outcome, BuiltDomain(index, domain, domid), launcher, hypervisor, machine)

@@ -17,7 +17,7 @@ from pathlib import Path
 from bootwright import builder, lcm, protocols, xen
 from bootwright.abi import load as load_abi
 from bootwright.description import Description, ImageDescription
-from bootwright.errors import PlanError
+from bootwright.errors import PlanError, is_or_are, listed
 from bootwright.jobs import Job, Jobs, Progress, place
 from bootwright.model import BootInfo
 from bootwright.placing import Placing
@@ -56,7 +56,7 @@ def make(description: Description, info: BootInfo, workdir: Path, progress: Prog
         jobs.add_domain(index)
     if info.hypervisor is not None:
         jobs.add_hypervisor()
-        lines = xen.lines(info)
+        lines = xen.lines(info, built)
     placing = Placing(description, info, jobs.done)
     placing.place()
     modules = tuple(_module(job, description, info) for job in placing.jobs)
@@ -152,8 +152,8 @@ def _not_built(description: Description, built: Iterable[int]) -> Iterable[str]:
     done = set(built)
     for index, domain in enumerate(description.domains):
         if index not in done:
-            left = " and ".join(domain.files)
-            what = f"; its {left} are left out of the image" if left else ""
+            left = list(domain.files)
+            what = f"; its {listed(left)} {is_or_are(left)} left out of the image" if left else ""
             yield f'domain "{domain.name}" is not built by the {description.image.launcher} launcher{what}'
 
 
@@ -165,6 +165,6 @@ def _left_out(description: Description, built: Iterable[int]) -> Iterable[str]:
         domain = description.domains[index]
         left = [key for key in ("device-tree", "config") if key in domain.files]
         if left:
-            what = f"{' and '.join(left)}: left out of the image"
+            what = f"{listed(left)}: left out of the image"
             told = f"only Xen with lcm = true is told of {'them' if len(left) > 1 else 'it'}"
             yield f'domain "{domain.name}": {what}; {told}'

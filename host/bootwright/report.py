@@ -57,11 +57,12 @@ class Module:
 
 @dataclass(frozen=True)
 class Domain:
-    """A domain: memory in bytes, names of its modules (None for none), command line, and by which protocol
-    and at which address the stub enters it ("" and 0 where it does not).
+    """A domain: whether it is built at boot, memory in bytes, names of its modules (None for none), command line, and
+    by which protocol and at which address the stub enters it ("" and 0 where it does not).
     """
 
     name: str
+    built: bool
     memory: int
     kernel: str | None
     ramdisk: str | None
@@ -207,6 +208,7 @@ def _domain(planned: PlannedDomain, plan: Plan) -> Domain:
     kernel, ramdisk = module(planned.domain.kernel), module(planned.domain.ramdisk)
     return Domain(
         name=planned.domain.name,
+        built=planned.domain.kernel is not None,
         memory=_memory(planned),
         kernel=kernel.name if kernel else None,
         ramdisk=ramdisk.name if ramdisk else None,
@@ -243,7 +245,8 @@ def text(found: Map) -> str:
     if found.hypervisor is not None:
         lines += ["", "hypervisor", *_launched(found.hypervisor, None)]
     for domain in found.domains:
-        lines += ["", f"domain {domain.name}", f"  memory   {domain.memory >> 20} MiB"]
+        lines += ["", f"domain {domain.name}{'' if domain.built else ', not built'}"]
+        lines += [f"  memory   {domain.memory >> 20} MiB"]
         lines += _launched(domain, domain.ramdisk)
     if found.notes:
         lines += ["", "notes", *(f"  {note}" for note in found.notes)]

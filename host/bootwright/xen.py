@@ -8,7 +8,7 @@ that it is bootwright.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from bootwright import words
 from bootwright.abi import load as load_abi
@@ -19,11 +19,19 @@ from bootwright.transcript import line
 PLACEHOLDER = "placeholder"  # a word that means nothing to Xen, the one that GRUB's scripts write
 
 
-def lines(info: BootInfo) -> list[str]:
-    """The lines that the stub's domain builder prints then."""
+def lines(info: BootInfo, built: Collection[int]) -> list[str]:
+    """The lines that the stub's domain builder prints then. built: the domains that are, by their index; all others
+    have no kernel, or there is no device tree to tell Xen of them.
+    """
     domains = info.builder.domains if info.builder else ()
     name = "" if info.hypervisor is None else info.mods[info.hypervisor].name
-    return [line("M_BUILDER", len(domains)), line("M_HYPERVISOR", name)]
+    tree = info.mods[0].kind == load_abi().constants["BOOTMOD_FDT"]
+    left = [domain.name for index, domain in enumerate(domains) if index not in built]
+    return [
+        line("M_BUILDER", len(domains)),
+        line("M_HYPERVISOR", name, len(domains) - len(left), len(domains)),
+        *(line("M_NO_KERNEL" if tree else "M_SKIPPED_XEN", name) for name in left),
+    ]
 
 
 def module_string(info: BootInfo, module: BootModule) -> str:
