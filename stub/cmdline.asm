@@ -45,7 +45,7 @@ split_cmdline:
 ; The kernel module's string, without the image's name where the loader puts one; then kextra; then what the stub
 ; was told by options of its own, noapic and acpi=, unless the line says something about it already. These go in front
 ; of a word "--": what stands behind that Linux hands to init.
-; in:  r13 = domain
+; in:  r13 = domain, whose cmdline_room is known
 ; out: domain_cmdline
 ; clobbers: rax, rbx, rcx, rdx, rsi, rdi, r8
 ; fails: E_CMDLINE_TOO_LONG
@@ -64,7 +64,12 @@ compose_cmdline:
         call skip_spaces
 .string:
         lea  rdi, [rip + domain_cmdline]
-        lea  rbx, [rdi + MAX_STRING]
+        mov  ecx, MAX_STRING
+        mov  eax, dword ptr [r13 + BOOT_DOMAIN_CMDLINE_ROOM]
+        lea  edx, [rax - 1]
+        cmp  edx, ecx                   ; 0: it does not say
+        cmovb ecx, eax
+        lea  rbx, [rdi + rcx]
         call .append
         mov  rsi, qword ptr [rip + kextra]
         test rsi, rsi
@@ -120,10 +125,21 @@ compose_cmdline:
         dec  rdi
         ret
 .too_long:
+        lea  rax, [rip + domain_cmdline]
+        sub  rbx, rax                   ; rbx = bytes that there is room for
+        lea  r8, [rip + own_name]
+        cmp  ebx, dword ptr [r13 + BOOT_DOMAIN_CMDLINE_ROOM]
+        jne  .name
+        mov  ecx, dword ptr [r13 + BOOT_DOMAIN_KERNEL]
+        call module_record_at
+        mov  rdi, rax
+        call record_name
+        mov  r8, rax
+.name:
         mov  rdi, r13
         call record_name
         mov  rdx, rax
-        mov  ecx, MAX_STRING - 1
+        lea  ecx, [rbx - 1]
         fail E_CMDLINE_TOO_LONG
 
 ; Is there an option on the stub's own command line?
@@ -230,6 +246,7 @@ skip_word:
 .section .rodata
 noapic_option:  .asciz " noapic"
 acpi_option:    .asciz " acpi="
+own_name:       .asciz "the stub"
 
 .section .bss
 .align 8

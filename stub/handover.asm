@@ -310,6 +310,7 @@ handover_idt_pointer:                   ; the BIOS's interrupt vectors
 enter_state:
         .space ENTER_STATE_SIZEOF
 handover_end:                           ; the list of deferred pieces lies behind
+.assert (MAX_MODULES + 1) * (MULTIBOOT2_TAG_MODULE_SIZEOF + MAX_STRING) + MAX_RANGES * MEMORY_RANGE_SIZEOF + EFI_MAP_SIZE + 2 * PAGE_SIZE <= HANDOVER_SIZE - HANDOVER_INFORMATION, "all that is ever told fits into the hand-over area"
 .assert handover_end - handover_code + MAX_DEFERRED * DEFERRED_SIZEOF <= HANDOVER_STACK - HANDOVER_CODE - 256, "code of the hand-over area, and 256 bytes of stack, in one page"
 
 .section .bss

@@ -103,7 +103,7 @@ def pack_payload(data: bytes, method: str) -> bytes:
     return blocks + size
 
 
-def bzimage(payload: bytes, *, version: int = 0x20F) -> bytes:
+def bzimage(payload: bytes, *, version: int = 0x20F, cmdline_size: int = 2047) -> bytes:
     """A bzImage around a packed payload."""
     setup_sects, offset = 1, 0x100
     protected = bytes(offset) + payload
@@ -114,6 +114,7 @@ def bzimage(payload: bytes, *, version: int = 0x20F) -> bytes:
     setup[0x1FE:0x200] = b"\x55\xaa"
     setup[0x202:0x206] = b"HdrS"
     struct.pack_into("<H", setup, 0x206, version)
+    struct.pack_into("<I", setup, 0x238, cmdline_size)
     struct.pack_into("<II", setup, 0x248, offset, len(payload))
     return bytes(setup) + protected
 
@@ -161,6 +162,7 @@ def kernels() -> dict[str, bytes]:
         "good32.elf": elf(bits=32),
         "good.bz": whole,
         "early.bz": whole[:-64],
+        "short-cmdline.bz": bzimage(pack_payload(elf(), "gzip"), cmdline_size=255),
         "setup-only.bz": whole[:0x260],
         "damaged.bz": bzimage(b"\x1f\x8b\x08" + bytes(60)),
         "unknown.bz": bzimage(b"?" * 64),

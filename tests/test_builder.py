@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bootwright import abi, builder
 from bootwright.builder import NATIVE, BootFailure, BuiltDomain, Hypervisor, Launcher, Outcome, VcpuState
+from bootwright.cmdline import Reader
 from bootwright.model import BootDomain, BootInfo, BootModule, DomainBuilder, MemoryRange, MemorySize
 
 C = abi.load().constants
@@ -249,24 +250,41 @@ def test_noapic_and_acpi_are_not_said_twice() -> None:
     assert builder.compose_cmdline(info(dom0), dom0, settings) == "quiet noapic acpi=off"
 
 
-@given(st.text(max_size=1100), st.text(max_size=200))
+READERS = st.none() | st.builds(Reader, st.sampled_from([1, 20, 256, 2047, 2048, 2049, 1 << 32]), st.just("Xen"))
+
+
+@given(st.text(max_size=2100), st.text(max_size=200), READERS)
 @settings(deadline=None)
-def test_command_lines_never_exceed_their_room(string: str, extra: str) -> None:
+def test_command_lines_never_exceed_their_room(string: str, extra: str, reader: Reader | None) -> None:
     dom0 = domain("dom0", INITIAL)
     kernel = BootModule(3, 1, string=string, string_kind=C["BOOTSTR_CMDLINE"])
     start = BootInfo((kernel,), DomainBuilder((dom0,)), cmdline=f"xen -- {extra}")
     try:
-        line = builder.compose_cmdline(start, dom0, Hypervisor(skip_ioapic=True))
+        line = builder.compose_cmdline(start, dom0, Hypervisor(skip_ioapic=True), reader)
     except BootFailure as error:
-        assert error.name == "E_CMDLINE_TOO_LONG"
+        known = reader is not None and reader.room <= C["MAX_STRING"]
+        said = (reader.room - 1, "Xen") if reader is not None and known else (C["MAX_STRING"] - 1, "the stub")
+        assert error.name == "E_CMDLINE_TOO_LONG" and error.values == ("dom0", *said)
     else:
-        assert len(line.encode()) < C["MAX_STRING"]
+        assert len(line.encode()) < min(C["MAX_STRING"], reader.room if reader else C["MAX_STRING"])
+
+
+@pytest.mark.parametrize("launcher", [builder.XEN, builder.HYPERLAUNCH])
+def test_xen_hands_on_1023_bytes(launcher: builder.Launcher) -> None:
+    dom0 = domain("dom0", INITIAL | XENSTORE | CONSOLE)
+    for length in (1023, 1024):
+        _, found = builder.transcript(info(dom0, cmdline="x" * length), launcher)
+        assert isinstance(found, BootFailure) == (length > 1023)
+        assert not isinstance(found, BootFailure) or found.values == ("dom0", 1023, "Xen")
 
 
 def test_a_command_line_that_is_too_long_is_an_error() -> None:
     dom0 = domain("dom0", INITIAL)
-    lines, found = builder.transcript(info(dom0, cmdline="é" * 512))
-    assert failure(found) == "E0603: the command line of domain dom0 would be longer than 1023 bytes"
+    lines, found = builder.transcript(info(dom0, cmdline="é" * 1024))
+    assert (
+        failure(found)
+        == "E0603: the command line of domain dom0 would be longer than the 2047 bytes that the stub takes"
+    )
     assert len(lines) == 2
 
 

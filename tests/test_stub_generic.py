@@ -209,7 +209,13 @@ def test_an_old_kernel_is_entered_in_32_bits_at_1_mib() -> None:
 
 @pytest.mark.provokes("E_CMDLINE_TOO_LONG")
 def test_a_kernel_that_takes_only_a_short_command_line() -> None:
-    check(boot((bzimage(), "x" * 256)), "E_CMDLINE_TOO_LONG", "dom0", 255)
+    for version in (0x205, 0x206, 0x20F):  # before 2.06 none says its limit
+        fields = {"version": version, "cmdline_size": 400}
+        limit = 255 if version == 0x205 else 400
+        assert not boot((bzimage(**fields), "x" * limit)).failed
+        for added in ("noapic", "-- y"):
+            failed = boot((bzimage(**fields), "x" * limit), cmdline=added)
+            check(failed, "E_CMDLINE_TOO_LONG", "dom0", limit, "module0")
 
 
 # --- errors ----------------------------------------------------------------------------------------

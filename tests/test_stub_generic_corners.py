@@ -90,7 +90,7 @@ def test_a_bzimage_that_may_be_moved_and_has_no_room() -> None:
     fails(found, "E_NO_FREE_ROOM", C["LOG_NORMAL"])
 
 
-LONG = ["x acpi=" + "y" * length for length in (990, 1016)]
+LONG = ["x acpi=" + "y" * length for length in (2014, 2040)]
 
 
 @pytest.mark.parametrize("cmdline", ["noapic x", "no noapic", "-- noapic", "acpi=off", "acpi= -- b -- a", *LONG])

@@ -32,18 +32,28 @@ def test_an_initial_domain_without_kernel() -> None:
 
 @pytest.mark.provokes("E_CMDLINE_TOO_LONG")
 @pytest.mark.parametrize(
-    "length, fits", [(1023 - len(" extra  words"), True), (1024 - len(" extra  words"), False)]
+    ("room", "limit", "reader"),
+    [
+        (0, 2047, "the stub"),  # the kernel does not say
+        (0xFFFFFFFF, 2047, "the stub"),
+        (2049, 2047, "the stub"),
+        (2048, 2047, "dom0.kernel"),
+        (1024, 1023, "dom0.kernel"),
+        (256, 255, "dom0.kernel"),
+    ],
 )
-def test_a_command_line_that_grows_too_long(length: int, fits: bool) -> None:
-    tables = good_tables()
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_command_line_that_grows_too_long(room: int, limit: int, reader: str, over: int) -> None:
+    tables = good_tables(cmdline_room=room)
+    length = limit - len(" extra  words") + over
     tables.modules[0]["string"] = "x" * length
     machine = boot(tables)
-    if fits:
+    if not over:
         assert (
             line("M_CMDLINE", 0, "x" * length + " extra  words") in machine.transcript and not machine.failed
         )
     else:
-        check(machine, "E_CMDLINE_TOO_LONG", "dom0", 1023)
+        check(machine, "E_CMDLINE_TOO_LONG", "dom0", limit, reader)
 
 
 @pytest.mark.provokes("E_NO_GUEST_INTERFACE")

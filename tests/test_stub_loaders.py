@@ -164,12 +164,12 @@ def test_64_modules_of_a_loader() -> None:
 
 
 @pytest.mark.provokes("E_STRING_TOO_LONG")
-def test_a_command_line_of_1024_characters() -> None:
+def test_a_command_line_of_2048_characters() -> None:
     machine = machine_with(good_tables())
-    pvh_info(machine, cmdline="x" * 1024)
+    pvh_info(machine, cmdline="x" * 2048)
     machine.boot(PVH)
     address = machine.record("hvm_start_info", LOADER).cmdline_paddr
-    check(machine, "E_STRING_TOO_LONG", address, 1023)
+    check(machine, "E_STRING_TOO_LONG", address, 2047)
 
 
 @pytest.mark.provokes("E_LOADER_TAGS")

@@ -210,7 +210,7 @@ def test_the_stub_reads_damaged_trees_as_the_reference_does(raw: bytes) -> None:
                 trees.module(way="module,addr", module_addr=cells(0xFFFFFFFF, 0xFFFFF000, 0, 0x2000))
             )
         ),
-        tree(trees.domain(trees.module(module_index=cells(1), bootargs=text("x" * 1024)))),
+        tree(trees.domain(trees.module(module_index=cells(1), bootargs=text("x" * 2048)))),
         tree(*(trees.domain(name=f"d{i}") for i in range(65))),
     ],
 )

@@ -107,9 +107,9 @@ def test_other_faults_of_modules() -> None:
 
 
 def test_strings_have_an_end() -> None:
-    long = trees.module(module_index=cells(1), bootargs=text("x" * 1024))
+    long = trees.module(module_index=cells(1), bootargs=text("x" * 2048))
     assert failure(tree(trees.domain(long))).startswith("E0204: the loader's string at 0x500")
-    many = [trees.module(name=f"k{i}", module_index=cells(1), bootargs=text("x" * 1000)) for i in range(150)]
+    many = [trees.module(name=f"k{i}", module_index=cells(1), bootargs=text("x" * 2000)) for i in range(150)]
     assert failure(tree(trees.domain(*many))).startswith("E0207")
 
 

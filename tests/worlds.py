@@ -158,7 +158,8 @@ def world(seed: int, brought: float = 0.5) -> World:
     ]
     ramdisk = 1 if len(modules) > 1 and dice.random() < 0.8 else None
     domain = BootDomain("dom0", 3, functions, C["MODE_LONG"], 0, *sizes, kernel=0, ramdisk=ramdisk)
-    found.plan = Plan(IMAGE, (PlannedDomain(domain, number, entry),), tuple(modules), hypervisor)
+    room = dice.choice((0, 0, 2048, 256, 9))
+    found.plan = Plan(IMAGE, (PlannedDomain(domain, number, entry, room),), tuple(modules), hypervisor)
     found.contents[0] = file
     found.cmdline = dice.choice(("", "image -- extra", "-- extra", "noapic", "acpi=off noapic --   a -- b"))
     found.loader = dice.choice((None, "GRUB 2.06", "GRUB 0.97"))

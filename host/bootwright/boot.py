@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from bootwright import builder, handover, loading, probing, protocols, treeboot, xen
 from bootwright.abi import load as load_abi
-from bootwright.cmdline import Hypervisor
+from bootwright.cmdline import Hypervisor, Reader
 from bootwright.loading import Loading
 from bootwright.machine import Efi, LoaderModule, Machine, all_ram, joined, normalise
 from bootwright.model import BootInfo, BootModule, DomainBuilder, MemoryRange
@@ -110,6 +110,7 @@ class _Run(builder.Machine):
         self._info = BootInfo((), cmdline=machine.cmdline, loader=machine.loader or "")
         self._loading = Loading(machine, (), ())
         self._domains: dict[int, tuple[str, int]] = {}  # protocol and entry, by index
+        self._rooms: dict[int, int] = {}  # for the command line, where the kernel says it, by index
         self.lines: list[str] = []
         self.result = Boot((), None)
 
@@ -146,6 +147,7 @@ class _Run(builder.Machine):
         for index, planned in enumerate(plan.domains):
             if planned.protocol:
                 self._domains[index] = protocols.name(planned.protocol), planned.entry
+            self._rooms[index] = planned.cmdline_room
         hypervisor = plan.hypervisor.module if plan.hypervisor else None
         made = DomainBuilder(domains)
         self._info = replace(self._info, mods=mods, builder=made, hypervisor=hypervisor)
@@ -219,9 +221,15 @@ class _Run(builder.Machine):
         name = self._info.mods[domain.kernel].name
         found = probing.probe(file, domain.name, name, self._loading.find_place)
         self._domains[index] = found.protocol, found.entry
+        self._rooms[index] = found.cmdline_room
         self._loading.set_pieces(domain.kernel, found.pieces)
         name = LAUNCHER_NAMES.get(found.protocol, found.protocol)
         yield line("M_PROBED", built.domid, domain.name, name, found.entry)
+
+    def reader(self, built: builder.BuiltDomain) -> Reader | None:
+        """The kernel, if it says how much it reads (builder.Machine)."""
+        room = self._rooms.get(built.index)
+        return Reader(room, self._info.mods[built.domain.kernel or 0].name) if room else None
 
     def load(self, built: builder.BuiltDomain) -> Iterator[str]:
         """construct_domain's part on the machine (builder.Machine)."""

@@ -18,6 +18,7 @@ from enum import IntEnum
 
 from bootwright.abi import load as load_abi
 from bootwright.cmdline import Hypervisor as Hypervisor
+from bootwright.cmdline import Reader
 from bootwright.cmdline import compose_cmdline as compose_cmdline
 from bootwright.model import BootDomain, BootInfo, DomainBuilder, MemorySize
 from bootwright.transcript import BootFailure as BootFailure
@@ -40,15 +41,20 @@ class VcpuState(IntEnum):
 @dataclass(frozen=True)
 class Launcher:
     """What a launcher can do. multi_domain: build more than the initial domain; pv, pvh: construct these
-    modes.
+    modes. hands_on: it hands command lines on itself, in a buffer of its own.
     """
 
     multi_domain: bool
     pv: bool
     pvh: bool
+    hands_on: bool = True
+
+    def reader(self) -> Reader | None:
+        """Who reads a domain's command line, but for its kernel."""
+        return Reader(load_abi().constants["XEN_CMDLINE_ROOM"], "Xen") if self.hands_on else None
 
 
-NATIVE = Launcher(multi_domain=False, pv=False, pvh=True)
+NATIVE = Launcher(multi_domain=False, pv=False, pvh=True, hands_on=False)
 XEN = Launcher(multi_domain=False, pv=True, pvh=True)  # as Xen boots without a device tree
 HYPERLAUNCH = Launcher(multi_domain=True, pv=True, pvh=True)  # Xen with one
 LAUNCHERS = {"native": NATIVE, "xen": XEN}
@@ -85,6 +91,10 @@ class Machine:
     def probe(self, built: BuiltDomain) -> Iterable[str]:
         """Before the domain is built."""
         return ()
+
+    def reader(self, built: BuiltDomain) -> Reader | None:
+        """Who reads its command line, if that is known."""
+        return None
 
     def load(self, built: BuiltDomain) -> Iterable[str]:
         """Once all about the domain is checked."""
@@ -247,7 +257,8 @@ def _create(
         ramdisk = mods[domain.ramdisk].name if domain.ramdisk is not None else NOTHING
         size = domain.mem_size.pages((available or 0) // page) * page >> 20
         yield line("M_DOMAIN", built.domid, domain.name, mods[domain.kernel or 0].name, ramdisk, size)
-        built = replace(built, cmdline=compose_cmdline(outcome.info, domain, hypervisor))
+        reader = launcher.reader() or machine.reader(built)
+        built = replace(built, cmdline=compose_cmdline(outcome.info, domain, hypervisor, reader))
         yield line("M_CMDLINE", built.domid, built.cmdline)
     done = construct_domain(built, launcher, available)
     yield from machine.load(done)

@@ -18,6 +18,7 @@ from typing import BinaryIO, Protocol
 import lz4.block
 import zstandard
 
+from bootwright.abi import load as load_abi
 from bootwright.errors import KernelError
 
 SECTOR = 512
@@ -87,6 +88,15 @@ def read(path: Path) -> BzImage:
             f"of a file of {size:#x} bytes"
         )
     return BzImage(start + offset, length)
+
+
+def max_cmdline(head: bytes) -> int:
+    """Bytes of command line that a bzImage which starts with `head` (HEADER_END bytes) reads, without terminator."""
+    constants = load_abi().constants
+    (version,) = struct.unpack_from("<H", head, constants["BOOT_PARAMS_VERSION"])
+    if version < constants["LINUX_VERSION_CMDLINE_SIZE"]:
+        return int(constants["LINUX_OLD_CMDLINE_ROOM"]) - 1
+    return int(struct.unpack_from("<I", head, constants["BOOT_PARAMS_CMDLINE_SIZE"])[0])
 
 
 def compression(path: Path) -> str:

@@ -9,6 +9,8 @@ from bootwright.abi import load as load_abi
 from bootwright.model import BootDomain, BootInfo, BootModule
 from bootwright.transcript import BootFailure
 
+OWN_NAME = "the stub"
+
 
 @dataclass(frozen=True)
 class Hypervisor:
@@ -26,9 +28,19 @@ class Hypervisor:
         return Hypervisor(skip_ioapic=words.has(own, "noapic"), acpi=acpi)
 
 
-def compose_cmdline(info: BootInfo, domain: BootDomain, hypervisor: Hypervisor | None = None) -> str:
-    """The command line of a domain. Raises BootFailure E_CMDLINE_TOO_LONG where Xen would cut it off in
-    silence.
+@dataclass(frozen=True)
+class Reader:
+    """Who reads a command line. room: bytes of it, with the terminator; name: what messages call it."""
+
+    room: int
+    name: str
+
+
+def compose_cmdline(
+    info: BootInfo, domain: BootDomain, hypervisor: Hypervisor | None = None, reader: Reader | None = None
+) -> str:
+    """The command line of a domain. Raises BootFailure E_CMDLINE_TOO_LONG where it is more than its reader, or the
+    stub, takes: Xen would cut it off in silence.
 
     A string of kind cmdline (from a description) has no image name; a loader's string has one, unless the
     loader is GRUB 2 or PVH. What the hypervisor adds of its own goes in front of a word "--", behind which a kernel
@@ -51,9 +63,11 @@ def compose_cmdline(info: BootInfo, domain: BootDomain, hypervisor: Hypervisor |
         if acpi is not None and not words.has(line, "acpi="):
             line += f" acpi={acpi}"
         line += rest
-    limit = constants["MAX_STRING"] - 1
-    if len(line.encode()) > limit:
-        raise BootFailure("E_CMDLINE_TOO_LONG", domain.name, limit)
+    room, name = constants["MAX_STRING"], OWN_NAME
+    if reader is not None and reader.room <= room:
+        room, name = reader.room, reader.name
+    if len(line.encode()) >= room:
+        raise BootFailure("E_CMDLINE_TOO_LONG", domain.name, room - 1, name)
     return line
 
 

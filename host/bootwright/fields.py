@@ -87,15 +87,17 @@ def string(node: Node) -> str:
     return text
 
 
-def bounded_string(limit: int, *, terminated: bool = True) -> Reader:
-    """A string of at most `limit` bytes of UTF-8, the terminating zero byte included if `terminated`."""
+def bounded_string(limit: int, *, terminated: bool = True, reader: str = "") -> Reader:
+    """A string of at most `limit` bytes of UTF-8, the terminating zero byte included if `terminated`. reader: who
+    has no room for more.
+    """
 
     def read(node: Node) -> str:
         text = string(node)
         size = len(text.encode()) + terminated
         if size > limit:
             counted = " with its terminating zero byte" if terminated else ""
-            raise fail(node, f"is {size} bytes long{counted}, but at most {limit} fit")
+            raise fail(node, f"is {size} bytes long{counted}, but at most {limit} fit{reader and f' into {reader}'}")
         return text
 
     return read

@@ -17,7 +17,6 @@ from bootwright.abi import load as load_abi
 from bootwright.machine import Efi, Framebuffer, basic_memory
 from bootwright.model import MemoryRange
 from bootwright.ranges import Range
-from bootwright.transcript import BootFailure
 
 ITEM_ALIGN = 8
 UPPER_MEMORY = 1 << 20
@@ -216,9 +215,6 @@ def _linux(area: Area, told: Told) -> None:
     params.acpi_rsdp_addr = told.rsdp
     params.code32_start = told.entry
     params.cmd_line_ptr = area.take_string(told.cmdline)
-    limited = params.version >= constants["LINUX_VERSION_CMDLINE_SIZE"]
-    if limited and len(told.cmdline.encode()) > params.cmdline_size:
-        raise BootFailure("E_CMDLINE_TOO_LONG", told.who, params.cmdline_size)
     for place, size, _ in told.modules[:1]:
         params.ramdisk_image, params.ext_ramdisk_image = place & 0xFFFFFFFF, place >> 32
         params.ramdisk_size, params.ext_ramdisk_size = size & 0xFFFFFFFF, size >> 32

@@ -84,7 +84,7 @@ def hypervisor() -> dict[str, Field]:
     return {
         "kernel": Field(values.file, True, form=FILE, says="Xen itself; gzip is unpacked"),
         "cmdline": Field(
-            fields.bounded_string(load_abi().constants["MAX_STRING"]),
+            fields.bounded_string(load_abi().constants["MAX_STRING"], reader="the stub"),
             default="",
             form=COMMAND_LINE,
             says="its command line; memory and cpus of the initial domain are added in front of ` -- `, unless it says "
@@ -167,7 +167,7 @@ def domain() -> dict[str, Field]:
         "device-tree": Field(values.file, form=FILE, says="the guest's own, for the device tree"),
         "config": Field(values.file, form=FILE, says="the guest's configuration, for the device tree"),
         "cmdline": Field(
-            fields.bounded_string(constants["MAX_STRING"]),
+            fields.bounded_string(constants["MAX_STRING"], reader="the stub"),
             default="",
             form=COMMAND_LINE,
             says="its kernel's command line",

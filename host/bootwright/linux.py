@@ -18,8 +18,7 @@ from bootwright.errors import KernelError
 from bootwright.kernel import Kernel, OtherProtocol, Protocol
 from bootwright.ranges import Movable, Range
 
-# Limits of kernels too old to say them (boot.rst, "The kernel command line" and "initrd_addr_max").
-OLD_MAX_CMDLINE = 255
+# The limit of kernels too old to say it (boot.rst, "initrd_addr_max").
 OLD_RAMDISK_END = 0x38000000
 VERSION_RAMDISK_END = 0x203
 VERSION_WIDE_SYSSIZE = 0x204
@@ -43,7 +42,6 @@ def look(path: Path, folder: Path) -> Kernel:
     entry = constants["LINUX_ENTRY64"] if xloadflags & constants["LINUX_XLF_KERNEL_64"] else 0
     if entry >= code.size:
         raise KernelError(f"ends early: its 64-bit entry would be byte {entry:#x} of {code.size:#x}")
-    tells = header.version >= constants["LINUX_VERSION_CMDLINE_SIZE"]
     high = header.version >= VERSION_RAMDISK_END
     return Kernel(
         path,
@@ -57,7 +55,7 @@ def look(path: Path, folder: Path) -> Kernel:
         stored=True,
         reserve_pages=-(-(place.size - code.size) // constants["PAGE_SIZE"]),
         movable=_movable(header, bool(entry)),
-        max_cmdline=header.cmdline_size if tells else OLD_MAX_CMDLINE,
+        max_cmdline=bzimage.max_cmdline(head),
         ramdisk_end=header.initrd_addr_max + 1 if high else OLD_RAMDISK_END,
     )
 

@@ -12,6 +12,7 @@ this launcher does not build are left out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bootwright import builder, lcm, protocols, xen
@@ -22,6 +23,8 @@ from bootwright.jobs import Job, Jobs, Progress, place
 from bootwright.model import BootInfo
 from bootwright.placing import Placing
 from bootwright.planned import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
+
+MAX_ROOM = 0xFFFFFFFF  # what struct boot_domain can say
 
 __all__ = [
     "Plan",
@@ -47,9 +50,11 @@ def make(description: Description, info: BootInfo, workdir: Path, progress: Prog
     if description.hypervisor is not None and description.hypervisor.lcm:
         launcher, info = builder.HYPERLAUNCH, lcm.add(description, info, workdir)
         notes += lcm.notes(description)
-    lines, outcome = builder.transcript(info, launcher)
+    # A hypervisor adds to its initial domain's command line what its own asks for.
+    told = info if info.hypervisor is None else replace(info, cmdline=info.hypervisor_cmdline)
+    lines, outcome = builder.transcript(told, launcher, builder.Hypervisor.of_cmdline(told.cmdline))
     if isinstance(outcome, builder.BootFailure):
-        raise PlanError(f"this description would fail at boot with {outcome}", description.image.where)
+        raise _refused(description, outcome)
     built = [one.index for one in outcome.built]
     jobs = Jobs(description, info, workdir, progress)
     for index in built:
@@ -73,6 +78,16 @@ def make(description: Description, info: BootInfo, workdir: Path, progress: Prog
         tuple(lines),
         (*_not_built(description, built), *_left_out(description, built), *notes, *jobs.notes),
     )
+
+
+def _refused(description: Description, failure: builder.BootFailure) -> PlanError:
+    """What the domain builder will not do, where it is written."""
+    if failure.name == "E_CMDLINE_TOO_LONG":
+        name, limit, reader = failure.values
+        domain = next(domain for domain in description.domains if domain.name == name)
+        message = f'domain "{name}": cmdline: {reader} takes at most {limit} bytes, with what is added to it'
+        return PlanError(message, domain.place("cmdline"))
+    return PlanError(f"this description would fail at boot with {failure}", description.image.where)
 
 
 def generic(description: Description) -> Plan:
@@ -112,6 +127,7 @@ def _domains(info: BootInfo, jobs: Iterable[Job], built: Iterable[int]) -> Itera
             domain.renumbered(position.get) if index in built else domain.with_modules({}),
             constants[f"PROTOCOL_{entered.protocol.upper() if entered else 'NONE'}"],
             entered.entry if entered else 0,
+            min(entered.max_cmdline + 1, MAX_ROOM) if entered and entered.max_cmdline is not None else 0,
         )
 
 

@@ -58,12 +58,13 @@ class PlannedModule:
 @dataclass(frozen=True)
 class PlannedDomain:
     """A domain with its modules as indices into Plan.modules; protocol: PROTOCOL_*; entry: physical
-    address.
+    address; cmdline_room as in struct boot_domain.
     """
 
     domain: BootDomain
     protocol: int
     entry: int
+    cmdline_room: int = 0
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,14 @@ WRAP = 1 << 64
 
 @dataclass(frozen=True)
 class Probed:
-    """A kernel that can be entered: protocol as in protocols.NAMES, physical entry, its pieces."""
+    """A kernel that can be entered: protocol as in protocols.NAMES, physical entry, its pieces; cmdline_room as in
+    struct boot_domain.
+    """
 
     protocol: str
     entry: int
     pieces: tuple[Piece, ...]
+    cmdline_room: int = 0
 
 
 # What a probe asks of the machine: where a kernel that may be moved is to lie, None for nowhere (Loading.find_place).
@@ -172,7 +175,10 @@ def _linux(file: bytes, who: str, room: Room) -> Probed | None:
         place = found
     pages = -(-(needed - size) // constants["PAGE_SIZE"])
     entry = place + (constants["LINUX_ENTRY64"] if wide else 0)
-    return Probed("linux", entry, (_stored(start, size, place, 0, pages),))
+    cmdline_room = constants["LINUX_OLD_CMDLINE_ROOM"]
+    if header.version >= constants["LINUX_VERSION_CMDLINE_SIZE"]:
+        cmdline_room = (header.cmdline_size + 1) % (1 << 32)
+    return Probed("linux", entry, (_stored(start, size, place, 0, pages),), cmdline_room)
 
 
 _PROBES = {"multiboot2": _multiboot2, "multiboot1": _multiboot1, "pvh": _pvh, "linux": _linux}

@@ -19,12 +19,14 @@ def look(path: Path, folder: Path) -> Kernel:
     with path.open("rb") as stream:
         head = stream.read(bzimage.HEADER_END)
     packed = bzimage.is_bzimage(head)
+    max_cmdline = None
     if packed:
         unpacked = folder / f"{path.name}.unpacked"
         try:
             bzimage.unpack(path, unpacked)
         except bzimage.NoPayload as error:
             raise OtherProtocol(error.message) from error
+        max_cmdline = bzimage.max_cmdline(head)
         path = unpacked
         with path.open("rb") as stream:
             head = stream.read(len(elf.MAGIC))
@@ -37,7 +39,14 @@ def look(path: Path, folder: Path) -> Kernel:
         raise KernelError(f"has its PVH entry at {kernel.pvh_entry:#x}, outside of all its segments")
     reason = "is a bzImage whose payload has a PVH note" if packed else "has a PVH note"
     return Kernel(
-        path, kernel.size, "pvh", kernel.pvh_entry, kernel.segments, reason, movable=kernel.pvh_movable
+        path,
+        kernel.size,
+        "pvh",
+        kernel.pvh_entry,
+        kernel.segments,
+        reason,
+        movable=kernel.pvh_movable,
+        max_cmdline=max_cmdline,
     )
 
 

@@ -124,7 +124,7 @@ def _encode_domain(planned: PlannedDomain, strings: _Strings) -> bytes:
         ramdisk=_reference(domain.ramdisk),
         configs=[_reference(config) for config in domain.configs],
         protocol=planned.protocol,
-        reserved=0,
+        cmdline_room=planned.cmdline_room,
         entry=planned.entry,
     )
     return bytes(record.dumps())
@@ -298,4 +298,4 @@ def _decode_domain(blob: bytes, record: Any) -> PlannedDomain:
         configs=(module(record.configs[0]), module(record.configs[1])),
         constructed=bool(record.constructed),
     )
-    return PlannedDomain(domain, record.protocol, record.entry)
+    return PlannedDomain(domain, record.protocol, record.entry, record.cmdline_room)

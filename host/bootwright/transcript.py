@@ -12,6 +12,7 @@ class BootFailure(BootwrightError):
     def __init__(self, name: str, *values: int | str) -> None:
         abi = load_abi()
         self.name = name
+        self.values = values
         self.number = abi.constants[name]
         self.text = abi.format(f"{name}_TEXT", *values)
         super().__init__(f"E{self.number:04x}: {self.text}")

@@ -80,5 +80,5 @@ def _bounded(text: str, what: str) -> str:
     limit = load_abi().constants["MAX_STRING"]
     size = len(text.encode()) + 1
     if size > limit:
-        raise PlanError(f"{what} would be {size} bytes long with its terminating zero byte; {limit} fit")
+        raise PlanError(f"{what} would be {size} bytes long with its terminating zero byte; {limit} fit into the stub")
     return text

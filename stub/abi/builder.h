@@ -38,6 +38,8 @@
 #define DOMID_FIRST_RESERVED    0x7ff0
 #define INITIAL_DOMAIN_ID       0
 
+#define XEN_CMDLINE_ROOM        1024    /* bytes of command line that Xen gives a domain, with the terminator */
+
 #define MEMORY_PAGES            0       /* memory_size.kind: value is a number of 4 KiB pages */
 #define MEMORY_SHARE            1       /* value is the divisor of what is available */
 #define MEMORY_MINUS            2       /* value is pages to leave over */
@@ -65,6 +67,6 @@ struct boot_domain {
     uint32 ramdisk;
     uint32 configs[2];      /* device tree, domain configuration */
     uint32 protocol;        /* PROTOCOL_* */
-    uint32 reserved;
+    uint32 cmdline_room;    /* bytes of command line that its kernel reads, with the terminator; 0: it does not say */
     uint64 entry;           /* physical address where the protocol enters the kernel */
 };

@@ -19,7 +19,7 @@
 #define E_TOO_MANY_MODULES      0x0203
 #define E_TOO_MANY_MODULES_TEXT "the loader handed over more than %u modules"
 #define E_STRING_TOO_LONG       0x0204
-#define E_STRING_TOO_LONG_TEXT  "the loader's string at %x is longer than %u bytes"
+#define E_STRING_TOO_LONG_TEXT  "the loader's string at %x is longer than the %u bytes that the stub takes"
 #define E_LOADER_TAGS           0x0205
 #define E_LOADER_TAGS_TEXT      "the loader's information at %x ends early: a tag at %x says it is %u bytes long"
 #define E_LOADER_ADDRESS        0x0206
@@ -100,7 +100,7 @@
 #define E_NO_KERNEL             0x0602
 #define E_NO_KERNEL_TEXT        "domain %s is the initial domain and has no kernel"
 #define E_CMDLINE_TOO_LONG      0x0603
-#define E_CMDLINE_TOO_LONG_TEXT "the command line of domain %s would be longer than %u bytes"
+#define E_CMDLINE_TOO_LONG_TEXT "the command line of domain %s would be longer than the %u bytes that %s takes"
 #define E_NO_GUEST_INTERFACE    0x0604
 #define E_NO_GUEST_INTERFACE_TEXT "domain %s has mode %x, and the native launcher builds only PVH; a PV domain needs launcher = xen"
 #define E_NO_HARDWARE_DOMAIN    0x0605

@@ -10,7 +10,7 @@
 #define MAX_DOMAINS     64
 #define MAX_MODULES     63
 #define MAX_RANGES      512         /* memory map entries, after normalising */
-#define MAX_STRING      1024        /* a command line or module string, with its terminator */
+#define MAX_STRING      2048        /* a command line or module string, with its terminator: what Linux reads */
 #define MAX_NAME        64          /* a module, domain or image name, with its terminator */
 #define BUILD_ID_SIZE   20          /* bytes of a build id */
 #define BUILD_ID_SHOWN  8           /* of its hex digits, so many are in the first line of a boot */
@@ -23,4 +23,4 @@
 #define HANDOVER_LIMIT  0x40000000  /* and below this: kernels, Linux by PVH among them, first map 1 GiB and no more */
 #define MAX_DEFERRED    16          /* pieces that go to where the stub is, and so come last */
 #define MAX_PIECES      64          /* of kernels that the stub looks into itself */
-#define STRING_SPACE_SIZE 0x24000   /* every string that a loader or a device tree may bring */
+#define STRING_SPACE_SIZE 0x48000   /* every string that a loader or a device tree may bring */

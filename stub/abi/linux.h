@@ -6,6 +6,7 @@
 #define LINUX_ENTRY64           0x200           /* the 64-bit entry, from the loaded kernel's start */
 #define LINUX_LEGACY_ADDRESS    0x100000        /* of a bzImage without pref_address */
 #define LINUX_VERSION_CMDLINE_SIZE  0x206
+#define LINUX_OLD_CMDLINE_ROOM      256         /* bytes of command line that older ones read, with the terminator */
 #define LINUX_VERSION_INIT_SIZE     0x20a       /* pref_address, init_size */
 #define LINUX_VERSION_XLOADFLAGS    0x20c
 #define LINUX_LOADED_HIGH       (1 << 0)        /* loadflags: a bzImage */

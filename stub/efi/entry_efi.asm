@@ -198,7 +198,7 @@ put_firmware_char:
 ; in:  rsi = string, 0 for none, ecx = characters at most
 ; out: rax = the copy
 ; clobbers: rcx, rdx, rsi, rdi
-; fails: what keep_string fails with
+; fails: E_STRING_TOO_LONG, E_STRING_SPACE
 keep_wide_string:
         lea  rdi, [rip + wide_copy]
         test rsi, rsi
@@ -211,6 +211,9 @@ keep_wide_string:
         add  rsi, 2
         test eax, eax
         jz   .end
+        lea  rdx, [rip + wide_copy + MAX_STRING - 1]
+        cmp  rdi, rdx
+        jae  .too_long
         cmp  eax, '~'
         jbe  .store
         mov  eax, '?'
@@ -221,6 +224,10 @@ keep_wide_string:
         mov  byte ptr [rdi], 0
         lea  rdi, [rip + wide_copy]
         jmp  keep_string
+.too_long:
+        lea  rdx, [rsi - 2 * MAX_STRING]        ; its start
+        mov  ecx, MAX_STRING - 1
+        fail E_STRING_TOO_LONG
 
 ; The command line: what the firmware or its boot entry passes to the application.
 ; in:  rbx = efi_boot_services
@@ -238,10 +245,6 @@ find_load_options:
         mov  rsi, qword ptr [rax + EFI_LOADED_IMAGE_LOAD_OPTIONS]
         mov  ecx, dword ptr [rax + EFI_LOADED_IMAGE_LOAD_OPTIONS_SIZE]
         shr  ecx, 1
-        cmp  ecx, MAX_STRING - 1
-        jbe  .keep
-        mov  ecx, MAX_STRING - 1
-.keep:
         call keep_wide_string
         mov  qword ptr [rip + boot_info + BOOT_INFO_CMDLINE], rax
         ret
@@ -324,8 +327,6 @@ find_framebuffer:
 .section .rodata
 efi_name:
         .asciz "EFI"
-own_name:
-        .asciz "the stub"
 .align 8
 loaded_image_guid:                      ; 5b1b31a1-9562-11d2-8e3f-00a0c969723b
         .quad 0x11d295625b1b31a1, 0x3b7269c9a0003f8e

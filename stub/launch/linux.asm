@@ -14,7 +14,6 @@
 
 ; in:  hardware_domain, an open hand-over area
 ; never returns
-; fails: E_CMDLINE_TOO_LONG
 launch_linux:
         mov  rcx, qword ptr [rip + hardware_domain]
         mov  eax, dword ptr [rcx + BOOT_DOMAIN_KERNEL]
@@ -44,7 +43,6 @@ launch_linux:
         mov  dword ptr [rbp + BOOT_PARAMS_CODE32_START], eax
         call take_string
         mov  dword ptr [rbp + BOOT_PARAMS_CMD_LINE_PTR], eax
-        call check_cmdline_size
         call fill_ramdisk
         call fill_e820
         call fill_screen_info
@@ -128,32 +126,7 @@ real_mode_switch:
 real_mode_switch_end:
 .code64
 .assert real_mode_switch_end - real_mode_switch <= REAL_MODE_SIZE - REAL_MODE_SWITCH, "the switch to real mode fits"
-
-; in:  rbp = boot_params, eax = command line
-; clobbers: rax, rcx, rdx
-; fails: E_CMDLINE_TOO_LONG
-check_cmdline_size:
-        cmp  word ptr [rbp + BOOT_PARAMS_VERSION], LINUX_VERSION_CMDLINE_SIZE
-        jb   .done
-        mov  ecx, dword ptr [rbp + BOOT_PARAMS_CMDLINE_SIZE]
-        xor  edx, edx
-.length:
-        cmp  byte ptr [rax + rdx], 0
-        je   .compare
-        inc  edx
-        jmp  .length
-.compare:
-        cmp  edx, ecx
-        ja   .too_long
-.done:
-        ret
-.too_long:
-        mov  r8d, ecx
-        mov  rdi, qword ptr [rip + hardware_domain]
-        call record_name
-        mov  rdx, rax
-        mov  ecx, r8d
-        fail E_CMDLINE_TOO_LONG
+.assert REAL_MODE_CMDLINE + MAX_STRING <= REAL_MODE_SWITCH, "the longest command line ends before the switch to real mode"
 
 ; in:  rbp = boot_params; clobbers: rax, rbx, rcx, r12
 fill_ramdisk:

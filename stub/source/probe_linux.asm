@@ -6,7 +6,7 @@
 
 ; Is it a bzImage? Then its protected-mode part goes where it wants to be, or to free room if it can be moved.
 ; in:  r13 = boot_domain, ebp = number of its kernel's module, rsi = the file, rdi = its bytes
-; out: ZF set if so, with rax = entry; the module's record has its piece
+; out: ZF set if so, with rax = entry; the module's record has its piece, the domain its cmdline_room
 ; clobbers: all but rbp, r13, rsp
 ; fails: E_KERNEL_SHORT, E_NO_FREE_ROOM
 probe_linux:
@@ -29,6 +29,13 @@ probe_linux:
         jbe  .short
 
         movzx ecx, word ptr [r14 + BOOT_PARAMS_VERSION]
+        mov  eax, LINUX_OLD_CMDLINE_ROOM
+        cmp  ecx, LINUX_VERSION_CMDLINE_SIZE
+        jb   .room
+        mov  eax, dword ptr [r14 + BOOT_PARAMS_CMDLINE_SIZE]
+        inc  eax
+.room:
+        mov  dword ptr [r13 + BOOT_DOMAIN_CMDLINE_ROOM], eax
         mov  r12, r15                   ; r12 = bytes that it needs in memory
         mov  r8d, LINUX_LEGACY_ADDRESS
         cmp  ecx, LINUX_VERSION_INIT_SIZE
