@@ -6,16 +6,20 @@ import contextlib
 import os
 import resource
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from media_fixtures import make_built
 
-from bootwright import devices, flash, flashing, qemu, report
-from bootwright.errors import DeviceError, SourceError
-from bootwright.media import MEDIA, Settings
+from bootwright import devices, flash, flashing, progress, qemu, report
+from bootwright.errors import DeviceError, SourceError, ToolError
+from bootwright.media import Settings, for_sector
+from bootwright.media.drives import Device, arguments
 
 MIB = 1 << 20
 SIZE = 9 * MIB + 700
@@ -101,9 +105,9 @@ def test_an_image_that_cannot_be_read(tmp_path: Path) -> None:
 # --- what ends early ---
 
 
-def fresh(path: Path) -> flash.Target:
+def fresh(path: Path, size: int = 16 * MIB) -> flash.Target:
     """A stick that boots something else now."""
-    path.write_bytes(b"\x55\xaa" * (8 * MIB))
+    path.write_bytes(b"\x55\xaa" * (size // 2))
     return file(path)
 
 
@@ -224,19 +228,108 @@ def test_the_boot_sector_is_written_last(
     assert offsets == [0, 16 * MIB - flash.TAIL, MIB, 5 * MIB, 9 * MIB, flash.FIRST, 0]
 
 
+# --- the partition table of an image on a larger device ---
+
+
+def table(path: Path, size: int, sector: int, device_size: int) -> None:
+    """Check the table on a device with an image of `size` bytes: by its own fields, independently of gpt.py."""
+    data = path.read_bytes()
+    last = device_size // sector - 1
+    assert struct.unpack_from("<I", data, 446 + 12) == (min(last, 0xFFFFFFFF),)
+    headers = []
+    for at, other, entries_at in ((1, last, 2), (last, 1, last - 16384 // sector)):
+        header = bytearray(data[at * sector : at * sector + 92])
+        fields = struct.unpack("<8sIIIIQQQQ16sQIII", header)
+        assert (fields[0], fields[5], fields[6], fields[10]) == (b"EFI PART", at, other, entries_at)
+        assert fields[8] == last - 16384 // sector - 1, "the last usable sector"
+        header[16:20] = bytes(4)
+        assert zlib.crc32(header) == fields[3]
+        entries = data[entries_at * sector : entries_at * sector + 16384]
+        assert zlib.crc32(entries) == fields[13] and any(entries)
+        headers.append((fields[7], fields[9], entries))
+    assert headers[0] == headers[1]
+    former = data[size - sector : size]
+    assert b"EFI PART" not in former or size == device_size, "no other backup is left"
+
+
+@pytest.mark.parametrize("sector", [512, 4096])
+@pytest.mark.parametrize("more", [0, 1, 4, 32, 40, 1000, 70_000])
+def test_the_backup_of_the_table_goes_to_the_end(more: int, sector: int, tmp_path: Path) -> None:
+    made = for_sector(sector)["disk"].make(make_built(tmp_path / "lab"), Settings()).path
+    size = made.stat().st_size
+    stick = tmp_path / "stick"
+    stick.write_bytes(b"\xaa" * MIB)
+    os.truncate(stick, size + more * sector)
+    assert write(made, file(stick, size)) == ""
+    table(stick, size, sector, size + more * sector)
+    if sector == 512:
+        said = subprocess.run(["/sbin/sgdisk", "-v", stick], capture_output=True, text=True, check=False).stdout
+        assert "No problems found" in said, said
+    start, end = 2 * MIB, size - 33 * sector
+    with stick.open("rb") as one, made.open("rb") as other:
+        one.seek(start)
+        other.seek(start)
+        assert one.read(end - start) == other.read(end - start)
+
+
+def test_a_damaged_table_is_left_as_it_is(tmp_path: Path) -> None:
+    made = for_sector(512)["disk"].make(make_built(tmp_path / "lab"), Settings()).path
+    data = bytearray(made.read_bytes())
+    for at in (512 + 40, 1024):  # the header, the entries
+        data[at] ^= 1
+        made.write_bytes(data)
+        to = fresh(tmp_path / "stick", 64 * MIB)
+        write(made, to)
+        assert to.path.read_bytes()[: len(data)] == data
+        data[at] ^= 1
+
+
+def test_a_byte_of_the_moved_backup_that_reads_back_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = for_sector(512)["disk"].make(make_built(tmp_path / "lab"), Settings()).path
+    to = fresh(tmp_path / "stick", 64 * MIB)
+    monkeypatch.setattr(os, "preadv", corrupting(64 * MIB - 500, os.preadv, to.path))
+    with pytest.raises(DeviceError, match=f"byte {64 * MIB - 500:#x} reads back otherwise than written"):
+        write(made, to)
+    assert not any(to.path.read_bytes()[: flash.HEAD])
+
+
+# --- sectors of another size ---
+
+
+def disk_with(path: Path, sector: int) -> flash.Target:
+    """A file that passes for a device with such sectors."""
+    path.write_bytes(bytes(16))
+    disk = devices.Disk(path, 1 << 30, block_size=sector, model="Ultra Fit")
+    return flash.Target(path, disk, disk.size, disk.names)
+
+
+@pytest.mark.parametrize(
+    ("medium", "image_sector", "sector"), [("disk", 512, 4096), ("disk", 4096, 512), ("iso", 512, 4096)]
+)
+def test_a_medium_for_other_sectors_is_refused(medium: str, image_sector: int, sector: int, tmp_path: Path) -> None:
+    made = for_sector(image_sector)[medium].make(make_built(tmp_path / "lab"), Settings()).path
+    to = disk_with(tmp_path / "stick", sector)
+    with pytest.raises(DeviceError) as caught:
+        write(made, to)
+    assert str(caught.value) == (
+        f"{to.path} has sectors of {sector} bytes, and {made} is for those of {image_sector}: "
+        "no firmware would find anything on it"
+    )
+    assert to.path.read_bytes() == bytes(16)
+
+
 # --- loop devices, where they can be had ---
 
 
-@pytest.fixture
-def loop(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(params=[512])
+def loop(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     losetup = shutil.which("losetup", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
     if losetup is None or os.geteuid():
         pytest.skip("loop devices need losetup, and root")
     backing = tmp_path / "backing"
     backing.write_bytes(b"\x55" * (16 * MIB))
-    done = subprocess.run(
-        [losetup, "-f", "--show", str(backing)], capture_output=True, text=True, check=False
-    )
+    command = [losetup, "-f", "--show", "-b", str(request.param), str(backing)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"losetup: {done.stderr.strip()}")
     device = Path(done.stdout.strip())
@@ -253,6 +346,24 @@ def test_a_loop_device(loop: Path, image: Path, tmp_path: Path) -> None:
     assert loop.read_bytes()[: SIZE + 324] == image.read_bytes() + bytes(324)
     with pytest.raises(DeviceError, match="is too small: it has 16,777,216 bytes"):
         flash.target(loop, 16 * MIB + 1)
+
+
+@pytest.mark.parametrize("loop", [512, 4096], indirect=True)
+def test_flash_makes_what_the_sectors_of_the_device_need(
+    loop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sgdisk reads a device by its own sectors."""
+    losetup = str(shutil.which("losetup", path=f"{os.environ['PATH']}:/usr/sbin:/sbin"))
+    os.truncate(tmp_path / "backing", 700 * MIB)
+    subprocess.run([losetup, "-c", loop], check=True)
+    monkeypatch.setattr(progress, "current", lambda name: make_built(tmp_path / "lab"))
+    flashing.run("lab", str(loop), "disk", yes=True)
+    said = subprocess.run(["/sbin/sgdisk", "-v", "-p", loop], capture_output=True, text=True, check=False).stdout
+    assert "No problems found" in said and "EFI system" in said, said
+    if "4096/" in said:
+        assert (tmp_path / "lab/lab.4k.img").exists()
+        with pytest.raises(ToolError, match="an iso boots from sectors of 512 bytes, and these have 4096; take disk"):
+            flashing.run("lab", str(loop), "iso", yes=True)
 
 
 def test_a_device_that_someone_else_holds(loop: Path, image: Path) -> None:
@@ -272,16 +383,19 @@ def test_a_device_that_someone_else_holds(loop: Path, image: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("firmware", ["bios", "uefi"])
-@pytest.mark.parametrize("medium", flashing.FLASHABLE)
-def test_a_flashed_stick_boots(medium: str, firmware: str, demo: report.Built, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("medium", "sector", "firmware"),
+    [("disk", 512, "bios"), ("disk", 512, "uefi"), ("iso", 512, "bios"), ("iso", 512, "uefi"), ("disk", 4096, "uefi")],
+)
+def test_a_flashed_stick_boots(
+    medium: str, sector: int, firmware: str, demo: report.Built, tmp_path: Path
+) -> None:
     stick = tmp_path / "stick"
     stick.write_bytes(b"\xaa" * MIB)
-    os.truncate(stick, 256 * MIB)
-    file = MEDIA[medium].make(demo, Settings()).path
+    os.truncate(stick, 400 * MIB)
+    file = for_sector(sector)[medium].make(demo, Settings()).path
     write(file, flash.target(stick, file.stat().st_size))
-    drive = ["-drive", f"file={stick},format=raw,if=none,id=stick", "-device", "qemu-xhci", "-device"]
-    drive += ["usb-storage,drive=stick,bootindex=0"]
+    drive = arguments(stick, Device.USB if sector == 512 else Device.USB_4K)
     command = qemu.command(qemu.Machine(300 << 20, firmware=firmware), drive)
     result = qemu.run(command, expect="demo: powering off", timeout=60, show=lambda text: None)
     assert result.outcome is qemu.Outcome.AS_EXPECTED, result

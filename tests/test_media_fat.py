@@ -1,5 +1,6 @@
 """media.fat: what is written reads back by mtools and by fsck.fat."""
 
+import struct
 import subprocess
 from pathlib import Path
 
@@ -17,8 +18,10 @@ def run(*command: str | Path) -> str:
     return done.stdout.decode()
 
 
-def write(path: Path, files: dict[str, Piece], bits: int, size: int | None = None) -> None:
-    image = fat.build(files, bits, "a label", 0x1234ABCD, size or fat.least(files, bits))
+def write(
+    path: Path, files: dict[str, Piece], bits: int, size: int | None = None, sector: int = fat.SECTOR
+) -> None:
+    image = fat.build(files, bits, "a label", 0x1234ABCD, size or fat.least(files, bits, sector), sector)
     with path.open("wb") as file:
         pieces.write(image, file)
 
@@ -35,14 +38,16 @@ def check(path: Path, files: dict[str, Piece], tmp_path: Path) -> None:
             assert out.read_bytes() == reader.read()
 
 
+@pytest.mark.parametrize("sector", [512, 4096])
 @pytest.mark.parametrize("bits", [16, 32])
-def test_read_back(bits: int, tmp_path: Path) -> None:
+def test_read_back(bits: int, sector: int, tmp_path: Path) -> None:
     payload = tmp_path / "payload"
     payload.write_bytes(bytes(range(251)) * 4000)
     files = {"EFI/BOOT/BOOTX64.EFI": pieces.whole(payload), "boot/image.elf": b"hello", "boot/mark": b""}
     path = tmp_path / "fat"
-    write(path, files, bits)
+    write(path, files, bits, sector=sector)
     check(path, files, tmp_path)
+    assert f"{sector} bytes per logical sector" in run("/sbin/fsck.fat", "-n", "-v", path)
     listed = run("mdir", "-/", "-b", "-i", path).split()
     assert [name for name in listed if not name.endswith("/")] == [f"::/{name}" for name in files]
     said = run("minfo", "-i", path)
@@ -77,3 +82,29 @@ def test_large_files(size: int, tmp_path: Path) -> None:
     said = run("/sbin/fsck.fat", "-n", "-v", path)
     assert f"{1 + -(-size // (4096 if path.stat().st_size >= 260 << 20 else 512))}/" in said, said
     assert path.stat().st_size < size * 1.04 + (8 << 20)
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "cluster"), [(7, 4), (8, 8), (15, 8), (16, 16), (31, 16), (32, 32), (1100, 32), (2047, 32)]
+)
+def test_clusters_grow_with_the_size(gigabytes: int, cluster: int, tmp_path: Path) -> None:
+    """By the table of FAT 1.03, page 20; so no size that sectors can count has more clusters than FAT32."""
+    files: dict[str, Piece] = {"A": b"content"}
+    path = tmp_path / "fat"
+    write(path, files, 32, gigabytes << 30)
+    with path.open("rb") as file:
+        boot = file.read(512)
+    assert boot[13] * 512 == cluster << 10
+    sectors, table = int.from_bytes(boot[32:36], "little"), int.from_bytes(boot[36:40], "little")
+    assert sectors == gigabytes << 21
+    clusters = (sectors - 32 - 2 * table) // boot[13]
+    assert 65525 <= clusters <= 0x0FFFFFF5 and table * 128 >= clusters + 2
+    run("mcopy", "-n", "-i", path, "::A", tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize(("sector", "terabytes"), [(512, 2), (4096, 8)])
+def test_the_largest_size(sector: int, terabytes: int) -> None:
+    assert (terabytes << 40) - (1 << 20) < fat.most(sector) < terabytes << 40
+    with pytest.raises(struct.error):
+        fat.build({}, 32, "", 0, 1 << 44, 512)

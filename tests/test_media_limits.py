@@ -9,7 +9,7 @@ import pytest
 from media_fixtures import make_built
 
 from bootwright.errors import RunError
-from bootwright.media import MEDIA, Settings, chosen, pxe
+from bootwright.media import MEDIA, Settings, chosen, pxe, settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -87,6 +87,17 @@ def test_chosen() -> None:
     assert chosen("all") == chosen("iso,all") == tuple(MEDIA)
     with pytest.raises(RunError, match=r"^media: 'tape' is none of elf, efi, iso, disk, pxe, all$"):
         chosen("iso,tape")
+
+
+def test_what_is_said_of_media_that_are_not_wanted() -> None:
+    assert settings(("disk",), 1 << 30, 4096) == Settings(1 << 30, 4096)
+    assert settings(("iso",), None, 512) == Settings()
+    with pytest.raises(RunError, match=r"^size: is of the disk alone, and elf, efi has none$"):
+        settings(chosen(""), 1 << 30, 512)
+    with pytest.raises(RunError, match=r"^sector: is of the disk alone, and iso has none$"):
+        settings(("iso",), None, 4096)
+    with pytest.raises(RunError, match=r"^sector: there are no media for sectors of 513 bytes"):
+        settings(("disk",), None, 513)
 
 
 @pytest.mark.slow

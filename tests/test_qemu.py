@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bootwright import media, qemu, run
-from bootwright.errors import RunError, ToolError
+from bootwright import media, qemu, run, serial_line
+from bootwright.errors import DeviceError, RunError, ToolError
 from bootwright.qemu import Machine, Outcome, Result
 from bootwright.ranges import Range
 from bootwright.report import Built, Loaded
@@ -230,8 +230,8 @@ def test_firmware_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None
         ({"firmware": "openfirmware"}, "firmware: 'openfirmware' is none of bios, uefi"),
         ({"firmware": "uefi"}, "via kernel: boots on bios only"),
         ({"accelerator": "fast"}, "accelerator: 'fast' is none of tcg, kvm"),
-        ({"cpus": 0}, "cpus: 0 and timeout: 120 must be more than 0"),
-        ({"timeout": 0}, "cpus: 1 and timeout: 0 must be more than 0"),
+        ({"cpus": 0}, "cpus: 0 must be more than 0"),
+        ({"timeout": 0}, "timeout: 0 must be more than 0"),
     ],
 )
 def test_ways_to_boot_that_do_not_exist(options: dict[str, Any], message: str) -> None:
@@ -246,11 +246,24 @@ def test_kvm_that_may_not_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         qemu.command(Machine(1 << 30, accelerator="kvm"), [])
 
 
-def test_memory_size() -> None:
-    assert [run.memory_size(text) for text in ("512", "512M", "2G")] == [512 << 20, 512 << 20, 2 << 30]
-    for text in ("", "0", "M", "2g", "-1", "1.5G", "512MB"):
-        with pytest.raises(RunError, match="is no amount"):
-            run.memory_size(text)
+def test_amounts_of_the_command_line_are_those_of_descriptions() -> None:
+    known = {"512": 512 << 20, "512M": 512 << 20, "2G": 2 << 30, "3T": 3 << 40, "64 KiB": 64 << 10, "64T": 64 << 40}
+    assert {text: run.amount(text, "size") for text in known} == known
+    for text in ("", "0", "0M", "M", "2g", "-1", "1.5G", "512MB", "²", "٣", "9" * 5000, "9" * 5000 + "M"):
+        with pytest.raises(RunError, match=r"^size: .* is no amount"):
+            run.amount(text, "size")
+    for text in ("65T", "999999999999999999T", "99999999999"):
+        with pytest.raises(RunError, match="is more than 64T"):
+            run.amount(text, "size")
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e300])
+def test_waits_that_cannot_be(timeout: float, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"^timeout: \S+ must be more than 0, and at most 2592000 seconds$"):
+        run.Options(timeout=timeout)
+    if timeout:
+        with pytest.raises(DeviceError, match=r"^timeout: \S+ must be 0 or more, and at most 2592000 seconds$"):
+            serial_line.read(tmp_path / "none", lambda data: True, timeout, lambda data: None)
 
 
 BUILT = Built("lab", Path("/x/lab.elf"), (Loaded("a", "modules/a"), Loaded("b", "modules/b")), 1, 1, ())

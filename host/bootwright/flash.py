@@ -7,6 +7,10 @@ The first MiB, with everything that a firmware starts from, is cleared first and
 rest has been read back and is right; of that MiB the boot sector comes last, and is cleared again if it reads
 back wrong. Block devices are written and read past the kernel's cache (O_DIRECT), so rates
 are the device's own, and what is compared is what the device has.
+
+On a device larger than the image the backup of the image's partition table goes to the device's end (UEFI 2.10,
+section 5.3.2), and both tables say so. An image whose table counts in other sectors than the device has is refused:
+no firmware would find it.
 """
 
 from __future__ import annotations
@@ -23,12 +27,14 @@ from pathlib import Path
 
 from bootwright import devices
 from bootwright.errors import DeviceError, SourceError, Where
+from bootwright.media import gpt
 from bootwright.ranges import Range, align_up
 
 CHUNK = 4 << 20  # bytes of one write: large enough for any stick's own blocks
 FIRST = 4096  # boot sector and, on disks with blocks of 512 bytes, the head of the partition table
 HEAD = 1 << 20  # boot sector, partition table, ISO 9660 and El Torito descriptors
 TAIL = 64 << 10  # at a device's end: the backup of an older partition table, which a firmware might go by
+ISO_SIGNATURE_AT, ISO_SIGNATURE = 0x8001, b"CD001"  # ISO 9660 (ECMA-119), 8.1
 SYNC_EVERY = 8  # chunks between two flushes where there is a cache
 BLKFLSBUF = 0x1261  # linux/fs.h
 BLKRRPART = 0x125F
@@ -47,6 +53,11 @@ class Target:
     disk: devices.Disk | None
     limit: int | None
     names: tuple[str, ...]
+
+    @property
+    def sector(self) -> int | None:
+        """Bytes of one of its sectors; None for a file, which has none."""
+        return self.disk.block_size if self.disk else None
 
 
 @dataclass(frozen=True)
@@ -88,8 +99,29 @@ def write(image: Path, to: Target, progress: Progress, warn: Callable[[str], Non
         source = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise SourceError(f"cannot be read: {error.strerror}", Where(str(image))) from error
-    with _closing(source), _opened(to) as (device, direct):
+    with _closing(source):
+        head = os.pread(source, HEAD, 0)
+        check_sectors(str(image), head, to)
+        return _write(image, source, head, to, progress, warn)
+
+
+def check_sectors(what: str, head: bytes, to: Target) -> None:
+    """Raises DeviceError where what begins so is for sectors of another size than the target's."""
+    is_iso = head[ISO_SIGNATURE_AT:].startswith(ISO_SIGNATURE)
+    sector = gpt.SECTOR if is_iso else gpt.sector_of(head)
+    if None not in (sector, to.sector) and sector != to.sector:
+        raise DeviceError(
+            f"{to.path} has sectors of {to.sector} bytes, and {what} is for those of {sector}: "
+            "no firmware would find anything on it"
+        )
+
+
+def _write(
+    image: Path, source: int, head: bytes, to: Target, progress: Progress, warn: Callable[[str], None]
+) -> Figures:
+    with _opened(to) as (device, direct):
         job = _Job(source, device, direct, os.fstat(source).st_size, to, progress)
+        job.fit(head)
         try:
             return job.run()
         except OSError as error:
@@ -115,12 +147,23 @@ class _Job:
     ) -> None:
         self._source, self._device, self._direct = source, device, direct
         self._size, self._to, self._progress = size, to, progress
-        self._block = to.disk.block_size if to.disk else 1
+        self._block = to.sector or 1
+        self._instead: tuple[tuple[int, bytes], ...] = ()
+        self._tail = Range(size, size)
         # Page-aligned, as O_DIRECT wants it.
         self._buffer = memoryview(mmap.mmap(-1, CHUNK))
         self._back = memoryview(mmap.mmap(-1, CHUNK))
         self._touched = self._complete = False
         self.doing, self.at, self.reads_source = "writing", 0, False
+
+    def fit(self, head: bytes) -> None:
+        """Have the partition table of an image that begins so moved to the end of a larger device."""
+        limit = self._to.limit or 0
+        if limit >= max(HEAD + TAIL, self._size + 1) and (instead := gpt.moved(head, limit)):
+            self._instead = instead
+            offset, backup = instead[-1]
+            end = offset + len(backup)
+            self._tail = Range(min(max(offset, align_up(self._size, self._block)), end), end)
 
     def run(self) -> Figures:
         """All of it, in the order that leaves nothing half-written that boots."""
@@ -128,8 +171,10 @@ class _Job:
         started = time.monotonic()
         self._clear()
         self._write(body)
+        self._write_tail()
         writing = time.monotonic() - started
         self._read_back(body)
+        self._read_back(self._tail)
         read = time.monotonic()
         self._write_head(head)
         last = time.monotonic()
@@ -179,6 +224,12 @@ class _Job:
             self._progress("writing", offset + size, part.end)
         os.fsync(self._device)
 
+    def _write_tail(self) -> None:
+        if self._tail.size:
+            self._fill(self._tail.start, self._tail.size)
+            self._put(self._buffer[: self._tail.size], self._tail.start)
+            os.fsync(self._device)
+
     def _read_back(self, part: Range) -> None:
         self._forget()
         for offset, size in _chunks(part):
@@ -201,16 +252,22 @@ class _Job:
                 self._progress("reading back", offset + size, part.end)
 
     def _fill(self, offset: int, size: int) -> None:
-        """Read that much of the image into the buffer; zeros behind it, up to a whole block."""
+        """Read that much of the image into the buffer, with what the device has instead; zeros behind it, up to a whole
+        block.
+        """
         self.doing, self.at, self.reads_source = "reading the image", offset, True
-        done = 0
-        while done < size:
-            got = os.preadv(self._source, [self._buffer[done:size]], offset + done)
+        done, held = 0, max(0, min(size, self._size - offset))
+        while done < held:
+            got = os.preadv(self._source, [self._buffer[done:held]], offset + done)
             if not got:
                 raise OSError(0, "it became shorter meanwhile")
             done += got
         end = align_up(size, self._block)
-        self._buffer[size:end] = bytes(end - size)
+        self._buffer[held:end] = bytes(end - held)
+        for start, content in self._instead:
+            part = Range(max(start, offset), min(start + len(content), offset + end))
+            if part.start < part.end:
+                self._buffer[part.start - offset : part.end - offset] = content[part.start - start : part.end - start]
         self.doing, self.reads_source = "writing", False
 
     def _put(self, data: memoryview, offset: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bootwright import devices, flash, places, progress
 from bootwright.errors import DeviceError, ToolError
-from bootwright.media import MEDIA
+from bootwright.media import for_sector, gpt
 from bootwright.media.medium import made_anew
 
 # The media that a whole device can be.
@@ -27,8 +27,9 @@ def run(name: str, device: str, medium: str, yes: bool) -> None:
     if not device:
         print(candidates(devices.disks()))
         return
-    flash.target(Path(device), 0)  # what is wrong with the device should not wait for a build
-    file = find(name, medium)
+    # What is wrong with the device should not wait for a build.
+    sector = flash.target(Path(device), 0).sector or gpt.SECTOR
+    file = find(name, medium, sector)
     target = flash.target(Path(device), file.stat().st_size)
     if not yes:
         confirm(target)
@@ -37,14 +38,19 @@ def run(name: str, device: str, medium: str, yes: bool) -> None:
     print(summary(file, target, figures))
 
 
-def find(name: str, medium: str) -> Path:
-    """The file to write: `name` itself if it is a file's, else that image's medium, made where needed."""
+def find(name: str, medium: str, sector: int) -> Path:
+    """The file to write: `name` itself if it is a file's, else that image's medium for a device with sectors of so many
+    bytes, made where needed. Raises RunError where there is none.
+    """
     if Path(name).suffix in (".img", ".iso") and Path(name).is_file():
         return Path(name)
+    found = for_sector(sector)[medium]
+    if medium == "iso" and sector != gpt.SECTOR:
+        raise ToolError(f"medium: an iso boots from sectors of {gpt.SECTOR} bytes, and these have {sector}; take disk")
     built = progress.current(name)
     with progress.stages() as stage:
-        stage(f"making {places.shown(MEDIA[medium].path(built))}")
-        return made_anew(MEDIA[medium], built)
+        stage(f"making {places.shown(found.path(built))}")
+        return made_anew(found, built)
 
 
 def candidates(disks: tuple[devices.Disk, ...]) -> str:

@@ -67,7 +67,7 @@ def make_media(
     whole: a medium that cannot be made is no error, but a note. Raises ToolError.
     """
     made, notes = [], []
-    for medium in media.MEDIA.values():
+    for medium in media.for_sector(settings.sector).values():
         path = medium.path(built)
         if medium.name in names:
             stage(f"making {path.name}")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootwright import qemu
+from bootwright import qemu, values
 from bootwright.errors import RunError
 from bootwright.media import WAYS
 from bootwright.report import Built
 
 # What a firmware keeps of the machine's memory for itself, at most.
 FIRMWARE_MEMORY = 64 << 20
-
-_UNITS = {"": 20, "M": 20, "G": 30}
 
 
 @dataclass(frozen=True)
@@ -48,16 +45,22 @@ class Options:
         way = WAYS[self.via]
         if self.firmware not in way.firmware:
             raise RunError(f"via {self.via}: boots on {', '.join(sorted(way.firmware))} only: {way.reason}")
-        if self.cpus < 1 or self.timeout <= 0:
-            raise RunError(f"cpus: {self.cpus} and timeout: {self.timeout:g} must be more than 0")
+        if self.cpus < 1:
+            raise RunError(f"cpus: {self.cpus} must be more than 0")
+        if not 0 < self.timeout <= values.MAX_WAIT:  # NaN is neither
+            raise RunError(f"timeout: {self.timeout:g} must be more than 0, and at most {values.MAX_WAIT} seconds")
 
 
-def memory_size(text: str, what: str = "memory") -> int:
-    """Bytes of "512M", "2G" or "512" (MiB). Raises RunError for anything else, which calls it `what`."""
-    match = re.fullmatch(r"([1-9]\d*)([MG]?)", text)
-    if match is None:
+def amount(text: str, what: str) -> int:
+    """Bytes of an amount as in descriptions, or of a number of MiB. Raises RunError for anything else, which calls
+    it `what`, and for more than a machine can have.
+    """
+    size = values.amount(f"{text}M" if text.isdecimal() else text)
+    if not size:
         raise RunError(f"{what}: {text!r} is no amount such as 512M or 2G")
-    return int(match[1]) << _UNITS[match[2]]
+    if size > values.MAX_MEMORY:
+        raise RunError(f"{what}: {text!r} is more than {values.MAX_MEMORY >> 40}T")
+    return size
 
 
 def _memory(built: Built, firmware: str) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bootwright.errors import DeviceError, counted
+from bootwright.values import MAX_WAIT
 
 SPEED = termios.B115200
 _PIECE = 4096
@@ -23,6 +24,8 @@ def read(path: Path, enough: Callable[[bytes], bool], timeout: float, show: Call
     timeout: seconds of silence after which to give up; 0 waits for ever. Raises DeviceError then, and for a
     line that cannot be opened or goes away.
     """
+    if not 0 <= timeout <= MAX_WAIT:
+        raise DeviceError(f"timeout: {timeout:g} must be 0 or more, and at most {MAX_WAIT} seconds")
     captured = bytearray()
     with _opened(path) as line:
         deadline = time.monotonic() + timeout

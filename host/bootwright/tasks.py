@@ -19,6 +19,7 @@ from bootwright.command import task
         "module": "N=FILE: the file for module-index N of a device tree; once for each",
         "media": "elf, efi, iso, disk, pxe (several with commas) or all (default: elf,efi)",
         "size": "of the disk, as 256M or 2G (default: what is needed)",
+        "sector": "bytes of a sector of the device that the disk is for: 512 or 4096",
         "sign": "a private key (PEM): sign the EFI application for Secure Boot",
         "cert": "the key's certificate (PEM)",
     },
@@ -29,16 +30,17 @@ def image(
     module: list[str] | None = None,
     media: str = "",
     size: str = "",
+    sector: int = 512,
     sign: str = "",
     cert: str = "",
 ) -> None:
     """Build build/NAME/NAME.elf from a description, with its map, and media to boot it by."""
     from bootwright import progress, run
-    from bootwright.media import Settings
+    from bootwright.media import chosen, settings
     from bootwright.sign import signing
 
-    settings = Settings(size=run.memory_size(size, "size") if size else None)
-    progress.build(name, module or (), media, settings, signing(sign, cert))
+    said = settings(chosen(media), run.amount(size, "size") if size else None, sector)
+    progress.build(name, module or (), media, said, signing(sign, cert))
 
 
 @task(
@@ -105,7 +107,7 @@ def run(
         via=via,
         expect=expect or None,
         timeout=timeout,
-        memory=run.memory_size(memory) if memory else None,
+        memory=run.amount(memory, "memory") if memory else None,
         cpus=cpus,
         firmware=firmware,
         accelerator=accelerator,

@@ -18,6 +18,7 @@ COM_PORTS = {"com1": 0x3F8, "com2": 0x2F8, "com3": 0x3E8, "com4": 0x2E8}
 UART_CLOCK = 115200  # baud at divisor 1
 MIN_BAUD = 300  # below it a character takes longer than the stub waits for a UART
 MAX_REBOOT_SECONDS = 3600
+MAX_WAIT = 30 * 24 * 3600  # seconds that any task may be told to wait: select() takes no more than some years
 
 
 @dataclass(frozen=True)
@@ -56,18 +57,23 @@ class Console:
 DEFAULT_CONSOLE = Console(COM_PORTS["com1"], 1, True)
 
 
+def amount(text: str) -> int | None:
+    """Bytes of an amount such as "512M", "3T" or "64 KiB"; None for what is none."""
+    match = re.fullmatch(r"([0-9]{1,18})\s*([KMGT])(?:iB)?", text)
+    return int(match[1]) * UNITS[match[2]] if match else None
+
+
 def memory(node: Node) -> int:
     """An amount of memory such as "512M", in bytes: whole pages, at least one, at most MAX_MEMORY."""
     if isinstance(node.data, int) and not isinstance(node.data, bool):
         raise fail(node, f'{node.data} is a number without a unit; write "{node.data}M" for MiB')
     typed(node, str, 'a string such as "512M"')
     text = string(node)
-    match = re.fullmatch(r"([0-9]{1,18})\s*([KMGT])(?:iB)?", text)
-    if not match:
+    size = amount(text)
+    if size is None:
         raise fail(
             node, f'{quoted(text)} is no amount of memory; write a number and K, M, G or T, such as "512M"'
         )
-    size = int(match[1]) * UNITS[match[2]]
     page = load_abi().constants["PAGE_SIZE"]
     if size == 0 or size % page:
         raise fail(node, f"{quoted(text)} is not a whole number of {page}-byte pages, and at least one")

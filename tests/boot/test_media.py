@@ -20,6 +20,7 @@ CASES = [
     ("disk-virtio", "bios"),
     ("disk-usb", "bios"),
     ("disk-usb", "uefi"),
+    ("disk-4k", "uefi"),
     ("pxe", "bios"),
     ("pxe", "uefi"),
     ("pxe-http", "bios"),

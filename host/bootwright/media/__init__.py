@@ -1,7 +1,9 @@
 """Media by name, one file each, and the ways to boot by them; all registered here."""
 
+from collections.abc import Sequence
+
 from bootwright.errors import RunError
-from bootwright.media import disk, efi, elf, grub, iso, kernel, pxe
+from bootwright.media import disk, efi, elf, gpt, grub, iso, kernel, pxe
 from bootwright.media.medium import Made, Medium, Settings, Way
 
 MEDIA: dict[str, Medium] = {
@@ -25,4 +27,24 @@ def chosen(text: str) -> tuple[str, ...]:
     return tuple(MEDIA) if "all" in names else tuple(name for name in MEDIA if name in names)
 
 
-__all__ = ["MEDIA", "USUAL", "WAYS", "Made", "Medium", "Settings", "Way", "chosen"]
+def for_sector(sector: int) -> dict[str, Medium]:
+    """The media, by name, for devices with sectors of so many bytes. Raises RunError for a size that none is for."""
+    if sector not in gpt.SECTORS:
+        known = " and ".join(map(str, gpt.SECTORS))
+        raise RunError(f"sector: there are no media for sectors of {sector} bytes, only for those of {known}")
+    return MEDIA if sector == gpt.SECTOR else MEDIA | {disk.MEDIUM_4K.name: disk.MEDIUM_4K}
+
+
+def settings(names: Sequence[str], size: int | None, sector: int) -> Settings:
+    """What is said of the media that are wanted: size in bytes, or None, and bytes of a sector.
+
+    Raises RunError for what applies to none of them.
+    """
+    for_sector(sector)
+    for what, is_said in (("size", size is not None), ("sector", sector != gpt.SECTOR)):
+        if is_said and disk.MEDIUM.name not in names:
+            raise RunError(f"{what}: is of the disk alone, and {', '.join(names)} has none")
+    return Settings(size, sector)
+
+
+__all__ = ["MEDIA", "USUAL", "WAYS", "Made", "Medium", "Settings", "Way", "chosen", "for_sector", "settings"]

@@ -1,12 +1,13 @@
 """A disk image: GPT, an EFI system partition with NAME.efi, and GRUB for BIOS in a partition of its own.
 
-    sector 0     MBR: protective entry, GRUB's boot code
+    sector 0     MBR: protective entry, GRUB's boot code, an active entry
     sector 1     GPT
     1 MiB        BIOS boot partition: GRUB's core image (where GRUB is installed)
     2 MiB        EFI system partition, FAT32: \\EFI\\BOOT\\BOOTX64.EFI, \\boot\\image.elf for GRUB
     end          backup of the GPT
 
-Without GRUB it boots on UEFI only, without NAME.efi on a BIOS only.
+Without GRUB it boots on UEFI only, without NAME.efi on a BIOS only. For a device with sectors of 4096 bytes it is
+another file, NAME.4k.img, for UEFI only: GRUB's boot sectors read sectors of 512 bytes.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from pathlib import Path
 from bootwright.errors import ToolError, Where
 from bootwright.media import drives, fat, gpt, grub_bios
 from bootwright.media.drives import Device
-from bootwright.media.medium import BOTH, Made, Medium, Settings, Way, written
-from bootwright.media.pieces import Piece, Zeros, padded, total, write
+from bootwright.media.medium import BOTH, Made, Medium, Settings, Way, efi_application, written
+from bootwright.media.pieces import Piece, Zeros, padded, total, whole, write
 from bootwright.report import Built
 
 _MIB = 1 << 20
-_BIOS_START = gpt.ALIGNMENT
+_PAGE = 4096
 _ESP_START = 2 * gpt.ALIGNMENT
+_LARGE_SECTOR = gpt.SECTORS[1]
 
 
 def path(built: Built) -> Path:
@@ -30,46 +32,86 @@ def path(built: Built) -> Path:
     return built.elf.with_suffix(".img")
 
 
+def path_4k(built: Built) -> Path:
+    """NAME.4k.img."""
+    return built.elf.with_suffix(".4k.img")
+
+
 def make(built: Built, settings: Settings) -> Made:
     """Write the disk image: as large as settings say, or as it must be."""
-    output = path(built)
-    pieces, notes = layout(built, settings)
+    return _make(built, settings, path(built), gpt.SECTOR)
+
+
+def make_4k(built: Built, settings: Settings) -> Made:
+    """The same for sectors of 4096 bytes."""
+    return _make(built, settings, path_4k(built), _LARGE_SECTOR)
+
+
+def _make(built: Built, settings: Settings, output: Path, sector: int) -> Made:
+    pieces, notes = layout(built, settings, output, sector)
     with written(output) as partial, partial.open("wb") as file:
         write(pieces, file)
     return Made(output, notes)
 
 
-def layout(built: Built, settings: Settings) -> tuple[list[Piece], tuple[str, ...]]:
-    """The disk as pieces, and notes. Raises ToolError where nothing could boot it, or it does not fit."""
-    files, notes = drives.contents(built, path(built).name)
-    least = fat.least(files, 32)
-    ends = (_ESP_START + gpt.BACKUP) * gpt.SECTOR
-    needed = -(-(least + ends) // _MIB) * _MIB
-    size = needed if settings.size is None else settings.size // _MIB * _MIB
-    if size < needed:
-        message = f"size: {size // _MIB} MiB is too small for a disk; {needed // _MIB} MiB are needed"
-        raise ToolError(message, Where(str(path(built))))
-    sectors = size // gpt.SECTOR
+def layout(built: Built, settings: Settings, output: Path, sector: int) -> tuple[list[Piece], tuple[str, ...]]:
+    """The disk as pieces, and notes. Raises ToolError where nothing could boot it, or it cannot be of its size."""
+    files, notes = drives.contents(built, output.name) if sector == gpt.SECTOR else _for_uefi(built, output.name)
+    tail = gpt.backup(sector) * sector
+    size = _size(settings.size, _ESP_START + fat.least(files, 32, sector) + tail, sector, output)
+    start = _ESP_START // sector
     # The last whole MiB may hold the backup of the GPT alone.
-    esp = (sectors - gpt.BACKUP - _ESP_START) // 8 * 8
-    partitions = [gpt.Partition(gpt.EFI_SYSTEM, "EFI system", _ESP_START, esp)]
+    esp = (size - tail - _ESP_START) // _PAGE * _PAGE
+    partitions = [gpt.Partition(gpt.EFI_SYSTEM, "EFI system", start, esp // sector)]
     boot, core = b"", b""
-    if grub_bios.is_installed():
-        boot, core = grub_bios.disk(built, _BIOS_START)
-        partitions.insert(0, gpt.Partition(gpt.BIOS_BOOT, "BIOS boot", _BIOS_START, _ESP_START - _BIOS_START))
-    first, last = gpt.tables(sectors, partitions, built.build_id, boot)
+    if grub_bios.is_installed() and sector == gpt.SECTOR:
+        boot, core = grub_bios.disk(built, gpt.ALIGNMENT // sector)
+        bios = gpt.ALIGNMENT // sector
+        partitions.insert(0, gpt.Partition(gpt.BIOS_BOOT, "BIOS boot", bios, start - bios))
+    first, last = gpt.tables(size // sector, partitions, built.build_id, boot, sector)
     serial = gpt.guid(built.build_id, "FAT").fields[0]
-    pieces = padded([first], _BIOS_START * gpt.SECTOR)
-    pieces += padded([core], (_ESP_START - _BIOS_START) * gpt.SECTOR)
-    pieces += fat.build(files, 32, built.name, serial, esp * gpt.SECTOR)
+    pieces = padded([first], gpt.ALIGNMENT)
+    pieces += padded([core], _ESP_START - gpt.ALIGNMENT)
+    pieces += fat.build(files, 32, built.name, serial, esp, sector)
     pieces.append(Zeros(size - total(pieces) - len(last)))
     return [*pieces, last], notes
 
 
-MEDIUM = Medium("disk", path, make)
+def _for_uefi(built: Built, what: str) -> tuple[dict[str, Piece], tuple[str, ...]]:
+    """As drives.contents, for a disk that no BIOS boots."""
+    note = f"{what} boots on UEFI only: GRUB for BIOS boots from no sectors of {_LARGE_SECTOR} bytes"
+    return {drives.EFI_PATH: whole(efi_application(built))}, (note,)
 
-WAYS = tuple(
-    Way(f"disk-{device.name.lower()}", BOTH, drives.attach(MEDIUM, device))
-    for device in Device
-    if device is not Device.CD
+
+def _size(wanted: int | None, least: int, sector: int, output: Path) -> int:
+    """The disk's size in bytes, in whole MiB. Raises ToolError for one that cannot be."""
+    needed = -(-least // _MIB) * _MIB
+    most = (_ESP_START + fat.most(sector) + gpt.backup(sector) * sector) // _MIB * _MIB
+    size = needed if wanted is None else wanted // _MIB * _MIB
+    if size < needed:
+        message = f"size: {size // _MIB} MiB is too small for a disk; {needed // _MIB} MiB are needed"
+        raise ToolError(message, Where(str(output)))
+    if size > most:
+        message = (
+            f"size: {size // _MIB} MiB is too large for a disk with sectors of {sector} bytes; "
+            f"its FAT32 ends at {most // _MIB} MiB"
+        )
+        raise ToolError(message, Where(str(output)))
+    return size
+
+
+MEDIUM = Medium("disk", path, make)
+MEDIUM_4K = Medium("disk", path_4k, make_4k)
+
+WAYS = (
+    *(
+        Way(f"disk-{device.name.lower()}", BOTH, drives.attach(MEDIUM, device))
+        for device in (Device.IDE, Device.AHCI, Device.VIRTIO, Device.USB)
+    ),
+    Way(
+        "disk-4k",
+        frozenset({"uefi"}),
+        drives.attach(MEDIUM_4K, Device.USB_4K),
+        "SeaBIOS and GRUB for BIOS know sectors of 512 bytes alone",
+    ),
 )

@@ -23,6 +23,11 @@ class Device(Enum):
     AHCI = ("-device", "ich9-ahci,id=ahci", "-device", "ide-hd,bus=ahci.0,drive=medium,bootindex=0")
     VIRTIO = ("-device", "virtio-blk-pci,drive=medium,bootindex=0")
     USB = ("-device", "qemu-xhci", "-device", "usb-storage,drive=medium,bootindex=0")
+    # usb-storage does not heed the size of a block.
+    USB_4K = (
+        *("-device", "qemu-xhci", "-device", "usb-bot,id=bot", "-device"),
+        "scsi-hd,bus=bot.0,drive=medium,bootindex=0,logical_block_size=4096,physical_block_size=4096",
+    )
 
 
 def contents(built: Built, what: str) -> tuple[dict[str, Piece], tuple[str, ...]]:

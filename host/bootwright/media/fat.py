@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from bootwright.media.pieces import Piece, padded, size_of
 
-SECTOR = 512
+SECTOR = 512  # what is usual; each function takes the device's own
 _FATS = 2
 _ENTRY = struct.Struct("<8s3sBBBHHHHHHHI")
 _ROOT_ENTRIES = 512  # FAT16 alone has a root folder of fixed size
@@ -31,7 +31,12 @@ _END = {16: 0xFFFF, 32: 0x0FFFFFFF}
 # kept.
 _LEAST_CLUSTERS = {16: 4085 + 16, 32: 65525 + 16}
 _FAT16_LIMIT = 65525 - 16
-_LARGE = 260 << 20  # FAT32 of this size or more has clusters of 4 KiB
+# The bytes of a cluster of FAT32 from a size on, but at least a sector (FAT 1.03, page 20).
+_LARGE = 260 << 20
+_CLUSTERS = {32 << 30: 32 << 10, 16 << 30: 16 << 10, 8 << 30: 8 << 10, _LARGE: 4 << 10, 0: 0}
+# Sectors are counted in 32 bits, clusters in 28, of which the last few values and the first two are taken.
+_MOST_SECTORS = (1 << 32) - 1
+_MOST_CLUSTERS = 0x0FFFFFF5
 
 Files = Mapping[str, Piece]
 
@@ -56,27 +61,31 @@ class _Node:
 class _Geometry:
     bits: int
     sectors: int
+    sector: int
 
     @property
     def per_cluster(self) -> int:
         """Sectors of a cluster."""
-        return 8 if self.bits == 32 and self.sectors * SECTOR >= _LARGE else 1
+        if self.bits == 16:
+            return 1
+        size = self.sectors * self.sector
+        return max(next(bytes_ for least, bytes_ in _CLUSTERS.items() if size >= least) // self.sector, 1)
 
     @property
     def cluster(self) -> int:
         """Bytes of a cluster."""
-        return self.per_cluster * SECTOR
+        return self.per_cluster * self.sector
 
     @property
     def root_sectors(self) -> int:
         """Sectors of FAT16's root folder, which lies before the clusters."""
-        return _ROOT_ENTRIES * _ENTRY.size // SECTOR if self.bits == 16 else 0
+        return _ROOT_ENTRIES * _ENTRY.size // self.sector if self.bits == 16 else 0
 
     @property
     def fat_sectors(self) -> int:
         """Sectors of one FAT: enough for as many clusters as there could be at most."""
         clusters = (self.sectors - _RESERVED[self.bits] - self.root_sectors) // self.per_cluster
-        return -(-(clusters + 2) * (self.bits // 8) // SECTOR)
+        return -(-(clusters + 2) * (self.bits // 8) // self.sector)
 
     @property
     def first_data(self) -> int:
@@ -89,6 +98,11 @@ class _Geometry:
         return (self.sectors - self.first_data) // self.per_cluster
 
 
+def most(sector: int = SECTOR) -> int:
+    """The most bytes that a FAT32 file system can have."""
+    return min(_MOST_SECTORS, _MOST_CLUSTERS * max(_CLUSTERS.values()) // sector) * sector
+
+
 def choose(files: Files) -> int:
     """16 where FAT16 holds these files, else 32."""
     try:
@@ -98,11 +112,11 @@ def choose(files: Files) -> int:
     return 16
 
 
-def least(files: Files, bits: int) -> int:
+def least(files: Files, bits: int, sector: int = SECTOR) -> int:
     """The least size in bytes for these files. Raises ValueError where FAT16 cannot hold them."""
     size = _LARGE if bits == 32 and sum(size_of(f) for f in files.values()) > _LARGE - (8 << 20) else 1 << 20
     while True:
-        geometry = _Geometry(bits, size // SECTOR)
+        geometry = _Geometry(bits, size // sector, sector)
         clusters = max(_needed(_tree(files), geometry), _LEAST_CLUSTERS[bits])
         if bits == 16 and clusters > _FAT16_LIMIT:
             raise ValueError("too large for FAT16")
@@ -111,22 +125,22 @@ def least(files: Files, bits: int) -> int:
         size += max(clusters - geometry.clusters, 1) * geometry.cluster
 
 
-def build(files: Files, bits: int, label: str, serial: int, size: int) -> list[Piece]:
-    """A file system of `size` bytes, a multiple of SECTOR and at least least().
+def build(files: Files, bits: int, label: str, serial: int, size: int, sector: int = SECTOR) -> list[Piece]:
+    """A file system of `size` bytes, a multiple of the sector's, at least least() and at most most().
 
     files: contents by path, as "EFI/BOOT/BOOTX64.EFI"; label: what fits of it is taken; serial: 32 bits.
     """
-    geometry = _Geometry(bits, size // SECTOR)
+    geometry = _Geometry(bits, size // sector, sector)
     tree = _tree(files)
     used = _allocate(tree, geometry)
     name = re.sub(r"[^A-Z0-9_-]", "_", label.upper()).encode()[:11].ljust(11)
     pieces: list[Piece] = list(_reserved(geometry, name, serial, used))
     table = _table(tree, geometry)
     for _ in range(_FATS):
-        pieces += padded([table], geometry.fat_sectors * SECTOR)
+        pieces += padded([table], geometry.fat_sectors * sector)
     root = _directory(tree, None, geometry, name)
     if bits == 16:
-        pieces += padded([root], geometry.root_sectors * SECTOR)
+        pieces += padded([root], geometry.root_sectors * sector)
     for node in tree.walk():
         if node.clusters:
             content = _contents(node, tree, geometry, root)
@@ -222,7 +236,7 @@ def _reserved(geometry: _Geometry, label: bytes, serial: int, used: int) -> Iter
         "<3s8sHBHBHHBHHHII",
         b"\xeb\x58\x90" if not small else b"\xeb\x3c\x90",
         b"MSWIN4.1",  # what drivers trust (FAT 1.03, page 10)
-        SECTOR,
+        geometry.sector,
         geometry.per_cluster,
         _RESERVED[geometry.bits],
         _FATS,
@@ -240,10 +254,12 @@ def _reserved(geometry: _Geometry, label: bytes, serial: int, used: int) -> Iter
     extended += struct.pack("<BBBI11s8s", 0x80, 0, 0x29, serial, label, kind)
     # Not for booting from by a BIOS: the code is an endless loop.
     boot = (bios + extended + b"\xf4\xeb\xfd").ljust(SECTOR - 2, b"\0") + b"\x55\xaa"
+    boot = boot.ljust(geometry.sector, b"\0")
     if small:
         yield boot
         return
     free, following = geometry.clusters - used, used + 2
     info = struct.pack("<I480xIII12xI", 0x41615252, 0x61417272, free, following, 0xAA550000)
-    yield from padded([boot, info], _BACKUP * SECTOR)
-    yield from padded([boot, info], (_RESERVED[32] - _BACKUP) * SECTOR)
+    info = info.ljust(geometry.sector, b"\0")
+    yield from padded([boot, info], _BACKUP * geometry.sector)
+    yield from padded([boot, info], (_RESERVED[32] - _BACKUP) * geometry.sector)

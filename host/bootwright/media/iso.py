@@ -91,7 +91,7 @@ def make(built: Built, settings: Settings) -> Made:
             file.truncate()
         entries = [gpt.MbrEntry(_MBR_ISO, 0, sectors, active=True)]
         if application is not None:
-            esp = total(contents[_ESP]) // fat.SECTOR
+            esp = total(contents[_ESP]) // gpt.SECTOR
             entries.append(gpt.MbrEntry(_MBR_EFI, _sector(iso, _ESP), esp))
         with partial.open("r+b") as file:
             file.write(gpt.mbr(boot, _serial(built), entries))

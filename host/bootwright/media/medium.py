@@ -21,9 +21,12 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be said about a medium. size: of a disk image in bytes, None for what is needed."""
+    """What can be said about a medium, that is a disk image: its size in bytes, None for what is needed; and bytes
+    of a sector of the device that it is for.
+    """
 
     size: int | None = None
+    sector: int = 512
 
 
 @dataclass(frozen=True)
