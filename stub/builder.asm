@@ -274,16 +274,30 @@ construct_domain:
         pop  r13
         mov  ebp, dword ptr [r13 + BOOT_DOMAIN_KERNEL]
         call check_module
-        mov  ebp, dword ptr [r13 + BOOT_DOMAIN_RAMDISK]
-        cmp  ebp, NO_MODULE
-        je   .load
-        call check_module
-        call load_module
-.load:
+        lea  rsi, [rip + check_module]
+        call .each_module
+        lea  rsi, [rip + load_module]
+        call .each_module
         mov  ebp, dword ptr [r13 + BOOT_DOMAIN_KERNEL]
         call load_module
         mov  word ptr [r13 + BOOT_DOMAIN_CONSTRUCTED], 1
         mov  dword ptr [rip + vcpu0], VCPU_INITIALISED
+        ret
+; in: rsi = routine to call with each module that the domain's kernel is told of, in ebp
+.each_module:
+        mov  r12d, -1
+.next_module:
+        mov  rbx, r13
+        call next_domain_module
+        je   .all_modules
+        mov  ebp, eax
+        push r12
+        push rsi
+        call rsi
+        pop  rsi
+        pop  r12
+        jmp  .next_module
+.all_modules:
         ret
 .domid:
         fail E_DOMID
@@ -293,6 +307,39 @@ construct_domain:
         fail E_NO_GUEST_INTERFACE
 .memory:
         fail E_TOO_LITTLE_MEMORY
+
+; The modules that a domain's kernel is told of: its ramdisk, and what is handed to it behind that, by number.
+; in:  rbx = boot_domain, r12d = the last answer, -1 before the first
+; out: r12d to go on with, eax = number of the next one; ZF set at the end
+; clobbers: rcx
+next_domain_module:
+        inc  r12d                       ; 0: the ramdisk's turn; above: 1 + number of a module
+        jnz  .handed
+        mov  eax, dword ptr [rbx + BOOT_DOMAIN_RAMDISK]
+        cmp  eax, NO_MODULE
+        jne  .done
+.skip:
+        inc  r12d
+.handed:
+        mov  rcx, qword ptr [rip + tables]
+        cmp  r12d, dword ptr [rcx + TABLES_NR_MODULES]
+        ja   .end
+        lea  ecx, [r12 - 1]
+        call module_record_at
+        mov  ecx, dword ptr [rax + MODULE_RECORD_HANDED_TO]
+        sub  ecx, 1
+        jb   .skip
+        imul ecx, ecx, BOOT_DOMAIN_SIZEOF
+        add  rcx, qword ptr [rip + domains]
+        cmp  rcx, rbx
+        jne  .skip
+        lea  eax, [r12 - 1]
+        test rbx, rbx                   ; clears ZF
+.done:
+        ret
+.end:
+        cmp  eax, eax                   ; sets ZF
+        ret
 
 ; The first hardware domain that was built.
 ; out: hardware_domain

@@ -65,9 +65,9 @@ take_string:
         jne  .length
         jmp  take_copy
 
-; The modules that a kernel is told of: the hardware domain's ramdisk, or for a hypervisor all modules but itself.
-; in:  r12d = number of the module seen last, -1 before the first
-; out: r12d = number of the next one, rbx = its boot_module; ZF set at the end
+; The modules that a kernel is told of: those of the hardware domain, or for a hypervisor all modules but itself.
+; in:  r12d = the last answer, -1 before the first
+; out: r12d to go on with, rbx = boot_module of the next one; ZF set at the end
 ; clobbers: rax, rcx
 next_module:
         mov  rcx, qword ptr [rip + tables]
@@ -81,16 +81,14 @@ next_module:
 .bounded:
         cmp  r12d, dword ptr [rcx + TABLES_NR_MODULES]
         jae  .end
+        mov  eax, r12d
         jmp  .found
 .domain:
-        cmp  r12d, -1
-        jne  .end
-        mov  rcx, qword ptr [rip + hardware_domain]
-        mov  r12d, dword ptr [rcx + BOOT_DOMAIN_RAMDISK]
-        cmp  r12d, NO_MODULE
+        mov  rbx, qword ptr [rip + hardware_domain]
+        call next_domain_module
         je   .end
 .found:
-        imul eax, r12d, BOOT_MODULE_SIZEOF
+        imul eax, eax, BOOT_MODULE_SIZEOF
         lea  rbx, [rip + boot_modules]
         add  rbx, rax
         test rbx, rbx                   ; clears ZF

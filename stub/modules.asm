@@ -264,9 +264,9 @@ clear_the_way:
 
 .section .rodata
 kind_names:                             ; BOOTMOD_*, 8 bytes each
-        .ascii "unknown\0xen\0\0\0\0\0fdt\0\0\0\0\0kernel\0\0ramdisk\0xsm\0\0\0\0\0ucode\0\0\0dtb\0\0\0\0\0config\0\0"
+        .ascii "unknown\0xen\0\0\0\0\0fdt\0\0\0\0\0kernel\0\0ramdisk\0xsm\0\0\0\0\0ucode\0\0\0dtb\0\0\0\0\0config\0\0module\0\0"
 kind_names_end:
-.assert kind_names_end - kind_names == (BOOTMOD_GUEST_CONF + 1) * 8, "8 bytes for the name of each BOOTMOD_*"
+.assert kind_names_end - kind_names == (BOOTMOD_LAST + 1) * 8, "8 bytes for the name of each BOOTMOD_*"
 
 .section .bss
 .align 16

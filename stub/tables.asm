@@ -170,7 +170,7 @@ check_tables:
         test r13d, r13d
         jz   .good
         mov  ecx, dword ptr [rbp + MODULE_RECORD_KIND]
-        mov  r8d, BOOTMOD_GUEST_CONF + 1
+        mov  r8d, BOOTMOD_LAST + 1
         lea  rdx, [rip + kind_word]
         cmp  ecx, r8d
         jae  .index
@@ -185,6 +185,14 @@ check_tables:
         lea  rdx, [rip + piece_word]
         cmp  rcx, r8
         ja   .index
+        mov  ecx, dword ptr [rbp + MODULE_RECORD_HANDED_TO]
+        sub  ecx, 1
+        jb   .handed_to_none
+        mov  r8d, r14d
+        lea  rdx, [rip + domain_word]
+        cmp  ecx, r8d
+        jae  .index
+.handed_to_none:
         add  rbp, MODULE_RECORD_SIZEOF
         dec  r13d
         jmp  .module
@@ -271,6 +279,7 @@ zero:           .long 0
 module_word:    .asciz "module"
 piece_word:     .asciz "piece"
 kind_word:      .asciz "module kind"
+domain_word:    .asciz "domain"
 
 .section .bss
 .align 8

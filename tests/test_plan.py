@@ -66,6 +66,33 @@ def test_a_packed_ramdisk_has_a_final_place(folder: Path) -> None:
     assert ramdisk.pieces[0].dest == ramdisk.start
 
 
+MULTIBOOT = samples.DOMAIN.replace("good.elf", "mb2.elf")
+
+
+def test_modules_are_handed_over_in_their_order(folder: Path) -> None:
+    """Behind the ramdisk; one that is there twice is handed over twice, each with its string."""
+    (folder / "big").write_bytes(b"all the same " * 100000)
+    listed = '["good.elf", { path = "big", string = "a  b" }, { path = "ramdisk" }, { path = "big", string = "c" }]'
+    found = make(MULTIBOOT + f'ramdisk = "ramdisk"\nmodules = {listed}\n', folder)
+    assert [module.name for module in found.modules[:5]] == ["mb2.elf", "ramdisk", "good.elf", "big", "module4"]
+    handed = [found.modules[number] for number in found.domains[0].domain.handed]
+    assert [(module.payload and module.unpacked_size, module.string) for module in handed] == [
+        (len(samples.elf()), ""), (1300000, "a  b"), (100, ""), (1300000, "c")
+    ]  # fmt: skip
+    assert {module.kind for module in handed} == {C["BOOTMOD_MODULE"]}
+    assert [bool(module.start) for module in handed] == [False, True, False, True], "packed, with a place of its own"
+    places = [Range.sized(module.start or module.load_address, module.unpacked_size) for module in handed]
+    assert not any(one.overlaps(other) for one, other in pairwise(sorted(places)))
+    assert tables.decode(tables.encode(found)).domains == found.domains
+
+
+def test_memory_has_to_hold_the_modules_too(folder: Path) -> None:
+    with pytest.raises(PlanError, match=r"is too small for kernel .* and modules of 0x800064 bytes"):
+        make(MULTIBOOT.replace("64M", "8M") + 'modules = ["big", "ramdisk"]\n', folder)
+    with pytest.raises(PlanError, match="and ramdisk and modules of 0x800064 bytes"):
+        make(MULTIBOOT.replace("64M", "8M") + 'ramdisk = "ramdisk"\nmodules = ["big"]\n', folder)
+
+
 def test_a_kernel_that_may_be_moved_is_moved_out_of_the_first_mib(folder: Path) -> None:
     """By its note PHYS32_RELOC; a kernel without one is refused (descriptions/bad/kernel-low-elf.toml)."""
     loads = [samples.Load(0x80000, b"a" * 64), samples.Load(0x90000, b"b" * 64)]

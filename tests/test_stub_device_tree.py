@@ -86,6 +86,24 @@ def test_a_module_may_be_named_by_its_address() -> None:
     )
 
 
+def test_a_tree_may_hand_over_any_number_of_modules() -> None:
+    """By number, behind the ramdisk; what two domains name is the second one's."""
+    handed = {"compatible": strings("bootwright,module", "module,index"), "bootargs": strings("of the tree")}
+    nodes = {f"module@{number}": handed | {"module-index": cells(number)} for number in (4, 3)}
+    machine = Machine()
+    others = [(RAMDISK + 0x100000 * number, b"more", "loader") for number in (1, 2)]
+    data = blob(tree(domain(**nodes)))
+    modules = [(TREE, data, ""), (KERNEL, elf(), "loader"), (RAMDISK, b"files", "disk"), *others]
+    pvh_info(machine, modules=modules)
+    machine.boot(PVH)
+    assert line("M_MODULE", 3, "module", "module3", others[0][0], others[0][0] + 4) in machine.transcript
+    info = machine.record("hvm_start_info", machine.information[0])
+    size = C["HVM_MODLIST_ENTRY_SIZEOF"]
+    found = [machine.record("hvm_modlist_entry", info.modlist_paddr + size * n) for n in range(info.nr_modules)]
+    told = [(entry.paddr, machine.read_string(entry.cmdline_paddr)) for entry in found]
+    assert told == [(RAMDISK, "disk"), (others[0][0], "of the tree"), (others[1][0], "of the tree")]
+
+
 def test_the_configuration_of_the_hypervisor_is_the_stubs() -> None:
     config = {
         "compatible": strings("xen,config"),

@@ -59,6 +59,48 @@ def test_several_candidates_for_the_ramdisk_are_warned_of() -> None:
     assert "could be the ramdisk" not in boot((elf(), ""), (b"a", "")).transcript
 
 
+MODULES = [(FIRST + 0x100000 * number, f"file {number}".encode(), f"string {number}") for number in (1, 2, 3)]
+
+
+def told(machine: Machine, protocol: str) -> list[tuple[int, bytes, str]]:
+    """The modules that the kernel is told of: start, bytes, string."""
+    start, end = machine.information
+    found: list[tuple[int, int, int]] = []
+    if protocol == "pvh":
+        info = machine.record("hvm_start_info", start)
+        for number in range(info.nr_modules):
+            one = machine.record("hvm_modlist_entry", info.modlist_paddr + number * C["HVM_MODLIST_ENTRY_SIZEOF"])
+            found.append((one.paddr, one.paddr + one.size, one.cmdline_paddr))
+    elif protocol == "multiboot1":
+        info = machine.record("multiboot1_info", start)
+        for number in range(info.mods_count):
+            entry = machine.record("multiboot1_module", info.mods_addr + number * C["MULTIBOOT1_MODULE_SIZEOF"])
+            found.append((entry.mod_start, entry.mod_end, entry.string))
+    else:
+        place = start + C["MULTIBOOT2_INFO_SIZEOF"]
+        while place < end:
+            kind, size, first, last = struct.unpack("<4I", machine.read(place, 16))
+            if kind == C["MULTIBOOT2_TAG_MODULE"]:
+                found.append((first, last, place + 16))
+            place += size + 7 & ~7
+    return [(first, machine.read(first, last - first), machine.read_string(text)) for first, last, text in found]
+
+
+def kernel_for(protocol: str) -> bytes:
+    if protocol == "pvh":
+        return elf()
+    head = MULTIBOOT1_HEADER if protocol == "multiboot1" else MULTIBOOT2_HEADER
+    return elf(32, note=False, entry=KERNEL, head=head)
+
+
+@pytest.mark.parametrize("loader", ["PVH", "GRUB 2.06"])
+@pytest.mark.parametrize("protocol", ["pvh", "multiboot1", "multiboot2"])
+def test_a_kernel_is_told_of_all_modules_of_the_loader(protocol: str, loader: str) -> None:
+    """In the loader's order, each with its string: the Hurd's servers, or Linux and its ramdisk for tboot."""
+    machine = boot((kernel_for(protocol), ""), *[(data, text) for _, data, text in MODULES], loader=loader)
+    assert told(machine, protocol) == MODULES
+
+
 @pytest.mark.parametrize(
     "loader, expected",
     [

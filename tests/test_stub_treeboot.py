@@ -43,7 +43,7 @@ def text_at(machine: Machine, base: int, offset: int) -> str:
     )
 
 
-def domain_of(machine: Machine, base: int, found: Any) -> dict[str, Any]:
+def domain_of(machine: Machine, base: int, found: Any, handed: tuple[int, ...]) -> dict[str, Any]:
     """A boot_domain as the reference has it."""
     none = C["NO_MODULE"]
     fields: dict[str, Any] = {
@@ -58,6 +58,7 @@ def domain_of(machine: Machine, base: int, found: Any) -> dict[str, Any]:
     for key in ("kernel", "ramdisk"):
         fields[key] = None if getattr(found, key) == none else getattr(found, key)
     fields["configs"] = tuple(None if one == none else one for one in found.configs)
+    fields["handed"] = handed
     return fields
 
 
@@ -83,17 +84,16 @@ def compare(raw: bytes, given_info: BootInfo) -> None:
     assert expected.builder is not None
     base = machine.variable("tables")
     header = machine.record("tables", base)
-    domains = [
-        domain_of(
-            machine, base, machine.record("boot_domain", base + header.domains + i * C["BOOT_DOMAIN_SIZEOF"])
-        )
-        for i in range(header.nr_domains)
-    ]
-    assert domains == [domain_in(domain) for domain in expected.builder.domains]
     modules = [
         machine.record("module_record", base + header.modules + i * C["MODULE_RECORD_SIZEOF"])
         for i in range(header.nr_modules)
     ]
+    domains = []
+    for i in range(header.nr_domains):
+        record = machine.record("boot_domain", base + header.domains + i * C["BOOT_DOMAIN_SIZEOF"])
+        handed = tuple(number for number, one in enumerate(modules) if one.handed_to == i + 1)
+        domains.append(domain_of(machine, base, record, handed))
+    assert domains == [domain_in(domain) for domain in expected.builder.domains]
     assert [one.kind for one in modules] == [one.kind for one in expected.mods]
     assert [text_at(machine, base, one.string) for one in modules] == [one.string for one in expected.mods]
     assert [text_at(machine, base, one.name) for one in modules] == [one.name for one in expected.mods]
@@ -117,6 +117,7 @@ KINDS = st.lists(
         + [
             "module,microcode",
             "multiboot,xsm-policy",
+            "bootwright,module",
             "module,index",
             "multiboot,module",
             "module,addr",
@@ -125,7 +126,9 @@ KINDS = st.lists(
     ),
     max_size=4,
 )
-SOUND_KINDS = ("module,device-tree", "multiboot,config", "module,microcode", "multiboot,xsm-policy")
+SOUND_KINDS = (
+    "module,device-tree", "multiboot,config", "module,microcode", "multiboot,xsm-policy", "bootwright,module",
+)  # fmt: skip
 PROPERTIES = st.dictionaries(
     st.sampled_from([*treeboot.CELLS, "memory", "domain-uuid", "security-id", "bootargs", "acme,x"]),
     VALUES,

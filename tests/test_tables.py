@@ -92,7 +92,7 @@ def change(offset: int, data: bytes, *, sum_up: bool = True) -> bytes:
     [
         (b"BWTABLES", "tables: 8 bytes are too few"),
         (change(0, b"X"), "tables: magic is 0x53454c4241545758, not 0x53454c4241545742"),
-        (change(C["TABLES_VERSION"], b"\x09"), "tables: version is 0x9, not 0x2"),
+        (change(C["TABLES_VERSION"], b"\x09"), "tables: version is 0x9, not 0x3"),
         (tables.encode(PLAN)[:-1], "tables: length is "),
         (change(C["TABLES_CONSOLE"], b"\x01", sum_up=False), "tables: the checksum "),
         (change(C["TABLES_NR_DOMAINS"], b"\x40"), "tables: 64 records of boot_domain "),
@@ -114,3 +114,12 @@ def test_damage_is_refused_or_read(offset: int, data: bytes, sum_up: bool) -> No
         tables.decode(blob)
     except VerifyError as error:
         assert "\n" not in str(error)
+
+
+def test_what_is_handed_to_a_domain() -> None:
+    """Each module record says to which one, whatever else refers to it."""
+    module = replace(PLAN.modules[0], pieces=())
+    first, second = (replace(PLAN.domains[0].domain, name=name, handed=h) for name, h in (("a", (1, 3)), ("b", (2,))))
+    domains = tuple(PlannedDomain(domain, 0, 0) for domain in (first, second))
+    blob = tables.encode(replace(PLAN, domains=domains, modules=(PLAN.modules[0], module, module, module)))
+    assert [planned.domain.handed for planned in tables.decode(blob).domains] == [(1, 3), (2,)]

@@ -21,6 +21,7 @@ from bootwright.description import (
     PackageSource,
 )
 from bootwright.fdt import Node
+from bootwright.values import HandedModule
 
 C = load_abi().constants
 TREES = Path(__file__).parent / "trees"
@@ -70,6 +71,7 @@ def domains(draw: st.DrawFn, index: int, name: str, xen: bool) -> DomainDescript
         device_tree=draw(st.none() | KERNEL),
         config=draw(st.none() | KERNEL),
         cmdline=draw(CMDLINE) if kernel is not None else "",
+        modules=() if xen else tuple(draw(st.lists(st.builds(HandedModule, RAMDISK, CMDLINE), max_size=3))),
     )
 
 

@@ -157,7 +157,8 @@ def world(seed: int, brought: float = 0.5) -> World:
         for value in (0x1800, dice.choice((0, 0x1000, 0x9000)), 0)
     ]
     ramdisk = 1 if len(modules) > 1 and dice.random() < 0.8 else None
-    domain = BootDomain("dom0", 3, functions, C["MODE_LONG"], 0, *sizes, kernel=0, ramdisk=ramdisk)
+    handed = tuple(number for number in range(1, len(modules)) if number != ramdisk and dice.random() < 0.5)
+    domain = BootDomain("dom0", 3, functions, C["MODE_LONG"], 0, *sizes, kernel=0, ramdisk=ramdisk, handed=handed)
     room = dice.choice((0, 0, 2048, 256, 9))
     found.plan = Plan(IMAGE, (PlannedDomain(domain, number, entry, room),), tuple(modules), hypervisor)
     found.contents[0] = file

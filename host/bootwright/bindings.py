@@ -34,6 +34,8 @@ KINDS = {
     "microcode": "BOOTMOD_UCODE",
     "xsm-policy": "BOOTMOD_XSM",
 }
+# Any number of files for a kernel that takes more than a ramdisk.
+HANDED, HANDED_KIND = f"{OWN}module", "BOOTMOD_MODULE"
 # What any node may have, and what has nothing to do with us.
 GENERAL = ("compatible", "phandle", "name", "reg", "ranges", "#address-cells", "#size-cells", "status")
 

@@ -11,7 +11,7 @@ LZ4 blocks are sound.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bootwright import builder, handover, loading, probing, protocols, treeboot, xen
@@ -24,7 +24,7 @@ from bootwright.planned import Plan, PlannedModule
 from bootwright.ranges import Range
 from bootwright.transcript import BootFailure, line
 
-KIND_NAMES = ("unknown", "xen", "fdt", "kernel", "ramdisk", "xsm", "ucode", "dtb", "config")
+KIND_NAMES = ("unknown", "xen", "fdt", "kernel", "ramdisk", "xsm", "ucode", "dtb", "config", "module")
 LAUNCHER_NAMES = {  # others are called as they are
     "pvh": "PVH",
     "linux": "the Linux boot protocol",
@@ -243,9 +243,9 @@ class _Run(builder.Machine):
             yield line("M_KERNEL_MOVED", built.domid, old.start, old.end, new.start, new.end)
         yield from self._loading.clear_the_way()
         self._loading.check(domain.kernel)
-        if domain.ramdisk is not None:
-            self._loading.check(domain.ramdisk)
-            self._loading.load(domain.ramdisk)
+        for step in (self._loading.check, self._loading.load):
+            for number in domain.told:
+                step(number)
         self._loading.load(domain.kernel)
 
     # --- the launch ---
@@ -269,11 +269,10 @@ class _Run(builder.Machine):
         if built.index not in self._domains:
             raise BootFailure("E_PROTOCOL", domain.name, self._constants["PROTOCOL_NONE"])
         protocol, entry = self._domains[built.index]
-        told = [] if domain.ramdisk is None else [domain.ramdisk]
-        yield from self._launch(domain.name, domain.kernel, protocol, entry, built.cmdline, told)
+        yield from self._launch(domain.name, domain.kernel, protocol, entry, built.cmdline, domain.told)
 
     def _launch(
-        self, who: str, kernel: int, protocol: str, entry: int, cmdline: str, modules: list[int]
+        self, who: str, kernel: int, protocol: str, entry: int, cmdline: str, modules: Sequence[int]
     ) -> Iterator[str]:
         machine, constants = self._machine, self._constants
         self._check_entry(who, kernel, entry)

@@ -150,7 +150,7 @@ def builder_init(info: BootInfo, read_fdt: FdtReader | None = None, *, dom0_pvh:
 
 def choose_ramdisk(info: BootInfo) -> RamdiskChoice:
     """Step 2, for the fallback only: the first module of kind unknown becomes the initial domain's
-    ramdisk.
+    ramdisk; the others are handed to a kernel that takes more than one.
     """
     constants = load_abi().constants
     unknown = tuple(i for i, module in enumerate(info.mods) if module.kind == constants["BOOTMOD_UNKNOWN"])
@@ -163,7 +163,7 @@ def choose_ramdisk(info: BootInfo) -> RamdiskChoice:
         replace(info.mods[first], kind=constants["BOOTMOD_RAMDISK"]),
         *info.mods[first + 1 :],
     )
-    chosen = replace(info, mods=mods).with_domain(0, replace(domains[0], ramdisk=first))
+    chosen = replace(info, mods=mods).with_domain(0, replace(domains[0], ramdisk=first, handed=unknown[1:]))
     return RamdiskChoice(chosen, first, unknown)
 
 

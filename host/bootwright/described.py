@@ -9,7 +9,7 @@ from pathlib import Path
 from bootwright import values
 from bootwright.abi import load as load_abi
 from bootwright.errors import Where
-from bootwright.values import Console, Source
+from bootwright.values import HANDED_KEY, Console, HandedModule, Source
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class DomainDescription:
     device_tree: Source | None = None
     config: Source | None = None
     cmdline: str = ""
+    modules: tuple[HandedModule, ...] = ()
     where: Where | None = field(default=None, compare=False)
     places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
 
@@ -65,8 +66,14 @@ class DomainDescription:
             ("ramdisk", self.ramdisk),
             ("device-tree", self.device_tree),
             ("config", self.config),
+            *((key, module.source) for key, module in self.handed.items()),
         )
         return {key: source for key, source in named if source is not None}
+
+    @property
+    def handed(self) -> dict[str, HandedModule]:
+        """Its `modules`, by keys such as "modules[0]"."""
+        return {f"{HANDED_KEY}[{number}]": module for number, module in enumerate(self.modules)}
 
     @property
     def initial(self) -> bool:
@@ -80,6 +87,8 @@ class DomainDescription:
 
     def place(self, key: str) -> Where | None:
         """Where the value of `key` is written; where the domain starts if it is not there."""
+        if module := self.handed.get(key):
+            return module.where
         return self.places.get(key, self.where)
 
 

@@ -24,6 +24,7 @@ from bootwright.errors import BootwrightError, DescriptionError, ErrorList, Sour
 from bootwright.fields import nearest, quoted
 from bootwright.toml import MAX_BYTES
 from bootwright.toml import Node as TomlNode
+from bootwright.values import HANDED_KEY
 
 SOURCE, BLOB = ".dts", ".dtb"
 SUFFIXES = (SOURCE, BLOB)
@@ -204,7 +205,7 @@ class _Reader:
         parts: dict[str, TomlNode | None] = {"name": self._node(plain, path)}
         for name, (key, read) in known.items():
             parts[key] = self._value(node, path, name, read) or parts.get(key)
-        self._children(node, path, ("kernel", "ramdisk", "device-tree", "config"), parts)
+        self._children(node, path, ("kernel", "ramdisk", "device-tree", "config", HANDED_KEY), parts)
         return self._table(parts, path)
 
     def _config(self, node: fdt.Node, path: str) -> TomlNode:
@@ -219,6 +220,7 @@ class _Reader:
         self, node: fdt.Node, path: str, wanted: tuple[str, ...], parts: dict[str, TomlNode | None]
     ) -> None:
         """The modules in a node, as parts of it under their kind; a kernel's bootargs as cmdline."""
+        handed: list[tuple[int, TomlNode]] = []
         for child in node.children:
             inner = f"{path}/{child.name}"
             compatible = self._compatible(child, inner)
@@ -230,8 +232,10 @@ class _Reader:
             way = next(
                 (word for word in compatible if word in (*bindings.BY_INDEX, bindings.BY_ADDRESS[0])), None
             )
+            if not kinds and bindings.HANDED in compatible:
+                kinds = [HANDED_KEY]
             if not kinds:
-                listed = ", ".join(f'"module,{kind}"' for kind in wanted)
+                listed = ", ".join(f'"module,{kind}"' for kind in wanted if kind != HANDED_KEY)
                 self._fail(
                     f"{inner}: compatible: names no kind of module; write {listed}", inner, "compatible"
                 )
@@ -245,18 +249,33 @@ class _Reader:
                 self._fail(
                     f'{inner}: a module of kind "{kinds[0]}" has no use in {path}', inner, "compatible"
                 )
+            elif kinds[0] == HANDED_KEY:
+                handed.append(self._handed(child, inner, way))
             elif kinds[0] in parts:
                 self._fail(f"{inner}: is a second {kinds[0]} of {path}", inner)
             else:
                 parts[kinds[0]] = self._module(child, inner, way, kinds[0])
                 if kinds[0] == "kernel":
                     parts["cmdline"] = self._value(child, inner, "bootargs", bindings.string)
+        if handed:
+            where, tables = self._where(path), [table for _, table in sorted(handed, key=lambda one: one[0])]
+            parts[HANDED_KEY] = TomlNode([one.data for one in tables], where, where, elements=tuple(tables))
+
+    def _handed(self, node: fdt.Node, path: str, way: str) -> tuple[int, TomlNode]:
+        """An element of a domain's `modules`, and its number: the stub, too, hands them over by number."""
+        file = self._module(node, path, way, HANDED_KEY)
+        parts: dict[str, TomlNode | None] = {"string": self._value(node, path, "bootargs", bindings.string)}
+        if file is not None:
+            parts |= file.parts if isinstance(file.data, dict) else {"path": file}
+        number = node.properties.get(bindings.BY_INDEX.get(way, ""), b"")
+        last = load_abi().constants["MAX_MODULES"]
+        return int.from_bytes(number, "big") if number else last, self._table(parts, path)
 
     def _module(self, node: fdt.Node, path: str, way: str, kind: str) -> TomlNode | None:
         """The file that a module's node stands for."""
         name = bindings.BY_INDEX.get(way, bindings.BY_ADDRESS[1])
         known = [name, *(OWN + key for key in bindings.FILE_PROPERTIES)]
-        self._only(node, path, [*known, "bootargs"] if kind == "kernel" else known)
+        self._only(node, path, [*known, "bootargs"] if kind in ("kernel", HANDED_KEY) else known)
         if name not in node.properties:
             self._fail(f'{path}: {name} is missing, and compatible has "{way}"', path)
             return None

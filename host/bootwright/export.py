@@ -15,15 +15,15 @@ from pathlib import Path
 
 from bootwright import bindings, dts, fdt
 from bootwright.abi import load as load_abi
-from bootwright.bindings import OWN, cells, text
+from bootwright.bindings import HANDED, OWN, cells, text
 from bootwright.description import Description, DomainDescription, ImageDescription
 from bootwright.errors import DescriptionError, Where
 from bootwright.fdt import Node
-from bootwright.values import COM_PORTS, DEFAULT_CONSOLE, UART_CLOCK, Console, FileSource, Source
+from bootwright.values import COM_PORTS, DEFAULT_CONSOLE, HANDED_KEY, UART_CLOCK, Console, FileSource, Source
 
 FORMATS = ("dts", "dtb")
 
-Key = tuple[str, Source, str]  # a module: its kind, its file, a kernel's command line
+Key = tuple[str, Source, str]  # a module: its kind, its file, its string
 
 
 def write(description: Description, form: str, output: Path) -> None:
@@ -78,7 +78,14 @@ def _numbers(description: Description) -> dict[Key, int]:
 
 
 def _modules(domain: DomainDescription) -> list[Key]:
-    return [(key, source, domain.cmdline if key == "kernel" else "") for key, source in domain.files.items()]
+    handed = domain.handed
+    found: list[Key] = []
+    for key, source in domain.files.items():
+        if key in handed:  # each is one of its own, whatever others there are
+            found.append((f"{key} of {domain.name}", source, handed[key].string))
+        else:
+            found.append((key, source, domain.cmdline if key == "kernel" else ""))
+    return found
 
 
 def _image(image: ImageDescription) -> dict[str, bytes]:
@@ -190,8 +197,10 @@ def _words(prefix: str, bits: int) -> list[str]:
 
 
 def module(kind: str, number: int, cmdline: str = "", more: Mapping[str, bytes] | None = None) -> Node:
-    """The node of module `number`."""
-    properties = {"compatible": text(f"module,{kind}", "module,index"), "module-index": cells(number)}
+    """The node of module `number`; kind: a key of a domain's files, or what _modules makes of one."""
+    handed = kind.startswith(HANDED_KEY)
+    compatible = HANDED if handed else f"module,{kind}"
+    properties = {"compatible": text(compatible, "module,index"), "module-index": cells(number)}
     if cmdline:
         properties["bootargs"] = text(cmdline)
-    return Node(kind, {**properties, **(more or {})})
+    return Node(f"module-{number}" if handed else kind, {**properties, **(more or {})})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootwright import bzimage, elf, protocols
+from bootwright import bzimage, elf, linux, protocols
 from bootwright.abi import load as load_abi
 from bootwright.description import Description, PackageSource
 from bootwright.errors import BootwrightError, ErrorList, KernelError, SourceError, Where
@@ -67,8 +67,8 @@ class Jobs:
         """
         assert self._info.builder is not None
         modules = self._info.builder.domains[index].modules
-        known = modules if self._info.builder.fdt_enabled else ("kernel", "ramdisk")
-        self._add(index, {key: mod for key, mod in modules.items() if key in known})
+        left = () if self._info.builder.fdt_enabled else ("device-tree", "config")
+        self._add(index, {key: mod for key, mod in modules.items() if key not in left})
 
     def add_hypervisor(self) -> None:
         """The same for the hypervisor and what is for it: the device tree that names the domains, microcode,
@@ -102,6 +102,7 @@ class Jobs:
                 wanted = self._description.domains[index].protocol
                 job = self._kernel(mod, index, wanted, folder)
                 self._check_cmdline(job)
+                self._check_handed(job)
                 return job
             if key == "kernel":
                 _check_kernel_for_xen(source)
@@ -163,6 +164,13 @@ class Jobs:
         if limit is not None and size > limit:
             message = f"reads a command line of at most {limit} bytes, but cmdline is {size} bytes long"
             raise KernelError(message, place(self._description, job.domain, "cmdline"))
+
+    def _check_handed(self, job: Job) -> None:
+        """The Linux boot protocol has no list of modules."""
+        domain = self._description.domains[job.domain]
+        if domain.modules and job.kernel is not None and job.kernel.protocol == linux.PROTOCOL.name:
+            message = "is entered by the Linux boot protocol, which hands over a ramdisk and no modules"
+            raise KernelError(message, place(self._description, job.domain, "modules"))
 
     def _step(self, what: str, total: int) -> Callable[[int], None] | None:
         progress, done = self._progress, 0

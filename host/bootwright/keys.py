@@ -172,6 +172,14 @@ def domain() -> dict[str, Field]:
             form=COMMAND_LINE,
             says="its kernel's command line",
         ),
+        "modules": Field(
+            values.handed_modules,
+            default=(),
+            form="an array of files, each as for `ramdisk`, or as a table with `path`; a table may have a `string`",
+            says="more files for a kernel entered by multiboot or PVH: it is told of them in this order, behind its "
+            "ramdisk, each with its string",
+            usual="none",
+        ),
     }
 
 

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from bootwright import words
 from bootwright.abi import load as load_abi
-from bootwright.bindings import KINDS
+from bootwright.bindings import HANDED_KIND, KINDS
 from bootwright.description import Description, DomainDescription
 from bootwright.errors import SourceError, Where
+from bootwright.values import HANDED_KEY
 
 # A machine sold with so much memory has a little less RAM to give, because its firmware keeps some: without a
 # memory-min, this share of a domain's memory must be there.
@@ -78,7 +79,9 @@ class BootModule:
 
 @dataclass(frozen=True)
 class BootDomain:
-    """What one domain is to be; fields as in struct boot_domain."""
+    """What one domain is to be; fields as in struct boot_domain. handed: modules that its kernel is told of behind
+    its ramdisk.
+    """
 
     name: str
     permissions: int
@@ -94,6 +97,7 @@ class BootDomain:
     kernel: int | None = None
     ramdisk: int | None = None
     configs: tuple[int | None, int | None] = (None, None)
+    handed: tuple[int, ...] = ()
     constructed: bool = False
 
     @property
@@ -105,6 +109,7 @@ class BootDomain:
             ("ramdisk", self.ramdisk),
             ("device-tree", device_tree),
             ("config", config),
+            *((f"{HANDED_KEY}[{number}]", mod) for number, mod in enumerate(self.handed)),
         )
         return {key: mod for key, mod in named if mod is not None}
 
@@ -115,7 +120,13 @@ class BootDomain:
     def with_modules(self, found: Mapping[str, int | None]) -> BootDomain:
         """The same with these modules, by their keys."""
         configs = found.get("device-tree"), found.get("config")
-        return replace(self, kernel=found.get("kernel"), ramdisk=found.get("ramdisk"), configs=configs)
+        handed = tuple(mod for key, mod in found.items() if key.startswith(HANDED_KEY) and mod is not None)
+        return replace(self, kernel=found.get("kernel"), ramdisk=found.get("ramdisk"), configs=configs, handed=handed)
+
+    @property
+    def told(self) -> tuple[int, ...]:
+        """The modules that its kernel is told of."""
+        return self.handed if self.ramdisk is None else (self.ramdisk, *self.handed)
 
     def _has(self, bits: int, name: str) -> bool:
         return bool(bits & load_abi().constants[name])
@@ -206,9 +217,10 @@ class BootInfo:
 def build(description: Description, files: Mapping[tuple[int, str], Path]) -> BootInfo:
     """The model of a description. `files`: the file for each (index of domain or HYPERVISOR, key) it names.
 
-    Modules come in the order of the domains, a kernel before its ramdisk, as Xen counts them; behind them what
-    is for the hypervisor; the hypervisor itself is the last. Two domains that use the same file (and, for
-    kernels, the same command line) share a module. Raises SourceError when a file cannot be looked at.
+    Modules come in the order of the domains, a kernel before its ramdisk, as Xen counts them, and what is handed to
+    it behind both; behind them what is for the hypervisor; the hypervisor itself is the last. Two domains that use the
+    same file (and, for kernels, the same command line) share a module, unless it is one of their `modules`. Raises
+    SourceError when a file cannot be looked at.
     """
     constants = load_abi().constants
     mods: list[BootModule] = []
@@ -218,11 +230,16 @@ def build(description: Description, files: Mapping[tuple[int, str], Path]) -> Bo
         for key, kind in DOMAIN_MODULES.items():
             if (index, key) not in files:
                 continue
-            subject, path = f'domain "{domain.name}"', files[index, key]
-            module = _module(path, constants[kind], subject, key, domain.place(key))
+            module = _module(files[index, key], constants[kind], subject_of(domain), key, domain.place(key))
             if key == "kernel" and domain.cmdline:
                 module = replace(module, string=domain.cmdline, string_kind=constants["BOOTSTR_CMDLINE"])
             modules[key] = _add(mods, module)
+        for key, handed in domain.handed.items():
+            if (index, key) in files:
+                module = _module(files[index, key], constants[HANDED_KIND], subject_of(domain), key, handed.where)
+                string_kind = constants["BOOTSTR_CMDLINE" if handed.string else "BOOTSTR_EMPTY"]
+                modules[key] = len(mods)
+                mods.append(replace(module, string=handed.string, string_kind=string_kind))
         domains.append(_domain(domain).with_modules(modules))
     hypervisor = None
     if description.hypervisor is not None:
@@ -237,6 +254,11 @@ def build(description: Description, files: Mapping[tuple[int, str], Path]) -> Bo
         hypervisor=hypervisor,
         hypervisor_cmdline=description.hypervisor.cmdline if description.hypervisor else "",
     )
+
+
+def subject_of(domain: DomainDescription) -> str:
+    """How an error names a domain."""
+    return f'domain "{domain.name}"'
 
 
 def _module(path: Path, kind: int, subject: str, key: str, where: Where | None) -> BootModule:

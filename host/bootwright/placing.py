@@ -117,27 +117,31 @@ class Placing:
             return FOUR_GIB
         return self._info.builder.domains[job.domain].mem_size.pages(0) * load_abi().constants["PAGE_SIZE"]
 
-    def _ramdisk_size(self, job: Job) -> int | None:
+    def _told(self, job: Job) -> tuple[int, ...]:
+        """What the kernel of a job's domain is told of: its ramdisk, and modules."""
         if job.domain == HYPERVISOR or self._info.builder is None:
-            return None
-        mod = self._info.builder.domains[job.domain].ramdisk
-        return None if mod is None else self._info.mods[mod].size
+            return ()
+        return self._info.builder.domains[job.domain].told
+
+    def _told_size(self, job: Job) -> int:
+        return sum(self._info.mods[mod].size for mod in self._told(job))
 
     def _check_memory(self, job: Job) -> None:
-        """Kernel and ramdisk must fit into the domain's memory, wherever they go."""
+        """Kernel, ramdisk and modules must fit into the domain's memory, wherever they go."""
         if job.kernel is None:
             return
         kernel = job.kernel
-        size = sum(part.size for part in kernel.ranges) + (self._ramdisk_size(job) or 0)
+        size = sum(part.size for part in kernel.ranges) + self._told_size(job)
         if max(kernel.span.end, size) > self._limit(job):
             self._too_small(job, max(kernel.span.end, load_abi().constants["IMAGE_LIMIT"] + size))
 
     def _too_small(self, job: Job, needed: int) -> None:
         kernel = self._kernel_beside(job)
         parties = f"kernel {kernel.span}" if kernel else "what it loads"
-        ramdisk = self._ramdisk_size(job)
-        if ramdisk is not None:
-            parties += f" and ramdisk of {ramdisk:#x} bytes"
+        if told := self._told(job):
+            what = "ramdisk" if self._info.mods[told[0]].kind == load_abi().constants["BOOTMOD_RAMDISK"] else "modules"
+            what += " and modules" if what == "ramdisk" and len(told) > 1 else ""
+            parties += f" and {what} of {self._told_size(job):#x} bytes"
         raise PlanError(
             f"{subject(self._description, job.domain)}: memory {Range(0, self._limit(job))} is too small for "
             f"{parties}: at least {align_up(needed, MIB) // MIB}M are needed",

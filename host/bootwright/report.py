@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bootwright import abi, protocols
-from bootwright.bindings import KINDS
+from bootwright.bindings import HANDED_KIND, KINDS
 from bootwright.errors import SourceError, Where, format_range
 from bootwright.link import Linked
 from bootwright.patch import Patched
@@ -58,7 +58,8 @@ class Module:
 @dataclass(frozen=True)
 class Domain:
     """A domain: whether it is built at boot, memory in bytes, names of its modules (None for none), command line, and
-    by which protocol and at which address the stub enters it ("" and 0 where it does not).
+    by which protocol and at which address the stub enters it ("" and 0 where it does not). modules: those that are
+    handed over behind the ramdisk.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Domain:
     cmdline: str
     protocol: str
     entry: int
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,8 @@ def map_image(plan: Plan, linked: Linked, patched: Patched, image: Image) -> Map
 
 def _module(module: PlannedModule) -> Module:
     constants = abi.load().constants
-    kinds = {constants[kind]: word for word, kind in {**KINDS, "xen": "BOOTMOD_XEN"}.items()}
+    words = {**KINDS, "xen": "BOOTMOD_XEN", "module": HANDED_KIND}
+    kinds = {constants[kind]: word for word, kind in words.items()}
     lz4 = any(piece.method == constants["PACK_LZ4"] for piece in module.pieces)
     return Module(
         name=module.name,
@@ -215,6 +218,7 @@ def _domain(planned: PlannedDomain, plan: Plan) -> Domain:
         cmdline=kernel.string if kernel else "",
         protocol=protocols.name(planned.protocol),
         entry=planned.entry,
+        modules=tuple(plan.modules[number].name for number in planned.domain.handed),
     )
 
 
@@ -247,16 +251,17 @@ def text(found: Map) -> str:
     for domain in found.domains:
         lines += ["", f"domain {domain.name}{'' if domain.built else ', not built'}"]
         lines += [f"  memory   {domain.memory >> 20} MiB"]
-        lines += _launched(domain, domain.ramdisk)
+        lines += _launched(domain, domain.ramdisk, domain.modules)
     if found.notes:
         lines += ["", "notes", *(f"  {note}" for note in found.notes)]
     return "\n".join(lines) + "\n"
 
 
-def _launched(what: Domain | Hypervisor, ramdisk: str | None) -> list[str]:
+def _launched(what: Domain | Hypervisor, ramdisk: str | None, modules: Sequence[str] = ()) -> list[str]:
     entered = f", entered by {what.protocol} at {what.entry:#x}" if what.protocol else ""
     shown = [f"  kernel   {what.kernel}{entered}"] if what.kernel is not None else []
     shown += [f"  ramdisk  {ramdisk}"] if ramdisk is not None else []
+    shown += [f"  modules  {', '.join(modules)}"] if modules else []
     return shown + ([f"  cmdline  {what.cmdline}"] if what.cmdline else [])
 
 

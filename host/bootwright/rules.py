@@ -118,6 +118,11 @@ def _check_mode(description: Description, domain: DomainDescription) -> Iterator
             f"{subject}: protocol: Xen enters its domains in its own way; leave it out",
             domain.place("protocol"),
         )
+    if xen and domain.modules:
+        yield DescriptionError(
+            f"{subject}: modules: Xen hands its domains a kernel and a ramdisk and no more; leave it out",
+            domain.place("modules"),
+        )
     if not xen and domain.mode != "pvh":
         wanted = ' (a PV domain needs launcher = "xen" and a table [hypervisor])'
         yield DescriptionError(

@@ -60,7 +60,7 @@ def encode(plan: Plan) -> bytes:
     name = strings.add(plan.image.name)
     arrays = (
         [_encode_domain(domain, strings) for domain in plan.domains],
-        _encode_modules(plan.modules, strings),
+        _encode_modules(plan, strings),
         [_encode_piece(piece) for piece in pieces],
     )
     hypervisor = plan.hypervisor
@@ -139,11 +139,12 @@ def _reference(index: int | None) -> int:
     return load_abi().constants["NO_MODULE"] if index is None else index
 
 
-def _encode_modules(modules: tuple[PlannedModule, ...], strings: _Strings) -> list[bytes]:
+def _encode_modules(plan: Plan, strings: _Strings) -> list[bytes]:
     record = load_abi().struct("module_record")
+    handed_to = {mod: 1 + index for index, planned in enumerate(plan.domains) for mod in planned.domain.handed}
     found: list[bytes] = []
     first = 0
-    for module in modules:
+    for number, module in enumerate(plan.modules):
         found.append(
             bytes(
                 record(
@@ -158,6 +159,7 @@ def _encode_modules(modules: tuple[PlannedModule, ...], strings: _Strings) -> li
                     first_piece=first,
                     nr_pieces=len(module.pieces),
                     sha256=list(module.sha256),
+                    handed_to=handed_to.get(number, 0),
                     **(asdict(module.movable) if module.movable else {}),
                 ).dumps()
             )
@@ -208,12 +210,11 @@ def decode(blob: bytes) -> Plan:
         Piece(r.source, r.source_size, r.dest, r.dest_size, r.zero_size, r.method, r.reserve_pages)
         for r in _records(blob, "piece", head.pieces, head.nr_pieces)
     ]
-    modules = tuple(
-        _decode_module(blob, r, pieces)
-        for r in _records(blob, "module_record", head.modules, head.nr_modules)
-    )
+    records = _records(blob, "module_record", head.modules, head.nr_modules)
+    modules = tuple(_decode_module(blob, r, pieces) for r in records)
     domains = tuple(
-        _decode_domain(blob, r) for r in _records(blob, "boot_domain", head.domains, head.nr_domains)
+        _decode_domain(blob, r, tuple(n for n, module in enumerate(records) if module.handed_to == index + 1))
+        for index, r in enumerate(_records(blob, "boot_domain", head.domains, head.nr_domains))
     )
     image = PlannedImage(
         _string(blob, head.name),
@@ -274,7 +275,7 @@ def _decode_module(blob: bytes, record: Any, pieces: list[Piece]) -> PlannedModu
     )
 
 
-def _decode_domain(blob: bytes, record: Any) -> PlannedDomain:
+def _decode_domain(blob: bytes, record: Any, handed: tuple[int, ...]) -> PlannedDomain:
     def module(index: int) -> int | None:
         return None if index == load_abi().constants["NO_MODULE"] else index
 
@@ -296,6 +297,7 @@ def _decode_domain(blob: bytes, record: Any) -> PlannedDomain:
         kernel=module(record.kernel),
         ramdisk=module(record.ramdisk),
         configs=(module(record.configs[0]), module(record.configs[1])),
+        handed=handed,
         constructed=bool(record.constructed),
     )
     return PlannedDomain(domain, record.protocol, record.entry, record.cmdline_room)

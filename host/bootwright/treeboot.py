@@ -77,12 +77,17 @@ class _Reader:
         self._start = info.mods[0].start
         self._mods = [replace(info.mods[0], kind=constants["BOOTMOD_FDT"]), *info.mods[1:]]
         self._domains: list[BootDomain] = []
+        self._handed: dict[int, int] = {}  # module: the domain that it is handed to
         self._cmdline = info.cmdline
         kept = (info.loader, info.cmdline, *(mod.string for mod in info.mods))
         self._strings = sum(len(text.encode()) + 1 for text in kept if text)
 
     def info(self) -> BootInfo:
-        builder = DomainBuilder(tuple(self._domains), fdt_enabled=True)
+        domains = (
+            replace(domain, handed=tuple(sorted(mod for mod, to in self._handed.items() if to == index)))
+            for index, domain in enumerate(self._domains)
+        )
+        builder = DomainBuilder(tuple(domains), fdt_enabled=True)
         return replace(self._info, mods=tuple(self._mods), cmdline=self._cmdline, builder=builder)
 
     def _keep(self, data: bytes, offset: int) -> str:
@@ -123,7 +128,7 @@ class _Reader:
         limit = constants["BOOT_DOMAIN_KERNEL"] - constants["BOOT_DOMAIN_SECURITY_ID"]
         if security is not None and len(security.value) > limit:
             raise _bad(node, security)
-        references = self._read_modules(node)
+        references = self._read_modules(node, len(self._domains))
         configs = (references.get("BOOTMOD_GUEST_DTB"), references.get("BOOTMOD_GUEST_CONF"))
         self._domains.append(
             BootDomain(
@@ -170,8 +175,8 @@ class _Reader:
             raise _bad(node, found)
         return -(-kib // per_page)
 
-    def _read_modules(self, node: Blob) -> dict[str, int]:
-        """The modules in a node, by kind."""
+    def _read_modules(self, node: Blob, domain: int | None = None) -> dict[str, int]:
+        """The modules in a node, by kind. domain: which one's it is."""
         references: dict[str, int] = {}
         for child in node.enabled:
             number = self._module(child)
@@ -179,6 +184,8 @@ class _Reader:
                 continue
             kind = _kind(child)
             references[kind] = number
+            if kind == bindings.HANDED_KIND and domain is not None:
+                self._handed[number] = domain
             mod = replace(self._mods[number], kind=self._constants[kind])
             found = child.find(b"bootargs")
             if found is not None:
@@ -242,6 +249,8 @@ def _kind(node: Blob) -> str:
     for word, kind in bindings.KINDS.items():
         if any(node.compatible(f"{prefix}{word}".encode()) for prefix in bindings.KIND_PREFIXES):
             return kind
+    if node.compatible(bindings.HANDED.encode()):
+        return bindings.HANDED_KIND
     raise BootFailure("E_FDT_MODULE_KIND", _shown(node.name))
 
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bootwright.abi import load as load_abi
-from bootwright.fields import Field, fail, nearest, quoted, read_table, string, typed
+from bootwright.errors import BootwrightError, ErrorList, Where
+from bootwright.fields import Field, bounded_string, fail, nearest, quoted, read_table, string, typed
 from bootwright.toml import Node
 
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -41,6 +42,18 @@ class PackageSource:
 
 
 Source = FileSource | PackageSource
+
+
+HANDED_KEY = "modules"
+
+
+@dataclass(frozen=True)
+class HandedModule:
+    """A file for a kernel that takes more than a ramdisk, and the string that it is handed over with."""
+
+    source: Source
+    string: str = ""
+    where: Where | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -152,8 +165,34 @@ def file(node: Node) -> Source:
 
 def ramdisk(node: Node) -> Source:
     """A path, or { package = "...", file = "...", init = "..." }."""
-    fields = {"package": Field(_package, True), "file": Field(_pattern, True), "init": Field(_path)}
-    return _source(node, fields)
+    return _source(node, PACKAGED)
+
+
+def handed_modules(node: Node) -> tuple[HandedModule, ...]:
+    """An array of files, each a path, or a table of a file's keys (of a path alone: `path`) and `string`."""
+    typed(node, list, 'an array of files, such as ["initrd.img"]')
+    found: list[HandedModule] = []
+    errors: list[BootwrightError] = []
+    for element in node.elements:
+        try:
+            found.append(_handed_module(element))
+        except BootwrightError as error:
+            errors += error.errors if isinstance(error, ErrorList) else (error,)
+    if errors:
+        raise ErrorList(errors)
+    return tuple(found)
+
+
+def _handed_module(node: Node) -> HandedModule:
+    if isinstance(node.data, str):
+        return HandedModule(FileSource(_path(node)), where=node.where)
+    typed(node, dict, 'a path or a table such as { path = "...", string = "..." }')
+    named = {"path": Field(_path, True)} if "package" not in node.parts else PACKAGED
+    text = Field(bounded_string(load_abi().constants["MAX_STRING"]), default="")
+    values, _ = read_table(node, {**named, "string": text}, "")
+    given = values.pop("string")
+    source = FileSource(values["path"]) if "path" in values else PackageSource(**values)
+    return HandedModule(source, given, node.where)
 
 
 def _source(node: Node, fields: dict[str, Field]) -> Source:
@@ -185,3 +224,7 @@ def _pattern(node: Node) -> str:
             node, f"{quoted(text)} is no path inside a package; write it without a leading / and without .."
         )
     return text
+
+
+# The keys of a file out of a package; with `init` the packaged one is a busybox, and the file is made of both.
+PACKAGED = {"package": Field(_package, True), "file": Field(_pattern, True), "init": Field(_path)}

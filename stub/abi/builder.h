@@ -9,6 +9,8 @@
 #define BOOTMOD_UCODE           6
 #define BOOTMOD_GUEST_DTB       7
 #define BOOTMOD_GUEST_CONF      8
+#define BOOTMOD_MODULE          9       /* handed to a kernel as it is; Xen has no such kind */
+#define BOOTMOD_LAST            BOOTMOD_MODULE
 
 #define BOOTSTR_EMPTY           0       /* boot_module.string_kind */
 #define BOOTSTR_STRING          1

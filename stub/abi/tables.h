@@ -5,7 +5,7 @@
  * Arrays are 8-byte aligned; strings are UTF-8 and end with a zero byte, and so does the blob. */
 
 #define TABLES_MAGIC_VALUE      0x53454c4241545742  /* "BWTABLES" */
-#define TABLES_VERSION_VALUE    2
+#define TABLES_VERSION_VALUE    3
 
 #define NO_MODULE       0xffffffff              /* a boot_domain's reference to no module */
 
@@ -68,7 +68,7 @@ struct module_record {
     uint32 alignment;       /* of a kernel that may be moved, all pieces by one distance, to a multiple of this; else 0 */
     uint32 lowest;          /* and not below this address */
     uint32 highest;         /* nor with its last byte above this one */
-    uint32 reserved;
+    uint32 handed_to;       /* 1 + number of the domain whose kernel is told of it behind the ramdisk; 0 for none */
 };
 
 /* A run of bytes on its way from a packed module to its final place. */

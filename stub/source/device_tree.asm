@@ -184,7 +184,16 @@ read_modules:
         mov  dword ptr [r15 + MODULE_RECORD_KIND], edx
         test ecx, ecx
         jz   .string
+        cmp  ecx, HANDED
+        je   .handed
         mov  dword ptr [r13 + rcx], ebp
+        jmp  .string
+.handed:                                ; the domain that is being read is the last one
+        lea  rax, [rip + config_domain]
+        cmp  r13, rax
+        je   .string
+        mov  ecx, dword ptr [rbx + TABLES_NR_DOMAINS]
+        mov  dword ptr [r15 + MODULE_RECORD_HANDED_TO], ecx
 .string:
         lea  rdi, [rip + bootargs_name]
         call find_property
@@ -254,7 +263,7 @@ find_module:
         fail E_FDT_MODULE
 
 ; in:  r12 = inside of a module's node, r14 = its name
-; out: edx = BOOTMOD_*, ecx = the field of boot_domain that refers to it, 0 for none
+; out: edx = BOOTMOD_*, ecx = the field of boot_domain that refers to it, 0 for none, HANDED for any number of them
 ; clobbers: rax, rdi, r8, r9, r10, r11, r15
 ; fails: E_FDT_MODULE_KIND
 find_kind:
@@ -307,6 +316,7 @@ domain_cells:                           ; struct domain_cell: property, field, g
         .long cpus_name - __image_start, BOOT_DOMAIN_NCPUS, 0xffffffff
 domain_cells_end:
 
+.set HANDED, 1                          ; no field is there
 .macro module_kind name, kind, field
         .long \name - __image_start, \kind, \field
 .endm
@@ -323,6 +333,7 @@ module_kinds:                           ; struct module_kind; both spellings of 
         module_kind microcode_compatible_old, BOOTMOD_UCODE, 0
         module_kind xsm_compatible, BOOTMOD_XSM, 0
         module_kind xsm_compatible_old, BOOTMOD_XSM, 0
+        module_kind handed_compatible, BOOTMOD_MODULE, HANDED
 module_kinds_end:
 kernel_compatible:              .asciz "module,kernel"
 kernel_compatible_old:          .asciz "multiboot,kernel"
@@ -336,6 +347,7 @@ microcode_compatible:           .asciz "module,microcode"
 microcode_compatible_old:       .asciz "multiboot,microcode"
 xsm_compatible:                 .asciz "module,xsm-policy"
 xsm_compatible_old:             .asciz "multiboot,xsm-policy"
+handed_compatible:              .asciz "bootwright,module"
 
 .section .bss
 .align 8

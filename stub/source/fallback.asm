@@ -36,6 +36,14 @@ make_fallback:
         je   .made
         mov  edx, 1
         warn M_RAMDISKS
+        mov  ecx, dword ptr [rbx + TABLES_NR_MODULES]
+        sub  ecx, 2
+        lea  rax, [rbx + BOOT_TABLES_MODULES + 2 * MODULE_RECORD_SIZEOF]
+.rest:                                  ; a kernel that takes more modules is told of them all
+        mov  dword ptr [rax + MODULE_RECORD_HANDED_TO], 1
+        add  rax, MODULE_RECORD_SIZEOF
+        dec  ecx
+        jnz  .rest
 .made:
         xor  eax, eax
         ret
