@@ -1,6 +1,6 @@
 """What every task of the command line shares: how errors end it, and positional arguments with a default.
 
-Exit statuses: 0 done, 1 an error (its sentence is on stderr), 130 or 143 interrupted; `run` adds those of
+Exit statuses: 0 done, 1 an error (its sentence is on stderr), 129, 130 or 143 interrupted; `run` adds those of
 qemu.Outcome.
 """
 
@@ -19,10 +19,10 @@ from invoke.parser.parser import ParseMachine
 
 from bootwright.errors import BootwrightError
 
-INTERRUPTED = 130
+SIGNALLED = 128  # and the signal's number
+INTERRUPTED = SIGNALLED + signal.SIGINT
 # What a write says where there is no room: the disk, a quota, a limit on the size of a file.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-TERMINATED = 143
 
 
 class Task(tasks.Task[Callable[..., Any]]):
@@ -30,8 +30,10 @@ class Task(tasks.Task[Callable[..., Any]]):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task. Raises Exit in place of every error that has a sentence."""
-        # Clean-ups (temporary files, a running QEMU) are for a termination, too.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+        # Clean-ups (temporary files, a running QEMU) are for a termination, too, and for a terminal that is closed.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                signal.signal(number, lambda number, _: sys.exit(SIGNALLED + number))
         try:
             return super().__call__(*args, **kwargs)
         except BootwrightError as error:

@@ -6,17 +6,18 @@ emptied. A meta package is followed to what it depends on.
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import os
 import re
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from bootwright import scratch
 from bootwright.errors import SourceError, ToolError
 
 TIMEOUT = 600  # seconds for one call of apt-get
@@ -34,18 +35,21 @@ def fetch(package: str, pattern: str, cache: Path) -> Path:
     if cached is not None:
         return cached
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as scratch:
-        found_in = Path(scratch) / "found"
+    with scratch.own(folder.parent, "fetch") as work:
+        found_in = work / "found"
         found_in.mkdir()
-        _fetch(package, "", pattern, Path(scratch), found_in, MAX_DEPTH)
-        # Only a whole file becomes visible, and another build that was faster is as good.
-        shutil.rmtree(folder, ignore_errors=True)
-        found_in.rename(folder)
+        _fetch(package, "", pattern, work, found_in, MAX_DEPTH)
+        # Only a whole file becomes visible, and that of another build that was faster is as good.
+        try:
+            found_in.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
     return next(folder.iterdir())
 
 
-def _fetch(package: str, version: str, pattern: str, scratch: Path, out: Path, depth: int) -> None:
-    deb = _download(package, version, scratch / f"depth{depth}")
+def _fetch(package: str, version: str, pattern: str, work: Path, out: Path, depth: int) -> None:
+    deb = _download(package, version, work / f"depth{depth}")
     found, only_meta = _extract(deb, pattern, out)
     if len(found) > 1:
         raise SourceError(f'package "{package}": {", ".join(found)} all match "{pattern}"; one must')
@@ -55,7 +59,7 @@ def _fetch(package: str, version: str, pattern: str, scratch: Path, out: Path, d
         depends = _run(["dpkg-deb", "--field", str(deb), "Depends"]).decode(errors="replace")
         for name, wanted in _first_choices(depends):
             try:
-                return _fetch(name, wanted, pattern, scratch, out, depth - 1)
+                return _fetch(name, wanted, pattern, work, out, depth - 1)
             except SourceError:
                 continue
     raise SourceError(f'package "{package}": it has no file "{pattern}"')

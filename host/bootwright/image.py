@@ -9,7 +9,6 @@ that fails leaves what was there before. Outputs are a pure function of the inpu
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from bootwright import (
     plan,
     protocols,
     report,
+    scratch,
     sources,
     tables,
     verify,
@@ -52,8 +52,8 @@ def build(
     described = devicetree.describe(path, modules or {})
     output = places.output(described.image.name)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as scratch:
-        work, made = Path(scratch, "work"), Path(scratch, "made")
+    with scratch.own(output.parent, output.name) as folder:
+        work, made = folder / "work", folder / "made"
         work.mkdir()
         made.mkdir()
         stage("fetching what it names")
@@ -204,11 +204,23 @@ def write_modules(planned: Plan, directory: Path) -> None:
 
 
 def publish(made: Path, output: Path) -> None:
-    """Move the files in `made` to `output`, each in one step, over what an earlier build left."""
+    """Move what is in `made` to `output`, over what an earlier build left, with nobody else doing so meanwhile.
+
+    NAME.json is what makes a set of these files: it goes first, and comes last. What is killed in between leaves none,
+    but the new one under another name (report.pending).
+    """
     output.mkdir(exist_ok=True)
-    shutil.rmtree(output / report.MODULES, ignore_errors=True)
-    for file in sorted(made.iterdir()):
-        file.replace(output / file.name)
+    with scratch.locked(output):
+        record = output / f"{output.name}.json"
+        (made / record.name).replace(report.pending(record))
+        record.unlink(missing_ok=True)
+        shutil.rmtree(output / report.MODULES, ignore_errors=True)
+        for file in sorted(made.iterdir()):
+            if file.is_dir():
+                shutil.rmtree(output / file.name, ignore_errors=True)
+            file.replace(output / file.name)
+        report.pending(record).replace(record)
+        scratch.sweep(output)
 
 
 def _bytes_done(stage: Stage) -> plan.Progress:

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bootwright import devicetree, fitting, image, places, probe, progress, serial_line
+from bootwright import devicetree, fitting, image, places, probe, progress, scratch, serial_line
 from bootwright.errors import PlanError, SourceError, Where
 from bootwright.ranges import Range
 from bootwright.transcript import shown_build
@@ -67,9 +67,9 @@ def fitted(path: Path, report: probe.Report, stage: image.Stage) -> fitting.Fit:
     if described.image.generic:
         message = "what this image boots is known at boot only, so there is nothing to plan"
         raise PlanError(message, described.image.where)
-    with tempfile.TemporaryDirectory(prefix="bootwright-") as scratch:
+    with scratch.own(Path(tempfile.gettempdir()), "bootwright") as work:
         stage("planning")
-        planned = image.plan_image(described, Path(scratch), stage)
+        planned = image.plan_image(described, work, stage)
         stage("assembling the stub")
         stubs = image.link_stubs(planned)
         symbols = stubs.elf.symbols

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bootwright import places
+from bootwright import places, scratch
 from bootwright.abi import load as load_abi
 from bootwright.errors import SourceError, Where
 from bootwright.machine import Framebuffer
@@ -236,9 +236,9 @@ def store(report: Report, name: str) -> Path:
             raise SourceError(message, Where(places.shown(path)))
     path.parent.mkdir(parents=True, exist_ok=True)
     text = _lines(report.document | {"entered": report.entered})
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(path)
+    with scratch.own(path.parent, path.name) as folder:
+        (folder / path.name).write_text(text + "\n", encoding="utf-8")
+        (folder / path.name).replace(path)
     return path
 
 

@@ -135,6 +135,11 @@ class Built:
     serial_port: int | None = COM_PORTS["com1"]
 
 
+def pending(path: Path) -> Path:
+    """Where NAME.json lies while the files that it is about are put into their places."""
+    return path.with_name(f".{path.name}.new")
+
+
 def module_file(name: str) -> str:
     """Where a module that a loader brings lies, relative to the image's directory."""
     return f"{MODULES}/{name}"

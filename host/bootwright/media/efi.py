@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bootwright import scratch
 from bootwright.media import drives, fat
 from bootwright.media.drives import Device
-from bootwright.media.medium import Made, Medium, Settings, Way, efi_application, written
+from bootwright.media.medium import Made, Medium, Settings, Way, efi_application
 from bootwright.media.pieces import whole, write
 from bootwright.report import Built
 
@@ -27,14 +28,12 @@ def make(built: Built, settings: Settings) -> Made:
 def attach(built: Built, firmware: str) -> Iterator[list[str]]:
     """A drive without partitions: FAT with the application as what removable media are booted by."""
     files = {drives.EFI_PATH: whole(efi_application(built))}
-    file = built.elf.with_name(f".{built.elf.stem}.fat")
     bits = fat.choose(files)
-    try:
-        with written(file) as partial, partial.open("wb") as output:
+    folder = built.elf.parent
+    with scratch.own(folder, built.elf.stem) as place:
+        with (place / "fat").open("wb") as output:
             write(fat.build(files, bits, built.name, 0, fat.least(files, bits)), output)
-        yield drives.arguments(Path(file.name), Device.VIRTIO)
-    finally:
-        file.unlink(missing_ok=True)
+        yield drives.arguments((place / "fat").relative_to(folder), Device.VIRTIO)
 
 
 MEDIUM = Medium("efi", path, make)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bootwright import scratch
 from bootwright.errors import ToolError
 from bootwright.media.medium import BOTH, Way, call
 from bootwright.report import Built
@@ -27,10 +27,10 @@ def make(built: Built, firmware: str) -> list[str]:
     if not platform.is_dir():
         raise ToolError(f"GRUB for {firmware} is not installed; it is in the package {package}")
     iso = built.elf.with_suffix(".grub.iso")
-    with tempfile.TemporaryDirectory(prefix=f".{iso.name}.", dir=iso.parent) as scratch:
-        config = Path(scratch) / "grub.cfg"
+    with scratch.own(iso.parent, iso.name) as folder:
+        config = folder / "grub.cfg"
         config.write_text(configuration(built), encoding="utf-8")
-        partial = Path(scratch) / iso.name
+        partial = folder / iso.name
         # Files are grafted in by path, so that no payload is copied before it is in the ISO.
         grafts = {"boot/grub/grub.cfg": config, **files(built)}
         command = ["grub-mkrescue", "-o", str(partial)]

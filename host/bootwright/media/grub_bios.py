@@ -8,9 +8,9 @@ read from the medium, and there is no menu. Facts on the boot sectors: GRUB 2.06
 from __future__ import annotations
 
 import struct
-import tempfile
 from pathlib import Path
 
+from bootwright import scratch
 from bootwright.errors import ToolError
 from bootwright.media.medium import call
 from bootwright.media.pieces import Piece, whole
@@ -74,12 +74,12 @@ def commands(built: Built) -> str:
 def core(built: Built, kind: str, modules: tuple[str, ...]) -> bytes:
     """The core image in GRUB's format `kind`, with modules that find its files. Raises ToolError."""
     check()
-    with tempfile.TemporaryDirectory(prefix=".grub.", dir=built.elf.parent) as scratch:
-        Path(scratch, "commands").write_text(commands(built), encoding="utf-8")
+    with scratch.own(built.elf.parent, "grub") as folder:
+        (folder / "commands").write_text(commands(built), encoding="utf-8")
         command = ["grub-mkimage", "-O", kind, "-d", str(DIRECTORY), "-p", "/boot"]
         command += ["-c", "commands", "-o", "core"]
-        call([*command, *_COMMON, *modules], {"grub-mkimage": "grub-common"}, Path(scratch))
-        return Path(scratch, "core").read_bytes()
+        call([*command, *_COMMON, *modules], {"grub-mkimage": "grub-common"}, folder)
+        return (folder / "core").read_bytes()
 
 
 def disk(built: Built, start: int) -> tuple[bytes, bytes]:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootwright import scratch
 from bootwright.errors import ToolError, Where
 from bootwright.report import Built
 
@@ -83,22 +84,20 @@ def call(command: Sequence[str], packages: Mapping[str, str], directory: Path) -
 def written(path: Path) -> Iterator[Path]:
     """Gives a name to write a file or folder to, which then takes the place of `path` in one step.
 
-    Whatever goes wrong leaves `path` as it was and nothing beside it. Raises ToolError where the disk is
-    full.
+    Whatever goes wrong leaves `path` as it was and nothing beside it, and whoever else writes it has another name
+    for it. Raises ToolError where the disk is full.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    remove(partial)
-    try:
-        yield partial
-        if partial.is_dir():
-            remove(path)
-        partial.replace(path)
-    except OSError as error:
-        if error.errno in FULL:
-            raise ToolError(f"cannot be written: {error.strerror}", Where(str(path))) from error
-        raise
-    finally:
-        remove(partial)
+    with scratch.own(path.parent, path.name) as folder:
+        partial = folder / path.name
+        try:
+            yield partial
+            if partial.is_dir():
+                remove(path)
+            partial.replace(path)
+        except OSError as error:
+            if error.errno in FULL:
+                raise ToolError(f"cannot be written: {error.strerror}", Where(str(path))) from error
+            raise
 
 
 def remove(path: Path) -> None:
