@@ -138,7 +138,8 @@ def test_where_the_stub_is(tmp_path: Path) -> None:
     assert found.modules[0].pieces[0].dest == 0x100000
     limit = C["IMAGE_LIMIT"]
     assert all(module.load_address >= limit for module in found.modules)
-    assert found.notes[-1] == 'domain "dom0": protocol auto is linux: kernel bzImage is a bzImage'
+    reason = "is a bzImage, and is told of EFI where there is EFI"
+    assert found.notes[-1] == f'domain "dom0": protocol auto is linux: kernel bzImage {reason}'
 
 
 def test_a_ramdisk_beyond_its_reach(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bootwright import multiboot
 from bootwright.errors import KernelError
-from bootwright.kernel import Kernel, OtherProtocol
+from bootwright.kernel import Kernel, OtherProtocol, Refused
 
 ENTRY = 0x400030
 
@@ -46,6 +46,7 @@ def test_an_entry_of_the_header_s_own(tmp_path: Path) -> None:
     "tag",
     [
         samples.tag2(1, 1, 2, 3, 4, 6, 14, 15),
+        samples.tag2(1, *range(22)),  # all that the specification knows: 2.0, 3.6
         samples.tag2(1, 5, 99, optional=True),
         samples.tag2(4, 2),
         samples.tag2(5, 1024, 768, 32),
@@ -62,7 +63,8 @@ def test_tags_that_can_be_met(tag: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        (samples.multiboot2(samples.tag2(1, 5)), "requires multiboot2 information that nobody has .tag 5."),
+        (samples.multiboot2(samples.tag2(1, 22)), "requires multiboot2 information that nobody knows .tag 22."),
+        (samples.multiboot2(samples.tag2(1, 5, 99)), "requires multiboot2 information that nobody knows .tag 99."),
         (samples.multiboot2(samples.tag2(2, 0, 0, 0, 0)), "calls tag 2, which is not done here"),
         (samples.multiboot2(struct.pack("<HHI", 4, 0, 4)), "tags do not end where it does"),
         (samples.multiboot2(struct.pack("<HHI", 4, 0, 4096)), "tags do not end where it does"),
@@ -71,6 +73,17 @@ def test_tags_that_can_be_met(tag: bytes, tmp_path: Path) -> None:
 def test_tags_that_cannot(header: bytes, message: str, tmp_path: Path) -> None:
     with pytest.raises(KernelError, match=message):
         look(tmp_path, samples.headed(header), 2)
+
+
+@pytest.mark.parametrize("flags", [0, 1, 2, 3, 4, 7, 1 << 17 | 3])
+def test_flags_that_can_be_met(flags: int, tmp_path: Path) -> None:
+    """Pages, memory, a screen, and what need not be understood: Multiboot 0.6.96, 3.1.2."""
+    assert look(tmp_path, samples.headed(samples.multiboot1(flags)), 1).protocol == "multiboot1"
+
+
+def test_flags_that_cannot(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"requires more than it can be told \(multiboot1 header flags 0x8\)"):
+        look(tmp_path, samples.headed(samples.multiboot1(15)), 1)
 
 
 def test_headers_that_are_none(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootwright import abi, description, model, plan, sources, tables, xen
-from bootwright.errors import BootwrightError, PlanError
+from bootwright.errors import BootwrightError, KernelError, PlanError
 from bootwright.model import BootInfo, BootModule
 from bootwright.plan import Plan
 from bootwright.ranges import Movable, Range
@@ -109,6 +109,33 @@ def test_a_kernel_that_may_be_moved_is_moved_out_of_the_first_mib(folder: Path) 
     (folder / "moved.elf").write_bytes(file(0x40000, 0, 0x210000))
     with pytest.raises(PlanError, match="overlaps the first MiB"):
         make(text, folder)
+
+
+def bzimage_in(folder: Path) -> None:
+    """A bzImage that holds a kernel with a PVH note: BOTH.bz."""
+    packed = samples.pack_payload(samples.elf(), "gzip")
+    data = samples.linux(bytes(0x400) + packed, payload_offset=0x400, payload_length=len(packed))
+    (folder / "BOTH.bz").write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "note"),
+    [
+        ("auto", "protocol auto is linux: kernel BOTH.bz is a bzImage, and is told of EFI where there is EFI"),
+        ("pvh", "kernel BOTH.bz is a bzImage, and by PVH the kernel in it is not told of EFI; by protocol linux it is"),
+        ("linux", None),
+    ],
+)
+def test_whether_a_kernel_is_told_of_efi_is_said(protocol: str, note: str | None, folder: Path) -> None:
+    bzimage_in(folder)
+    found = make(samples.DOMAIN.replace("good.elf", "BOTH.bz") + f'protocol = "{protocol}"\n', folder)
+    assert found.notes == ((f'domain "dom0": {note}',) if note else ())
+
+
+def test_a_bzimage_that_is_to_be_packed(folder: Path) -> None:
+    bzimage_in(folder)
+    with pytest.raises(KernelError, match=r'; protocol = "pvh" takes the kernel out of it$'):
+        make(samples.DOMAIN.replace("good.elf", "BOTH.bz"), folder, pack='"lz4"')
 
 
 def test_image_settings(folder: Path) -> None:

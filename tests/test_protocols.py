@@ -21,6 +21,17 @@ def choose(wanted: str, data: bytes, folder: Path) -> tuple[str, str]:
     return found.protocol, found.reason
 
 
+NO_EFI = ", by which no kernel is told of EFI"
+EFI = "is a bzImage, and is told of EFI where there is EFI"
+
+
+def payload(kernel: bytes, cut: int = 0, **header: int) -> bytes:
+    """A bzImage that holds a kernel, less the last bytes of it."""
+    packed = samples.pack_payload(kernel, "gzip")
+    packed = packed[: len(packed) - cut]
+    return samples.linux(bytes(0x400) + packed, payload_offset=0x400, payload_length=len(packed), **header)
+
+
 @pytest.mark.parametrize("wanted", ["auto", "pvh"])
 @pytest.mark.parametrize("name", ["good.elf", "good32.elf", "good.bz"])
 def test_pvh(wanted: str, name: str, tmp_path: Path) -> None:
@@ -38,10 +49,11 @@ def test_pvh(wanted: str, name: str, tmp_path: Path) -> None:
         (samples.headed(samples.multiboot2()), ("multiboot2", "has a multiboot2 header")),
         (samples.headed(samples.multiboot1()), ("multiboot1", "has a multiboot1 header")),
         (samples.headed(samples.multiboot1() + bytes(4) + samples.multiboot2()), ("multiboot2", "")),
-        (samples.elf(), ("pvh", "has a PVH note")),
-        (samples.kernels()["good.bz"], ("pvh", "is a bzImage whose payload has a PVH note")),
-        (samples.linux(), ("linux", "is a bzImage")),
-        (gzip.compress(samples.elf(), mtime=0), ("pvh", "has a PVH note")),
+        (samples.elf(), ("pvh", "has a PVH note" + NO_EFI)),
+        (samples.linux(), ("linux", EFI)),
+        (payload(samples.elf()), ("linux", EFI)),  # it has a PVH note as well
+        (payload(samples.elf(notes=b"")), ("linux", EFI)),
+        (gzip.compress(samples.elf(), mtime=0), ("pvh", "has a PVH note" + NO_EFI)),
     ],
 )
 def test_auto_decides_from_the_file(data: bytes, expected: tuple[str, str], tmp_path: Path) -> None:
@@ -49,17 +61,52 @@ def test_auto_decides_from_the_file(data: bytes, expected: tuple[str, str], tmp_
     assert (protocol, reason if expected[1] else "") == expected
 
 
-def test_a_bzimage_without_a_pvh_note_is_entered_by_its_own_protocol(tmp_path: Path) -> None:
-    packed = samples.pack_payload(samples.elf(notes=b""), "gzip")
-    data = samples.linux(bytes(0x400) + packed, payload_offset=0x400, payload_length=len(packed))
-    assert choose("auto", data, tmp_path)[0] == "linux"
+def test_a_bzimage_without_a_pvh_note(tmp_path: Path) -> None:
     with pytest.raises(KernelError, match="has no PVH note"):
-        choose("pvh", data, tmp_path)
+        choose("pvh", payload(samples.elf(notes=b"")), tmp_path)
+
+
+REQUIRES = samples.multiboot2(samples.tag2(1, 99))
+BOTH = samples.multiboot1(3 | 8) + bytes(4) + REQUIRES
+ASKS = "requires multiboot2 information that nobody knows (tag 99)"
+
+
+@pytest.mark.parametrize(
+    ("data", "protocol", "reason"),
+    [
+        (
+            samples.headed(samples.multiboot1() + bytes(4) + REQUIRES),
+            "multiboot1",
+            f"has a multiboot1 header; it is not entered by multiboot2, because it {ASKS}",
+        ),
+        (
+            samples.elf([samples.Load(0x400000, BOTH.ljust(64, b"\xf4"))], entry=0x400000, align=8),
+            "pvh",
+            f"has a PVH note{NO_EFI}; it is not entered by multiboot2, because it {ASKS}; it is not entered by "
+            "multiboot1, because it requires more than it can be told (multiboot1 header flags 0x8)",
+        ),
+        (
+            payload(samples.elf(), pref_address=0x8000),
+            "pvh",
+            f"is a bzImage whose payload has a PVH note{NO_EFI}; it is not entered by linux, because it wants to lie "
+            "at [0x8000, 0xb000), which is not between 1 MiB and 4 GiB",
+        ),
+    ],
+)
+def test_auto_takes_the_next_one_where_the_first_is_refused(
+    data: bytes, protocol: str, reason: str, tmp_path: Path
+) -> None:
+    assert choose("auto", data, tmp_path) == (protocol, reason)
+
+
+def test_where_all_that_fit_are_refused_the_first_says_why(tmp_path: Path) -> None:
+    data = samples.headed(BOTH)
+    with pytest.raises(KernelError, match=r"^requires multiboot2 information that nobody knows"):
+        choose("auto", data, tmp_path)
 
 
 def test_a_kernel_that_is_broken_is_not_tried_in_another_way(tmp_path: Path) -> None:
-    packed = samples.pack_payload(samples.elf(), "gzip")[:-20]
-    data = samples.linux(bytes(0x400) + packed, payload_offset=0x400, payload_length=len(packed))
+    data = payload(samples.elf(), cut=20)
     with pytest.raises(KernelError, match="has a damaged gzip payload"):
         choose("auto", data, tmp_path)
     assert choose("linux", data, tmp_path)[0] == "linux"

@@ -96,7 +96,8 @@ def test_image_in_a_pipe_prints_one_line(lab: Path) -> None:
     done = invoke("image", lab.name, cwd=lab.parent)
     output = ROOT / "build" / lab.stem
     try:
-        note = 'note: domain "dom0": protocol auto is pvh: kernel demo has a PVH note\n'
+        reason = "has a PVH note, by which no kernel is told of EFI"
+        note = f'note: domain "dom0": protocol auto is pvh: kernel demo {reason}\n'
         assert (done.returncode, done.stderr) == (0, note)
         assert done.stdout.startswith(f"{output / lab.stem}.elf (")
         assert done.stdout.count("\n") == 1

@@ -11,6 +11,7 @@ import lzma
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -109,6 +110,19 @@ def compression(path: Path) -> str:
 
 def unpack(path: Path, out: Path) -> None:
     """Write the payload of the bzImage at `path`, unpacked, to `out`. Raises KernelError as read does."""
+    with out.open("wb") as target:
+        for chunk in _unpacked(path):
+            target.write(chunk)
+
+
+def check(path: Path) -> None:
+    """Whether the payload of the bzImage at `path`, if it has one that can be read, is whole. Raises KernelError."""
+    with suppress(NoPayload):
+        for _ in _unpacked(path):
+            pass
+
+
+def _unpacked(path: Path) -> Iterator[bytes]:
     image = read(path)
     with path.open("rb") as stream:
         stream.seek(image.payload_offset + image.payload_length - 4)
@@ -119,15 +133,17 @@ def unpack(path: Path, out: Path) -> None:
         name, method = _method(stream.read(6))
         stream.seek(image.payload_offset)
         written = 0
-        with out.open("wb") as target:
+        chunks = method(_Payload(stream, image.payload_length))
+        while written <= expected:
             try:
-                for chunk in method(_Payload(stream, image.payload_length)):
-                    written += len(chunk)
-                    if written > expected:
-                        break
-                    target.write(chunk)
+                chunk = next(chunks, None)
             except _BROKEN as error:
                 raise KernelError(f"has a damaged {name} payload: {error}") from error
+            if chunk is None:
+                break
+            written += len(chunk)
+            if written <= expected:
+                yield chunk
     if written != expected:
         more = "more" if written > expected else f"only {written}"
         raise KernelError(f"has a damaged {name} payload: it says {expected} bytes and unpacks to {more}")

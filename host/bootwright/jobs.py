@@ -10,7 +10,7 @@ from bootwright import bzimage, elf, linux, protocols
 from bootwright.abi import load as load_abi
 from bootwright.description import Description, PackageSource
 from bootwright.errors import BootwrightError, ErrorList, KernelError, SourceError, Where
-from bootwright.kernel import Kernel, OtherProtocol
+from bootwright.kernel import Kernel, OtherProtocol, Refused
 from bootwright.model import HYPERVISOR, BootInfo
 from bootwright.pack import Packed, pack_file, pack_kernel, store
 
@@ -129,7 +129,7 @@ class Jobs:
         path = module.path or Path()
         try:
             kernel = protocols.choose(wanted, path, folder)
-        except OtherProtocol as error:
+        except (OtherProtocol, Refused) as error:
             others = protocols.fitting(path, folder) if index != HYPERVISOR else []
             if not others:
                 raise
@@ -140,11 +140,14 @@ class Jobs:
                 f"{subject(self._description, index)}: protocol auto is {kernel.protocol}: "
                 f"kernel {module.name} {kernel.reason}"
             )
+        elif kernel.remark:
+            self.notes.append(f"{subject(self._description, index)}: kernel {module.name} {kernel.remark}")
         if kernel.stored:
             if image.pack == "lz4":
+                other = '; protocol = "pvh" takes the kernel out of it' if _has_pvh(path, folder) else ""
                 raise KernelError(
                     'cannot be packed (pack = "lz4"): the Linux boot protocol needs the file as it is, with '
-                    "its setup header in front; a bzImage is compressed already",
+                    f"its setup header in front; a bzImage is compressed already{other}",
                     image.places.get("pack", image.where),
                 )
             packed = store(kernel.path, self._step(f"hashing {module.name}", module.size))
@@ -183,6 +186,10 @@ class Jobs:
             progress(what, min(done, total), total)
 
         return step
+
+
+def _has_pvh(path: Path, folder: Path) -> bool:
+    return "pvh" in protocols.fitting(path, folder)
 
 
 def _check_kernel_for_xen(path: Path) -> None:

@@ -19,13 +19,18 @@ class OtherProtocol(KernelError):
     """The file is not made for the protocol that looked at it; nothing says that it is broken."""
 
 
+class Refused(KernelError):
+    """The file is made for the protocol that looked at it, and wants what is not done here; another may do."""
+
+
 @dataclass(frozen=True)
 class Kernel:
     """A kernel that can be launched.
 
     path: the file that holds the segments (an unpacked one lies in the work folder). size: bytes of that
     file. protocol: PROTOCOL_*, by name. entry: physical address where the protocol enters. reason: what of
-    the file makes the protocol fit, as in "has a PVH note".
+    the file makes the protocol fit, as in "has a PVH note"; remark: what one who chose the protocol may want to
+    know, in the same form; "" for nothing.
 
     stored: it travels as the file that it is, because the stub reads its header at boot. reserve_pages: RAM
     behind the last segment that it uses before it looks at the memory map. movable: where else it may lie; None
@@ -41,6 +46,7 @@ class Kernel:
     entry: int
     segments: tuple[Segment, ...]
     reason: str = ""
+    remark: str = ""
     stored: bool = False
     reserve_pages: int = 0
     movable: Movable | None = None

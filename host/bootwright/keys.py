@@ -135,7 +135,9 @@ def domain() -> dict[str, Field]:
             fields.choice(("auto", *protocols)),
             default="auto",
             form=_words(("auto", *protocols)),
-            says="how the native launcher enters its kernel; auto takes what the file has, and says so",
+            says="how the native launcher enters its kernel; auto takes multiboot2, multiboot1, linux (a bzImage) or "
+            "pvh, the first that the file has and that can be met, and says which and why. Only linux and multiboot2 "
+            "tell a kernel of EFI",
         ),
         "domid": Field(
             fields.integer(0, last_domid),

@@ -15,7 +15,7 @@ from bootwright import bzimage
 from bootwright.abi import load as load_abi
 from bootwright.elf import FOUR_GIB, Segment
 from bootwright.errors import KernelError
-from bootwright.kernel import Kernel, OtherProtocol, Protocol
+from bootwright.kernel import Kernel, OtherProtocol, Protocol, Refused
 from bootwright.ranges import Movable, Range
 
 # The limit of kernels too old to say it (boot.rst, "initrd_addr_max").
@@ -49,7 +49,7 @@ def look(path: Path, folder: Path) -> Kernel:
         "linux",
         place.start + entry,
         (Segment(code.start, code.size, place.start, code.size),),
-        "is a bzImage"
+        "is a bzImage, and is told of EFI where there is EFI"
         if header.code32_start
         else "is a bzImage that starts in real mode, which needs a BIOS",
         stored=True,
@@ -69,10 +69,10 @@ def _code(header: Any, head_size: int, size: int) -> Range:
             f"but the file has {size}"
         )
     if not header.loadflags & constants["LINUX_LOADED_HIGH"]:
-        raise KernelError("is a zImage, which would lie below 1 MiB; only a bzImage can be launched")
+        raise Refused("is a zImage, which would lie below 1 MiB; only a bzImage can be launched")
     start = ((header.setup_sects or constants["LINUX_DEFAULT_SECTORS"]) + 1) * constants["LINUX_SECTOR"]
     if not header.code32_start and start > constants["REAL_MODE_HEAP_END"]:
-        raise KernelError(
+        raise Refused(
             f"starts in real mode and has {start} bytes of setup code; {constants['REAL_MODE_HEAP_END']} fit"
         )
     # syssize counts paragraphs, and the last one need not be whole in the file.
@@ -90,7 +90,7 @@ def _place(header: Any, code: Range) -> Range:
         start, size = header.pref_address, max(size, header.init_size)
     place = Range.sized(start, size)
     if place.start < constants["IMAGE_BASE"] or place.end > FOUR_GIB:
-        raise KernelError(f"wants to lie at {place}, which is not between 1 MiB and 4 GiB")
+        raise Refused(f"wants to lie at {place}, which is not between 1 MiB and 4 GiB")
     return place
 
 

@@ -14,13 +14,11 @@ from pathlib import Path
 from bootwright import elf
 from bootwright.abi import load as load_abi
 from bootwright.errors import KernelError
-from bootwright.kernel import Kernel, OtherProtocol, Protocol
+from bootwright.kernel import Kernel, OtherProtocol, Protocol, Refused
 
 REQUIREMENTS1 = 0xFFFF  # header flags that a loader must understand; those above are remarks
 ADDRESSES1 = 1 << 16  # header flag: its own load addresses, and the entry, follow
 ENTRY1 = 28  # offset of the entry in such a header
-# Tags of the boot information that every boot by the stub has, or has wherever any loader could have it.
-TOLD2 = ("CMDLINE", "LOADER_NAME", "MODULE", "BASIC_MEMORY", "MMAP", "FRAMEBUFFER", "ACPI_OLD", "ACPI_NEW")
 # Header tags that need nothing of the stub, besides those of stub/abi: 5 framebuffer wish, 10 relocatable.
 HARMLESS2 = (5, 8, 9, 10)
 
@@ -67,9 +65,10 @@ def _find1(head: bytes) -> Header | None:
     constants = load_abi().constants
     size = constants["MULTIBOOT1_HEADER_SIZEOF"]
     for offset, _, flags, _ in _places(head, size, 4, constants["MULTIBOOT1_HEADER_MAGIC"]):
-        known = constants["MULTIBOOT1_PAGE_ALIGN"] | constants["MULTIBOOT1_MEMORY_INFO"]
+        # A wish for a screen is none that must be met: what there is of one nobody can say by this protocol.
+        known = sum(constants[f"MULTIBOOT1_{name}"] for name in ("PAGE_ALIGN", "MEMORY_INFO", "VIDEO_MODE"))
         if unknown := flags & REQUIREMENTS1 & ~known:
-            raise KernelError(f"requires more than it can be told (multiboot1 header flags {unknown:#x})")
+            raise Refused(f"requires more than it can be told (multiboot1 header flags {unknown:#x})")
         if not flags & ADDRESSES1:
             return Header()
         if offset + ENTRY1 + 4 > len(head):
@@ -96,7 +95,6 @@ def _read2(tags: bytes) -> Header:
     constants = load_abi().constants
     harmless = {*HARMLESS2, constants["MULTIBOOT2_HEADER_TAG_CONSOLE"]}
     harmless.add(constants["MULTIBOOT2_HEADER_TAG_MODULE_ALIGN"])
-    told = {constants[f"MULTIBOOT2_TAG_{name}"] for name in TOLD2}
     entry, efi_entry, offset = None, None, 0
     while offset + 8 <= len(tags):
         kind, flags, size = struct.unpack_from("<HHI", tags, offset)
@@ -112,11 +110,12 @@ def _read2(tags: bytes) -> Header:
             (efi_entry,) = struct.unpack_from("<I", content)
         elif kind == constants["MULTIBOOT2_HEADER_TAG_INFO_REQUEST"]:
             wanted = [number for (number,) in struct.iter_unpack("<I", content[: len(content) & ~3])]
-            missing = [number for number in wanted if number not in told]
-            if required and missing:
-                raise KernelError(f"requires multiboot2 information that nobody has (tag {missing[0]})")
+            # Any that the specification knows may be asked for: one that this machine cannot have is left out.
+            unknown = [number for number in wanted if number > constants["MULTIBOOT2_TAG_LAST"]]
+            if required and unknown:
+                raise Refused(f"requires multiboot2 information that nobody knows (tag {unknown[0]})")
         elif required and kind not in harmless:
-            raise KernelError(f"requires what its multiboot2 header calls tag {kind}, which is not done here")
+            raise Refused(f"requires what its multiboot2 header calls tag {kind}, which is not done here")
         offset += -(-size // 8) * 8
     return Header(entry, efi_entry)
 

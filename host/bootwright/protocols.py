@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from bootwright import bzimage, elf, linux, multiboot, pvh
 from bootwright.abi import load as load_abi
 from bootwright.errors import KernelError
-from bootwright.kernel import Kernel, OtherProtocol
+from bootwright.kernel import Kernel, OtherProtocol, Refused
 
-# In the order in which "auto" prefers them.
-PROTOCOLS = (multiboot.MULTIBOOT2, multiboot.MULTIBOOT1, pvh.PROTOCOL, linux.PROTOCOL)
+# In the order in which "auto" prefers them. A bzImage whose kernel has a PVH note is entered as the bzImage that it is,
+# on a BIOS as well: only so Linux is told of EFI, and one protocol for both firmwares is easier to see through.
+PROTOCOLS = (multiboot.MULTIBOOT2, multiboot.MULTIBOOT1, linux.PROTOCOL, pvh.PROTOCOL)
 NAMES = tuple(protocol.name for protocol in PROTOCOLS)
 # By which a hypervisor is entered that has two ways in: multiboot2, and that with EFI's boot services running.
 HYPERVISOR = "multiboot2_efi"
@@ -32,10 +34,11 @@ def name(number: int) -> str:
 
 
 def choose(wanted: str, path: Path, folder: Path) -> Kernel:
-    """The kernel at `path`, entered by the protocol `wanted`, or by the first that fits for "auto".
+    """The kernel at `path`, entered by the protocol `wanted`, or by the first that fits and does not refuse it for
+    "auto".
 
     A gzip file is unpacked to `folder` first. Raises KernelError, without the file's name in front, when none
-    fits, or the first that does finds it broken.
+    fits, or the first that does finds it broken; Refused, that of the first, when all that fit refuse it.
     """
     path = gunzipped(path, folder)
     with path.open("rb") as stream:
@@ -44,11 +47,21 @@ def choose(wanted: str, path: Path, folder: Path) -> Kernel:
         raise KernelError("is no kernel: neither an ELF file nor a bzImage")
     if wanted != "auto":
         return next(protocol for protocol in PROTOCOLS if protocol.name == wanted).look(path, folder)
+    refused: list[tuple[str, Refused]] = []
     for protocol in PROTOCOLS:
         try:
-            return protocol.look(path, folder)
+            found = protocol.look(path, folder)
         except OtherProtocol:
             continue
+        except Refused as error:
+            refused.append((protocol.name, error))
+            continue
+        if found.stored:  # it unpacks itself, and would find out only at boot
+            bzimage.check(path)
+        others = (f"; it is not entered by {other}, because it {error.message}" for other, error in refused)
+        return replace(found, reason="".join((found.reason, *others)))
+    if refused:
+        raise refused[0][1]
     raise KernelError("has neither a multiboot header nor a PVH note, so no protocol can enter it")
 
 

@@ -38,6 +38,7 @@ def look(path: Path, folder: Path) -> Kernel:
     if not any(kernel.pvh_entry in segment.range for segment in kernel.segments):
         raise KernelError(f"has its PVH entry at {kernel.pvh_entry:#x}, outside of all its segments")
     reason = "is a bzImage whose payload has a PVH note" if packed else "has a PVH note"
+    reason += ", by which no kernel is told of EFI"
     return Kernel(
         path,
         kernel.size,
@@ -45,6 +46,7 @@ def look(path: Path, folder: Path) -> Kernel:
         kernel.pvh_entry,
         kernel.segments,
         reason,
+        "is a bzImage, and by PVH the kernel in it is not told of EFI; by protocol linux it is" if packed else "",
         movable=kernel.pvh_movable,
         max_cmdline=max_cmdline,
     )

@@ -5,6 +5,7 @@
 #define MULTIBOOT1_SEARCH           0x2000          /* the header lies in the first 8 KiB */
 #define MULTIBOOT1_PAGE_ALIGN       (1 << 0)        /* header flags */
 #define MULTIBOOT1_MEMORY_INFO      (1 << 1)
+#define MULTIBOOT1_VIDEO_MODE       (1 << 2)
 
 #define MULTIBOOT1_INFO_FLAG_MEMORY (1 << 0)        /* multiboot1_info.flags */
 #define MULTIBOOT1_INFO_FLAG_CMDLINE (1 << 2)

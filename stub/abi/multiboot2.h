@@ -30,6 +30,7 @@
 #define MULTIBOOT2_TAG_EFI_MMAP     17      /* EFI's memory map, once boot services have ended */
 #define MULTIBOOT2_TAG_ACPI_OLD     14
 #define MULTIBOOT2_TAG_ACPI_NEW     15
+#define MULTIBOOT2_TAG_LAST         21      /* of those that the specification knows */
 
 #define MULTIBOOT2_FRAMEBUFFER_RGB      1
 #define MULTIBOOT2_FRAMEBUFFER_EGA_TEXT 2

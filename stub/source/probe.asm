@@ -134,6 +134,6 @@ probe_multiboot1:
 probes:                                 ; struct probe_record, in the order in which they are tried
         .long PROTOCOL_MULTIBOOT2, probe_multiboot2 - __image_start, multiboot2_launcher_name - __image_start
         .long PROTOCOL_MULTIBOOT1, probe_multiboot1 - __image_start, multiboot1_launcher_name - __image_start
-        .long PROTOCOL_PVH, probe_pvh - __image_start, pvh_launcher_name - __image_start
         .long PROTOCOL_LINUX, probe_linux - __image_start, linux_name - __image_start
+        .long PROTOCOL_PVH, probe_pvh - __image_start, pvh_launcher_name - __image_start
 probes_end:
