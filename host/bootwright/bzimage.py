@@ -100,14 +100,6 @@ def max_cmdline(head: bytes) -> int:
     return int(struct.unpack_from("<I", head, constants["BOOT_PARAMS_CMDLINE_SIZE"])[0])
 
 
-def compression(path: Path) -> str:
-    """How the bzImage at `path` is packed, such as "gzip" or "xz". Raises KernelError as read does."""
-    image = read(path)
-    with path.open("rb") as stream:
-        stream.seek(image.payload_offset)
-        return _method(stream.read(6))[0]
-
-
 def unpack(path: Path, out: Path) -> None:
     """Write the payload of the bzImage at `path`, unpacked, to `out`. Raises KernelError as read does."""
     with out.open("wb") as target:

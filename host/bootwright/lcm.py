@@ -5,7 +5,7 @@
     lcm.notes(described)                        # sentences for the user
 
 The Hyperlaunch series' parser trusts its tree: what docs/domain-builder.md says crashes it is refused here,
-and only what it reads is written.
+and only what it reads is written. Kernels are handed over as ELF files, unpacked here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from bootwright import bzimage, export, fdt
+from bootwright import bzimage, elf, export, fdt, protocols
 from bootwright.abi import load as load_abi
 from bootwright.bindings import ARCHITECTURE, CONFIG, HYPERVISOR, KINDS, text
 from bootwright.description import Description, DomainDescription
@@ -26,8 +26,20 @@ NEEDED = {"xenstore": "FUNCTION_XENSTORE", "console": "FUNCTION_CONSOLE"}
 
 
 def add(description: Description, info: BootInfo, workdir: Path) -> BootInfo:
-    """The model with the blob as module 0, all others one further. Raises as make does."""
-    blob = make(description, info)
+    """The model with the blob as module 0, all others one further, and every kernel of a domain as an ELF file, which
+    is unpacked into workdir where it is not one. Raises as make does, and for a kernel that cannot be unpacked.
+    """
+    errors: list[BootwrightError] = []
+    try:
+        blob = make(description, info)
+    except ErrorList as error:
+        errors.append(error)
+    try:
+        info = replace(info, mods=_unpacked(description, info, workdir))
+    except ErrorList as error:
+        errors.append(error)
+    if errors:
+        raise ErrorList(errors)
     names = {module.name for module in info.mods}
     name = next(
         name for name in (f"lcm{'_' * count}.dtb" for count in range(len(names) + 1)) if name not in names
@@ -150,12 +162,6 @@ def _check(
     modelled = info.builder.domains[index]
     for key, mod in _modules(modelled).items():
         yield from _check_number(subject, domain.place(key), key, numbers.get(mod), len(numbers))
-    if modelled.kernel is not None and _is_xz(info, modelled.kernel):
-        yield KernelError(
-            f"{subject}: kernel: {info.mods[modelled.kernel].name} is packed with XZ, and Xen crashes on "
-            "unpacking it: use one packed with gzip or LZ4, or the unpacked ELF file",
-            domain.place("kernel"),
-        )
 
 
 def _check_number(
@@ -171,17 +177,48 @@ def _check_number(
         )
 
 
-def _is_xz(info: BootInfo, mod: int) -> bool:
-    path = info.mods[mod].path
-    if path is None:
-        return False
+def _unpacked(description: Description, info: BootInfo, workdir: Path) -> tuple[BootModule, ...]:
+    """The modules, with the kernels of domains unpacked. Raises ErrorList."""
+    mods, errors = list(info.mods), list[BootwrightError]()
+    made: dict[Path, Path] = {}
+    for index, domain in enumerate(info.builder.domains if info.builder else ()):
+        module = mods[domain.kernel] if domain.kernel is not None else None
+        if module is None or module.path is None or domain.kernel is None:
+            continue
+        try:
+            path = made.get(module.path) or _as_elf(module.path, workdir / f"unpacked{index}")
+        except KernelError as error:
+            described = description.domains[index]
+            message = f'domain "{described.name}": kernel {module.path.name} {error.message}'
+            errors.append(KernelError(message, described.place("kernel")))
+            continue
+        made[module.path] = path
+        mods[domain.kernel] = replace(module, path=path, size=path.stat().st_size)
+    if errors:
+        raise ErrorList(errors)
+    return tuple(mods)
+
+
+def _as_elf(path: Path, folder: Path) -> Path:
+    """The kernel itself, or what is in it if it is a bzImage or gzip's. Raises KernelError."""
+    try:
+        folder.mkdir(exist_ok=True)
+        return _unpack(protocols.gunzipped(path, folder), folder)
+    except OSError as error:
+        raise KernelError(f"cannot be unpacked: {error.strerror or error}") from error
+
+
+def _unpack(path: Path, folder: Path) -> Path:
     with path.open("rb") as stream:
         if not bzimage.is_bzimage(stream.read(bzimage.HEADER_END)):
-            return False
-    try:
-        return bzimage.compression(path) == "xz"
-    except KernelError:
-        return False  # broken in another way, which the plan says
+            return path  # an ELF file, or what the plan says is no kernel
+    unpacked = folder / f"{path.name}.unpacked"
+    bzimage.unpack(path, unpacked)
+    with unpacked.open("rb") as stream:
+        if stream.read(len(elf.MAGIC)) != elf.MAGIC:
+            raise KernelError("is a bzImage whose payload is no ELF file")
+    elf.read(unpacked)
+    return unpacked
 
 
 def _node(

@@ -219,12 +219,14 @@ def build(description: Description, files: Mapping[tuple[int, str], Path]) -> Bo
 
     Modules come in the order of the domains, a kernel before its ramdisk, as Xen counts them, and what is handed to
     it behind both; behind them what is for the hypervisor; the hypervisor itself is the last. Two domains that use the
-    same file (and, for kernels, the same command line) share a module, unless it is one of their `modules`. Raises
-    SourceError when a file cannot be looked at.
+    same file (and, for kernels, the same command line) share a module, unless it is one of their `modules`, or a
+    hypervisor builds them all: it gives a module's pages to the domain that it builds with it. Raises SourceError when
+    a file cannot be looked at.
     """
     constants = load_abi().constants
     mods: list[BootModule] = []
     domains: list[BootDomain] = []
+    shared = description.hypervisor is None or not description.hypervisor.lcm
     for index, domain in enumerate(description.domains):
         modules: dict[str, int | None] = {}
         for key, kind in DOMAIN_MODULES.items():
@@ -233,7 +235,7 @@ def build(description: Description, files: Mapping[tuple[int, str], Path]) -> Bo
             module = _module(files[index, key], constants[kind], subject_of(domain), key, domain.place(key))
             if key == "kernel" and domain.cmdline:
                 module = replace(module, string=domain.cmdline, string_kind=constants["BOOTSTR_CMDLINE"])
-            modules[key] = _add(mods, module)
+            modules[key] = _add(mods, module, shared=shared)
         for key, handed in domain.handed.items():
             if (index, key) in files:
                 module = _module(files[index, key], constants[HANDED_KIND], subject_of(domain), key, handed.where)
@@ -269,9 +271,9 @@ def _module(path: Path, kind: int, subject: str, key: str, where: Where | None) 
     return BootModule(kind, size, path=path)
 
 
-def _add(mods: list[BootModule], module: BootModule) -> int:
+def _add(mods: list[BootModule], module: BootModule, *, shared: bool) -> int:
     for index, known in enumerate(mods):
-        if known == module and known.path == module.path:
+        if shared and known == module and known.path == module.path:
             return index
     mods.append(module)
     return len(mods) - 1
