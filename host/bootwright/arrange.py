@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 from bootwright.abi import load as load_abi
 from bootwright.assemble import Align, Bytes, Code, Data, Item, Label, Object, Space, item_symbols
-from bootwright.encode import BRANCHES_SHORT_ONLY, branch_size, encode
+from bootwright.encode import encode
 from bootwright.errors import AssemblyError, BootwrightError, LinkError, Where
 from bootwright.expression import Expression
 from bootwright.layout import PAGE, Layout, LayoutSection
-from bootwright.operands import Instruction, Target
-from bootwright.resolve import Symbols, pool_label, relative, resolve
+from bootwright.resolve import Symbols, pool_label
 from bootwright.source import Line
+from bootwright.template import Form, relative, resolve, target_of
 
 _MAX_PASSES = 64
 _NT_GNU_BUILD_ID = 3
@@ -114,9 +114,7 @@ class Placement:
         AssemblyError at an item that never comes to rest, LinkError for reserved sizes beyond 32 bits.
         """
         for placed in self._items:
-            names = item_symbols(placed.item)
-            branch = isinstance(placed.item, Code) and _target(placed.item.instruction) is not None
-            placed.fixed = not branch and all(self._symbols.is_fixed(name) for name in names)
+            placed.fixed = self._is_fixed(placed.item)
         self._place()
         pending = self._items
         for _ in range(_MAX_PASSES):
@@ -129,6 +127,11 @@ class Placement:
             raise LinkError("addresses do not settle", Where(self._layout.path))
         raise changed[0].line.error("its size depends on its own address and does not settle")
 
+    def _is_fixed(self, item: Item) -> bool:
+        if isinstance(item, Code) and item.forms:
+            return len(item.forms) == 1
+        return all(self._symbols.is_fixed(name) for name in item_symbols(item))
+
     def _resize(self, placed: Placed) -> bool:
         before = placed.size
         try:
@@ -139,8 +142,8 @@ class Placement:
 
     def _size(self, placed: Placed) -> int:
         match placed.item:
-            case Code(_, instruction):
-                return self._code_size(placed, instruction)
+            case Code():
+                return self._code_size(placed, placed.item)
             case Data(_, width, numbers):
                 return width * len(numbers)
             case Bytes(_, data):
@@ -149,17 +152,19 @@ class Placement:
                 return space_size(tree, self._symbols, placed.address)
         return placed.size
 
-    def _code_size(self, placed: Placed, instruction: Instruction[Expression]) -> int:
-        target = _target(instruction)
-        if target is None:
-            numbers = resolve(instruction, self._symbols, placed.address)
+    def _code_size(self, placed: Placed, code: Code) -> int:
+        if not code.forms:
+            numbers = resolve(code.instruction, lambda tree: self._symbols.evaluate(tree, placed.address))
             return len(encode(relative(numbers, placed.address), placed.address))
-        mode, mnemonic = instruction.mode, instruction.mnemonic
-        if mnemonic not in BRANCHES_SHORT_ONLY and not placed.near:
-            short = branch_size(mode, mnemonic, near=False)
-            distance = self._symbols.evaluate(target.address, placed.address).number - placed.address - short
-            placed.near = not -0x80 <= distance < 0x80
-        return branch_size(mode, mnemonic, placed.near)
+        if len(code.forms) > 1 and not placed.near:
+            short = code.forms[0]
+            distance = self._distance(placed, code, short)
+            placed.near = not short.reaches(distance)
+        return len(form_of(placed, code).data)
+
+    def _distance(self, placed: Placed, code: Code, form: Form) -> int:
+        target = self._symbols.evaluate(target_of(code.instruction), placed.address)
+        return target.number - placed.address - len(form.data)
 
     def _place(self) -> bool:
         """Give every item its address. Returns whether any symbol moved."""
@@ -208,5 +213,6 @@ def aligned(address: int, boundary: int) -> int:
     return address + -address % boundary
 
 
-def _target(instruction: Instruction[Expression]) -> Target[Expression] | None:
-    return next((operand for operand in instruction.operands if isinstance(operand, Target)), None)
+def form_of(placed: Placed, code: Code) -> Form:
+    """The form that an instruction has where it is placed."""
+    return code.forms[-1 if placed.near else 0]

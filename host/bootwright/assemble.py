@@ -6,7 +6,8 @@
     Path("stub.elf").write_bytes(linked.image)
     Path("stub.lst").write_text(listing.render(linked))
 
-Nothing is encoded here: what an instruction becomes depends on addresses, which the linker gives.
+What does not depend on addresses is encoded here, once. A branch and a rip-relative operand are encoded as templates,
+whose displacement the linker fills in. The few instructions whose very size depends on a label are left to it whole.
 
 The dialect: Intel syntax, `;` comments, one statement a line. `.loop:` after `print:` is `print.loop`.
 
@@ -25,7 +26,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bootwright import abi, expression, source
@@ -34,6 +35,7 @@ from bootwright.expression import Expression, Number, Symbol
 from bootwright.instructions import INSTRUCTIONS, PREFIXES, select_form
 from bootwright.operands import RESERVED, Instruction, Memory, convert, parse_operand, values
 from bootwright.source import Line, Statement
+from bootwright.template import Form, UnknownError, forms
 
 _WIDTHS = {".byte": 1, ".word": 2, ".long": 4, ".quad": 8}
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"$')
@@ -52,10 +54,11 @@ class Label:
 
 @dataclass(frozen=True)
 class Code:
-    """An instruction."""
+    """An instruction. forms: its encodings, the shortest first; none for one that the linker encodes."""
 
     line: int
     instruction: Instruction[Expression]
+    forms: tuple[Form, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ def assemble(path: Path | str) -> Object:
             assembler.add(statement)
         except AssemblyError as error:
             errors.append(error if error.where else read.lines[statement.index].error(error.message))
+    errors += assembler.encode()
     if errors:
         raise source.one_or_all(errors)
     return Object(
@@ -186,6 +190,19 @@ class _Assembler:
             raise AssemblyError(f"{statement.name} is no directive of this assembler")
         else:
             self._instruction(statement.name, statement.operands)
+
+    def encode(self) -> list[BootwrightError]:
+        """Give every instruction its forms, once all statements are there. Returns what cannot be encoded."""
+        errors: list[BootwrightError] = []
+        values = _Constants(self._abi.constants, {name: tree for name, (_, tree) in self.constants.items()})
+        for items in self.sections.values():
+            for index, item in enumerate(items):
+                if isinstance(item, Code):
+                    try:
+                        items[index] = replace(item, forms=forms(item.instruction, values.evaluate))
+                    except AssemblyError as error:
+                        errors.append(error if error.where else self._lines[item.line].error(error.message))
+        return errors
 
     def _emit(self, item: Item) -> None:
         if self._file.section == ".bss" and isinstance(item, Code | Data | Bytes):
@@ -307,6 +324,27 @@ class _Assembler:
             return expression.Value(self._abi.constants[name])
 
         return expression.evaluate(expression.parse(text), lookup).number
+
+
+class _Constants:
+    """What one file knows of its values: the constants of stub/abi, and those that it sets from such."""
+
+    def __init__(self, known: Mapping[str, int], sets: Mapping[str, Expression]) -> None:
+        self._known = dict(known)
+        self._sets = dict(sets)
+
+    def evaluate(self, tree: Expression) -> expression.Value:
+        """The value of an expression. Raises UnknownError if it is not known here."""
+        return expression.evaluate(tree, self._lookup)
+
+    def _lookup(self, name: str) -> expression.Value:
+        if name not in self._known:
+            tree = self._sets.pop(name, None)  # taken out, so that one that names itself ends
+            if tree is None:
+                raise UnknownError(name)
+            value = self.evaluate(tree)
+            self._known[name] = value.number
+        return expression.Value(self._known[name])
 
 
 def unescape(text: str) -> bytes:

@@ -6,6 +6,7 @@ the mnemonic, registers, immediates, memory operand, branch target and prefixes 
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -40,6 +41,9 @@ _ONE_SIZE = frozenset({"lldt", "ltr", "lmsw", "movnti", "ldmxcsr", "stmxcsr"})
 _STORED_WORDS = frozenset({"str", "sldt", "smsw"})  # in memory always 16 bits
 _SECOND_DECIDES = frozenset({"out", "crc32"})
 _JUMPS_ON_COUNT = {"jecxz": 32, "jcxz": 16}
+# Where an instruction goes or reaches, as Capstone writes it: a number alone, or rip with a number.
+_NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
+_RIP = re.compile(r"\[rip(?: ([+-]) (0x[0-9a-f]+|\d+))?\]")
 
 
 def check(instruction: Instruction[int], data: bytes, address: int) -> None:
@@ -57,6 +61,24 @@ def check(instruction: Instruction[int], data: bytes, address: int) -> None:
         raise AssemblyError(
             f"{_describe(instruction)}: {data.hex()} reads back as {reading!r}: {difference} is different"
         )
+
+
+def check_target(mode: int, data: bytes, address: int, target: int) -> None:
+    """Read back one instruction that was checked with another target: a branch to `target`, or a rip-relative operand
+    there. Raises AssemblyError with both, no place.
+    """
+    for _, size, mnemonic, operands in _engine(mode).disasm_lite(data, address, 1):
+        by_rip = _RIP.search(operands)
+        if by_rip:
+            found = address + size + int((by_rip[1] or "+") + (by_rip[2] or "0"), 0)
+        elif _NUMBER.fullmatch(operands):
+            found = int(operands, 0)
+        else:
+            break
+        if size == len(data) and (found ^ target) & ((1 << mode) - 1) == 0:
+            return
+        raise AssemblyError(f"{data.hex()} reads back as {mnemonic} {operands}, and not with the target {target:#x}")
+    raise AssemblyError(f"{data.hex()} reads back as no instruction with a target")
 
 
 @cache

@@ -22,11 +22,6 @@ _FAR_AWAY = 0x100000
 _BASE = 0x1000000
 
 
-def branch_size(mode: int, mnemonic: str, near: bool) -> int:
-    """Bytes of a branch to a label in its short (8-bit) or near form. `call` has no short one."""
-    return len(_branch_template(mode, mnemonic, near)[0])
-
-
 def encode(instruction: Instruction[int], address: int, near: bool = True) -> bytes:
     """The bytes of one instruction at an address. `near`: take a branch's long form.
 

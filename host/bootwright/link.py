@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from bootwright import check, elfwrite
-from bootwright.arrange import Placed, PlacedSection, Placement, aligned, collect, space_size
+from bootwright.arrange import Placed, PlacedSection, Placement, aligned, collect, form_of, space_size
 from bootwright.assemble import Align, Bytes, Code, Data, Label, Object, Space
 from bootwright.elfwrite import ElfSection, ElfSegment, ElfSymbol
 from bootwright.encode import encode
@@ -24,8 +24,9 @@ from bootwright.errors import AssemblyError, BootwrightError, LinkError, Where
 from bootwright.expression import Expression
 from bootwright.layout import PAGE, Layout, LayoutSegment
 from bootwright.operands import Instruction
-from bootwright.resolve import Symbols, relative, resolve
+from bootwright.resolve import Symbols
 from bootwright.source import Line, one_or_all
+from bootwright.template import relative, resolve, target_of
 
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 # Intel SDM, table 4-12: the multi-byte nops for 32- and 64-bit code.
@@ -164,8 +165,8 @@ class _Output:
 
     def _bytes(self, placed: Placed, code: bool) -> bytes:
         match placed.item:
-            case Code(_, instruction):
-                return self._code(placed, instruction)
+            case Code():
+                return self._code(placed, placed.item)
             case Data(_, width, numbers):
                 return b"".join(self._number(tree, width, placed.address) for tree in numbers)
             case Bytes(_, data):
@@ -178,15 +179,26 @@ class _Output:
             case Label():
                 return b""
 
-    def _code(self, placed: Placed, instruction: Instruction[Expression]) -> bytes:
-        numbers = resolve(instruction, self._symbols, placed.address)
-        end = placed.address + placed.size
-        data = encode(relative(numbers, end), placed.address, placed.near)
+    def _code(self, placed: Placed, code: Code) -> bytes:
+        numbers = resolve(code.instruction, lambda tree: self._symbols.evaluate(tree, placed.address))
+        if not code.forms:
+            data = encode(relative(numbers, placed.address + placed.size), placed.address)
+            check.check(numbers, data, placed.address)
+        else:
+            form = form_of(placed, code)
+            data = form.data
+            if form.width:
+                target = target_of(numbers)
+                distance = target - placed.address - len(data)
+                if not form.reaches(distance):
+                    where = f"{numbers.mnemonic} {target:#x}: {distance:#x} bytes away"
+                    raise AssemblyError(f"{where}, which is out of reach")
+                data = form.filled(distance)
+                check.check_target(numbers.mode, data, placed.address, target)
         if len(data) != placed.size:
             raise AssemblyError(
                 f"changed its size from {placed.size} to {len(data)} bytes after the last pass"
             )
-        check.check(numbers, data, placed.address)
         self.instructions.append(LinkedInstruction(placed.line, placed.address, data, numbers))
         return data
 

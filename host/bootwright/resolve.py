@@ -1,4 +1,4 @@
-"""Symbols of a link and what they are worth, and instructions with their symbols turned into numbers.
+"""Symbols of a link and what they are worth.
 
 A name is, in this order: a constant set in source (.set), a label, a constant of stub/abi or one that the
 caller of link() defines, a name the linker defines, the name of a text of stub/abi (then its address in the
@@ -8,14 +8,12 @@ string pool).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from difflib import get_close_matches
 
 from bootwright import abi, expression
 from bootwright.assemble import Label, Object, item_symbols
 from bootwright.errors import AssemblyError, BootwrightError
 from bootwright.expression import Expression, Value
-from bootwright.operands import Immediate, Instruction, Memory, Operand, Register, Target
 from bootwright.source import Line
 
 
@@ -144,67 +142,3 @@ class Symbols:
 def pool_label(name: str) -> str:
     """What a pooled text is called in the image's symbols."""
     return f"text.{name}"
-
-
-def resolve(instruction: Instruction[Expression], symbols: Symbols, here: int) -> Instruction[int]:
-    """The instruction at address `here` in numbers; of a rip-relative operand the absolute address.
-
-    Raises AssemblyError without a place for values that do not fit.
-    """
-    operands = tuple(
-        _resolve_operand(operand, instruction.mode, symbols, here) for operand in instruction.operands
-    )
-    return Instruction(instruction.mode, instruction.mnemonic, operands, instruction.prefix)
-
-
-def relative(instruction: Instruction[int], end: int) -> Instruction[int]:
-    """The same with rip-relative displacements counted from `end`, the address behind the instruction."""
-    operands = tuple(
-        replace(operand, displacement=operand.displacement - end)
-        if isinstance(operand, Memory) and operand.rip
-        else operand
-        for operand in instruction.operands
-    )
-    return replace(instruction, operands=operands)
-
-
-def _resolve_operand(operand: Operand[Expression], mode: int, symbols: Symbols, here: int) -> Operand[int]:
-    match operand:
-        case Register():
-            return operand
-        case Immediate(tree, bits, low, high):
-            return Immediate(_fit(_plain(symbols.evaluate(tree, here)), bits, low, high), bits, low, high)
-        case Target(tree):
-            return Target(_plain(symbols.evaluate(tree, here)))
-        case Memory(size, tree, segment, base, index, scale, rip):
-            value = symbols.evaluate(tree, here)
-            if rip and value.addresses != 1:
-                raise AssemblyError(
-                    f"[rip + {value.number:#x}]: write [rip + label], a number alone is no place"
-                )
-            number = _plain(value) if rip else _displacement(_plain(value), mode, base)
-            return Memory(size, number, segment, base, index, scale, rip)
-
-
-def _plain(value: Value) -> int:
-    if value.addresses not in (0, 1):
-        raise AssemblyError("addresses are added or negated: only label + number and label - label are right")
-    return value.number
-
-
-def _fit(value: int, bits: int, low: int, high: int) -> int:
-    if bits == 64 and high < 1 << 32 and (1 << 64) - (1 << 31) <= value < 1 << 64:
-        return value - (1 << 64)  # written unsigned, and what sign extension gives
-    if not low <= value <= high:
-        raise AssemblyError(f"{value} ({value:#x}) does not fit: from {low:#x} to {high:#x} is possible here")
-    return value
-
-
-def _displacement(value: int, mode: int, base: str) -> int:
-    bits = 16 if mode == 16 and not base.startswith("e") else 32
-    high = (1 << 31) if mode == 64 else (1 << bits)
-    if not -(1 << (bits - 1)) <= value < high:
-        raise AssemblyError(f"displacement {value:#x} does not fit into {bits} bits")
-    if base and value >> (bits - 1) > 0:
-        return value - (1 << bits)  # the same address, in the form that encodes shortest
-    return value
