@@ -7,7 +7,7 @@ from typing import Any
 
 from bootwright import assemble, link
 from bootwright.layout import Layout, LayoutSection, LayoutSegment
-from bootwright.link import Linked
+from bootwright.linked import Linked
 
 BASE = 0x100000
 LAYOUT = Layout(

@@ -1,7 +1,5 @@
 """What several tests share."""
 
-import functools
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,14 +10,6 @@ from bootwright import image, places, report
 pytest.register_assert_rewrite("booting", "firmware", "probe_machine", "worlds")
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _stub_linked_once() -> Iterator[None]:
-    """The stub is the same in all tests: it is linked once for each size of tables and number of modules."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(image, "link_stub", functools.cache(image.link_stub))
-        yield
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 
 from bootwright.encode import render
-from bootwright.link import LinkedInstruction
+from bootwright.linked import LinkedInstruction
 from bootwright.operands import Instruction, Operand, Register, Target
-from bootwright.resolve import relative
+from bootwright.template import relative
 
 # What GNU as calls differently in Intel syntax for 32- and 64-bit code: its ljmp is the 16:16 one.
 _NAMES = {"ljmp": "jmp fword ptr", "lcall": "call fword ptr"}

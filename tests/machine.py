@@ -19,6 +19,7 @@ from elftools.elf.elffile import ELFFile
 from unicorn import x86_const as x86
 
 from bootwright import abi, assemble, layout, link
+from bootwright.linked import Linked
 
 ROOT = Path(__file__).parent.parent
 ABI = abi.load()
@@ -34,7 +35,7 @@ REGISTERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 
 
 @functools.cache
-def stub() -> link.Linked:
+def stub() -> Linked:
     """The real stub, linked once for all tests."""
     folders = ("", "source", "launch", "efi", "hypervisor")
     sources = [path for folder in folders for path in sorted((ROOT / "stub" / folder).glob("*.asm"))]

@@ -14,6 +14,7 @@ from elftools.elf.elffile import ELFFile
 from unicorn import x86_const as x86
 
 from bootwright import abi, assemble, layout, link, probe
+from bootwright.linked import Linked
 
 ABI = abi.load()
 C = ABI.constants
@@ -30,7 +31,7 @@ NAMES = (
 
 
 @functools.cache
-def kernel() -> link.Linked:
+def kernel() -> Linked:
     """The probe as it is built."""
     source = assemble.assemble(abi.stub_directory() / "kernels/probe.asm")
     return link.link([source], layout.load("kernel"))

@@ -17,7 +17,7 @@ import pytest
 import unicorn
 from machine import Machine, stub
 
-from bootwright.link import LinkedInstruction
+from bootwright.linked import LinkedInstruction
 
 TESTS = Path(__file__).parent
 TELLING = 12  # bytes of code that may say where they are from

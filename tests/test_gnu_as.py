@@ -13,7 +13,7 @@ from gnu_as import compare
 
 from bootwright import abi, assemble, layout, link
 from bootwright.instructions import INSTRUCTIONS
-from bootwright.link import Linked
+from bootwright.linked import Linked, LinkedInstruction
 
 pytestmark = pytest.mark.skipif(not shutil.which("as"), reason="needs binutils")
 
@@ -56,7 +56,7 @@ def test_kernels(path: Path) -> None:
 def test_a_difference_is_shown(tmp_path: Path) -> None:
     linked = link_text(tmp_path, "start: mov eax, ecx\n")
     wrong = [
-        link.LinkedInstruction(each.line, each.address, b"\x8b\xc1", each.instruction)
+        LinkedInstruction(each.line, each.address, b"\x8b\xc1", each.instruction)
         for each in linked.instructions
     ]
     assert [str(each) for each in compare(wrong)] == [

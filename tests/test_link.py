@@ -13,11 +13,11 @@ import pytest
 from assembling import BASE, LAYOUT, contents, link_text
 from elftools.elf.elffile import ELFFile
 
-from bootwright import abi, expression, layout, listing
+from bootwright import abi, expression, layout
 from bootwright.elfwrite import MAX_PROGRAM_HEADERS
 from bootwright.errors import BootwrightError, ErrorList, LinkError, SourceError
 from bootwright.layout import LayoutAssertion
-from bootwright.link import Linked
+from bootwright.linked import Linked
 
 NOTE = """.section .note.Xen
         .long 4, 4, XEN_ELFNOTE_PHYS32_ENTRY
@@ -216,7 +216,7 @@ def test_a_size_that_never_settles(tmp_path: Path) -> None:
 
 def test_the_listing_shows_every_line(tmp_path: Path) -> None:
     text = 'start:  mov eax, 1 ; one\n.macro two\n nop\n hlt\n.endm\n two\n.asciz "0123456789"\n'
-    shown = listing.render(link_text(tmp_path, text)).splitlines()
+    shown = link_text(tmp_path, text).listing.splitlines()
     assert "00100000  b801000000           1  start:  mov eax, 1 ; one" in shown
     assert "                               6   two" in shown
     assert "00100005  90                     + nop" in shown

@@ -11,7 +11,7 @@ from elftools.elf.elffile import ELFFile
 from bootwright import image
 from bootwright.elfwrite import PAGE
 from bootwright.errors import LinkError, SourceError
-from bootwright.link import Linked
+from bootwright.linked import Linked
 from bootwright.patch import Payload, build_id, patch
 
 HOST = Path(__file__).parent.parent / "host"

@@ -144,7 +144,7 @@ class Abi:
 
     def _load(self, text: str, where: Where) -> None:
         try:
-            self._cstruct.load(text)
+            self._cstruct.load(text, compiled=False)  # compiling takes longer than all that is ever read with them
         except CStructError as error:
             raise SourceError(f"not a declaration that can be read: {error}", where) from error
 

@@ -1,10 +1,10 @@
 """One file of assembly source into an Object: sections of items, labels, constants and assertions.
 
-    from bootwright import assemble, layout, link, listing
+    from bootwright import assemble, layout, link
     objects = [assemble.assemble(path) for path in sorted(stub_directory().glob("*.asm"))]
     linked = link.link(objects, layout.load("stub"), reserve={"tables": 4096})
     Path("stub.elf").write_bytes(linked.image)
-    Path("stub.lst").write_text(listing.render(linked))
+    Path("stub.lst").write_text(linked.listing)
 
 What does not depend on addresses is encoded here, once. A branch and a rip-relative operand are encoded as templates,
 whose displacement the linker fills in. The few instructions whose very size depends on a label are left to it whole.
@@ -110,13 +110,17 @@ class Assertion:
 
 @dataclass(frozen=True)
 class Object:
-    """What one file with its includes contributes to a link. Every `line` is an index into `lines`."""
+    """What one file with its includes contributes to a link. Every `line` is an index into `lines`.
+
+    files: all that were read, or looked for in vain.
+    """
 
     path: str
     lines: tuple[Line, ...]
     sections: Mapping[str, tuple[Item, ...]]
     constants: Mapping[str, tuple[int, Expression]]
     assertions: tuple[Assertion, ...]
+    files: tuple[Path, ...]
 
 
 def assemble(path: Path | str) -> Object:
@@ -138,6 +142,7 @@ def assemble(path: Path | str) -> Object:
         {name: tuple(items) for name, items in assembler.sections.items()},
         assembler.constants,
         tuple(assembler.assertions),
+        (*read.files, *read.absent),
     )
 
 

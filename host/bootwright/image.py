@@ -15,11 +15,8 @@ from pathlib import Path
 
 from bootwright import (
     abi,
-    assemble,
+    assembly,
     devicetree,
-    layout,
-    link,
-    listing,
     model,
     patch,
     pe,
@@ -33,6 +30,7 @@ from bootwright import (
     verify,
 )
 from bootwright.description import Description
+from bootwright.linked import Linked
 from bootwright.planned import Plan
 from bootwright.sign import Signing, sign
 
@@ -77,7 +75,7 @@ def build(
         found = report.map_image(planned, linked, patched, verify.verify(elf, planned))
         elf.with_suffix(".map").write_text(report.text(found), encoding="utf-8")
         elf.with_suffix(".json").write_text(report.as_json(found), encoding="utf-8")
-        elf.with_suffix(".lst").write_text(listing.render(linked), encoding="utf-8")
+        elf.with_suffix(".lst").write_text(linked.listing, encoding="utf-8")
         publish(made, output)
     return report.load(output / elf.with_suffix(".json").name)
 
@@ -130,8 +128,8 @@ class Stubs:
     efi: the stub of the EFI application, None where there can be none.
     """
 
-    elf: link.Linked
-    efi: link.Linked | None
+    elf: Linked
+    efi: Linked | None
     tables: bytes
     build_id: bytes
 
@@ -149,7 +147,7 @@ def link_stubs(planned: Plan, generic: bool = False) -> Stubs:
     return Stubs(elf, efi, blob, patch.build_id(linked, blob, payloads(planned)))
 
 
-def write_application(planned: Plan, linked: link.Linked, identity: bytes, output: Path) -> None:
+def write_application(planned: Plan, linked: Linked, identity: bytes, output: Path) -> None:
     """The same as an EFI application; its modules lie right behind the stub, wherever that is put."""
     embedded = [module for module in planned.modules if module.embedded]
     addresses = iter(pe.place(linked.symbols["__image_end"], [module.size for module in embedded]))
@@ -163,7 +161,7 @@ def write_application(planned: Plan, linked: link.Linked, identity: bytes, outpu
 
 def link_stub(
     tables_size: int, modules: int, used: Sequence[str] | None = ("pvh",), *, efi: bool = False
-) -> link.Linked:
+) -> Linked:
     """The stub with that many bytes reserved for tables, that many spare program headers, and the files of
     stub/launch that are `used`.
 
@@ -181,8 +179,8 @@ def link_stub(
     if used is None:
         paths += sorted((stub / "source").glob("*.asm"))
     paths += [stub / "launch" / f"{name}.asm" for name in ((*protocols.NAMES, MOVER) if used is None else used)]
-    objects = [assemble.assemble(path) for path in paths]
-    return link.link(objects, layout.load("stub"), reserve={"tables": tables_size}, spare_headers=modules)
+    cache = sources.cache_directory()
+    return assembly.program(paths, "stub", cache, reserve={"tables": tables_size}, spare_headers=modules)
 
 
 def payloads(planned: Plan) -> list[patch.Payload]:

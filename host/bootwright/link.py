@@ -3,7 +3,7 @@
     linked = link([assemble("stub/entry.asm"), ...], layout.load("stub"), reserve={"tables": 4096})
     linked.image                        # the ELF file
     linked.symbols["start"]             # 0x100040
-    listing.render(linked)              # source with addresses and bytes
+    linked.listing                      # source with addresses and bytes
     linked.code_size                    # bytes of code and read-only data
 
 Every instruction's bytes are disassembled and compared with what was written (`check`) before they are used.
@@ -12,10 +12,9 @@ Every instruction's bytes are disassembled and compared with what was written (`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
-from bootwright import check, elfwrite
+from bootwright import check, elfwrite, listing
 from bootwright.arrange import Placed, PlacedSection, Placement, aligned, collect, form_of, space_size
 from bootwright.assemble import Align, Bytes, Code, Data, Label, Object, Space
 from bootwright.elfwrite import ElfSection, ElfSegment, ElfSymbol
@@ -23,9 +22,10 @@ from bootwright.encode import encode
 from bootwright.errors import AssemblyError, BootwrightError, LinkError, Where
 from bootwright.expression import Expression
 from bootwright.layout import PAGE, Layout, LayoutSegment
-from bootwright.operands import Instruction
+from bootwright.linked import Linked, LinkedInstruction, LinkedSection
+from bootwright.listing import ListedLine
 from bootwright.resolve import Symbols
-from bootwright.source import Line, one_or_all
+from bootwright.source import one_or_all
 from bootwright.template import relative, resolve, target_of
 
 _NOTHING: Mapping[str, int] = MappingProxyType({})
@@ -41,53 +41,6 @@ _LONG_NOPS = (
     "0f1f840000000000",
 )
 _NOPS = tuple(bytes.fromhex(nop) for nop in _LONG_NOPS)
-
-
-@dataclass(frozen=True)
-class LinkedSection:
-    """A section in the image: link address, offset in the file, size in bytes, flags of "rwx"."""
-
-    name: str
-    address: int
-    offset: int
-    size: int
-    flags: str
-
-
-@dataclass(frozen=True)
-class LinkedInstruction:
-    """An instruction in the image as it was understood: numbers only, rip-relative places as addresses."""
-
-    line: Line
-    address: int
-    data: bytes
-    instruction: Instruction[int]
-
-
-@dataclass(frozen=True)
-class ListedLine:
-    """A line of source and what became of it; address None for a line that puts nothing anywhere."""
-
-    line: Line
-    address: int | None
-    data: bytes
-
-
-@dataclass(frozen=True)
-class Linked:
-    """The result of a link. symbols: all names with their addresses, local and pooled ones too."""
-
-    image: bytes
-    symbols: Mapping[str, int]
-    sections: tuple[LinkedSection, ...]
-    listing: tuple[ListedLine, ...]
-    instructions: tuple[LinkedInstruction, ...]
-    entry: int
-
-    @property
-    def code_size(self) -> int:
-        """Bytes of code and read-only data: all sections that are executable or in one segment with code."""
-        return sum(section.size for section in self.sections if "x" in section.flags)
 
 
 def link(
@@ -125,9 +78,9 @@ def link(
         raise LinkError(str(error), Where(layout.path)) from error
     return Linked(
         image,
-        MappingProxyType(dict(symbols.addresses)),
+        dict(symbols.addresses),
         tuple(LinkedSection(part.name, part.address, part.offset, part.size, part.flags) for part in placed),
-        tuple(_listing(objects, output)),
+        listing.render(placed, _listed(objects, output)),
         tuple(output.instructions),
         entry,
     )
@@ -301,7 +254,7 @@ def _elf_symbols(
     return sorted(found, key=lambda symbol: (symbol.value, symbol.name))
 
 
-def _listing(objects: Sequence[Object], output: _Output) -> list[ListedLine]:
+def _listed(objects: Sequence[Object], output: _Output) -> list[ListedLine]:
     listed: list[ListedLine] = []
     for index, item in enumerate(objects):
         for number, line in enumerate(item.lines):

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from bootwright.link import Linked, ListedLine
+from bootwright.elfwrite import ElfSection
+from bootwright.source import Line
 
 _BYTES_A_LINE = 8
 _BLANK = " " * (8 + 2 + 2 * _BYTES_A_LINE)
 
 
-def render(linked: Linked) -> str:
+@dataclass(frozen=True)
+class ListedLine:
+    """A line of source and what became of it; address None for a line that puts nothing anywhere."""
+
+    line: Line
+    address: int | None
+    data: bytes
+
+
+def render(sections: Iterable[ElfSection], lines: Iterable[ListedLine]) -> str:
     """The whole listing as text: address, bytes, line number, source; a heading for each file."""
-    return "".join(f"{line}\n" for line in _lines(linked))
+    return "".join(f"{line}\n" for line in _lines(sections, lines))
 
 
-def _lines(linked: Linked) -> Iterator[str]:
-    for section in linked.sections:
+def _lines(sections: Iterable[ElfSection], lines: Iterable[ListedLine]) -> Iterator[str]:
+    for section in sections:
         place = f"{section.address:08x} {section.size:#8x} bytes at offset {section.offset:#x}"
         yield f"{section.name:<20} {place}"
     path = ""
-    for listed in linked.listing:
+    for listed in lines:
         if listed.line.where.path != path:
             path = listed.line.where.path
             yield ""

@@ -24,7 +24,7 @@ from elftools.elf.elffile import ELFFile
 from bootwright import abi
 from bootwright.elfwrite import PAGE
 from bootwright.errors import SourceError, VerifyError
-from bootwright.link import Linked
+from bootwright.linked import Linked
 from bootwright.patch import Payload
 from bootwright.planned import Plan
 from bootwright.tables import decode

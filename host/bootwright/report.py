@@ -16,7 +16,7 @@ from typing import Any
 from bootwright import abi, protocols
 from bootwright.bindings import HANDED_KIND, KINDS
 from bootwright.errors import SourceError, Where, format_range
-from bootwright.link import Linked
+from bootwright.linked import Linked
 from bootwright.patch import Patched
 from bootwright.planned import Plan, PlannedDomain, PlannedModule
 from bootwright.values import COM_PORTS

@@ -55,12 +55,16 @@ class Statement:
 
 @dataclass
 class Source:
-    """All lines of a file and its includes in the order of reading, and the statements in them; files: all of these."""
+    """All lines of a file and its includes in the order of reading, and the statements in them.
+
+    files: all of these; absent: where an include was looked for in vain.
+    """
 
     lines: list[Line] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
     errors: list[BootwrightError] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    absent: list[Path] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -203,6 +207,7 @@ class _Reader:
             if (directory / match[1]).is_file():
                 self.read_file(directory / match[1], line)
                 return
+            self.source.absent.append(directory / match[1])
         raise line.error(f"{match[1]}: no such file beside {shown_path(path)} or in stub/")
 
     def _define(self, line: Line, operands: str, rest: Iterator[tuple[Where, str]]) -> None:

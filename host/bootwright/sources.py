@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from bootwright import assemble, cpio, debian, layout, link
+from bootwright import cpio, debian
 from bootwright.abi import stub_directory
+from bootwright.assembly import program
 from bootwright.description import Description, FileSource, PackageSource, Source
 from bootwright.errors import BootwrightError, ErrorList, SourceError, ToolError, Where
 from bootwright.model import HYPERVISOR
@@ -119,7 +120,7 @@ class _Resolver:
 
     def _assemble(self, path: Path) -> Path:
         out = self._scratch() / path.stem
-        out.write_bytes(link.link([assemble.assemble(path)], layout.load(KERNEL_LAYOUT)).image)
+        out.write_bytes(program([path], KERNEL_LAYOUT, self._cache).image)
         return out
 
     def _scratch(self) -> Path:

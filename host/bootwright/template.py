@@ -147,9 +147,7 @@ def _with_place(numbers: Instruction[int], place: int) -> Instruction[int]:
     return replace(numbers, operands=operands)
 
 
-def resolve(
-    instruction: Instruction[Expression], evaluate: Evaluate, skip_rip: bool = False
-) -> Instruction[int]:
+def resolve(instruction: Instruction[Expression], evaluate: Evaluate, skip_rip: bool = False) -> Instruction[int]:
     """The instruction in numbers; of a rip-relative operand the absolute address, or 0 with skip_rip.
 
     Raises AssemblyError without a place for values that do not fit.
@@ -171,9 +169,7 @@ def relative(instruction: Instruction[int], end: int) -> Instruction[int]:
     return replace(instruction, operands=operands)
 
 
-def _resolve_operand(
-    operand: Operand[Expression], mode: int, evaluate: Evaluate, skip_rip: bool
-) -> Operand[int]:
+def _resolve_operand(operand: Operand[Expression], mode: int, evaluate: Evaluate, skip_rip: bool) -> Operand[int]:
     match operand:
         case Register():
             return operand
@@ -199,9 +195,7 @@ def _plain(value: Value) -> int:
 def _place(value: Value) -> int:
     """The address of a rip-relative operand. Raises AssemblyError without a place for what is none."""
     if value.addresses != 1:
-        raise AssemblyError(
-            f"[rip + {value.number:#x}]: write [rip + label], a number alone is no place"
-        )
+        raise AssemblyError(f"[rip + {value.number:#x}]: write [rip + label], a number alone is no place")
     return value.number
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from bootwright import abi, image, link, qemu
+from bootwright import abi, image, qemu
+from bootwright.linked import Linked
 
 ABI = abi.load()
 pytestmark = pytest.mark.slow
@@ -22,7 +23,7 @@ def offset_of(elf: bytes, address: int) -> int:
     raise AssertionError(f"{address:#x} is in no segment")
 
 
-def changed(linked: link.Linked, address: int, data: bytes, path: Path) -> Path:
+def changed(linked: Linked, address: int, data: bytes, path: Path) -> Path:
     """The stub as a file, with other bytes at one address."""
     offset = offset_of(linked.image, address)
     path.write_bytes(linked.image[:offset] + data + linked.image[offset + len(data) :])
@@ -35,12 +36,12 @@ def boot(kernel: Path, *more: str) -> qemu.Result:
 
 
 @pytest.fixture(scope="module")
-def stub() -> link.Linked:
+def stub() -> Linked:
     return image.link_stub(tables_size=4096, modules=0)
 
 
 @pytest.mark.provokes("E_NO_LONG_MODE")
-def test_a_cpu_without_long_mode(stub: link.Linked, tmp_path: Path) -> None:
+def test_a_cpu_without_long_mode(stub: Linked, tmp_path: Path) -> None:
     kernel = changed(stub, stub.symbols["__start_tables"], b"", tmp_path / "stub.elf")
     result = boot(kernel, "-cpu", "qemu32")
     assert result.outcome is qemu.Outcome.STUB_FAILURE
@@ -48,7 +49,7 @@ def test_a_cpu_without_long_mode(stub: link.Linked, tmp_path: Path) -> None:
 
 
 @pytest.mark.provokes("E_EXCEPTION")
-def test_an_exception_prints_registers(stub: link.Linked, tmp_path: Path) -> None:
+def test_an_exception_prints_registers(stub: Linked, tmp_path: Path) -> None:
     main = stub.symbols["main"]
     # mov ebx, 0x12345678; ud2
     kernel = changed(stub, main, bytes.fromhex("bb785634120f0b"), tmp_path / "stub.elf")
@@ -59,7 +60,7 @@ def test_an_exception_prints_registers(stub: link.Linked, tmp_path: Path) -> Non
 
 
 @pytest.mark.provokes("E_EXCEPTION")
-def test_an_exception_on_a_bad_stack_is_no_triple_fault(stub: link.Linked, tmp_path: Path) -> None:
+def test_an_exception_on_a_bad_stack_is_no_triple_fault(stub: Linked, tmp_path: Path) -> None:
     # mov rsp, 0x7000000000; push rax: beyond what is mapped
     kernel = changed(
         stub, stub.symbols["main"], bytes.fromhex("48bc000000007000000050"), tmp_path / "stub.elf"
@@ -69,7 +70,7 @@ def test_an_exception_on_a_bad_stack_is_no_triple_fault(stub: link.Linked, tmp_p
     assert "(#PF)" in result.reason and "rsp 0x7000000000" in result.transcript
 
 
-def test_pvh_is_a_way_in(stub: link.Linked, tmp_path: Path) -> None:
+def test_pvh_is_a_way_in(stub: Linked, tmp_path: Path) -> None:
     # QEMU takes the PVH note only where there is no multiboot1 header
     kernel = changed(stub, stub.symbols["multiboot1_header"], bytes(4), tmp_path / "stub.elf")
     assert "entered by PVH from" in boot(kernel).transcript

@@ -1,0 +1,125 @@
+"""store, and what assembly keeps in it: made once, made anew when anything that it was made of is another."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from pathlib import Path
+
+import pytest
+
+from bootwright import assembly, link
+from bootwright.store import Store
+
+
+class Maker:
+    """Makes a value of the bytes of a file, and counts."""
+
+    def __init__(self, *files: Path) -> None:
+        self.files = files
+        self.times = 0
+
+    def __call__(self) -> tuple[list[bytes], tuple[Path, ...]]:
+        self.times += 1
+        return [file.read_bytes() if file.exists() else b"" for file in self.files], self.files
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+def test_made_once_for_a_key(folder: Path) -> None:
+    make = Maker()
+    assert [Store(folder, "a").get(("key", 1), make) for _ in range(3)] == [[], [], []]
+    assert make.times == 1
+    Store(folder, "a").get(("key", 2), make)
+    Store(folder, "b").get(("key", 1), make)
+    assert make.times == 3
+
+
+def test_made_anew_when_a_file_is_another_by_its_bytes(folder: Path, tmp_path: Path) -> None:
+    source, missing = tmp_path / "source", tmp_path / "missing"
+    source.write_bytes(b"one")
+    make = Maker(source, missing)
+    store = Store(folder, "a")
+    assert store.get("key", make) == store.get("key", make) == [b"one", b""]
+    assert make.times == 1
+    source.write_bytes(b"two")
+    assert store.get("key", make) == [b"two", b""]
+    missing.write_bytes(b"there")
+    assert store.get("key", make) == [b"two", b"there"]
+    source.unlink()
+    assert store.get("key", make) == [b"", b"there"]
+
+
+@pytest.mark.parametrize("end", [0, 10, -1])
+def test_a_damaged_entry_is_made_anew(folder: Path, end: int) -> None:
+    make, store = Maker(), Store(folder, "a")
+    store.get("key", make)
+    (entry,) = folder.iterdir()
+    entry.write_bytes(entry.read_bytes()[:end])
+    assert store.get("key", make) == store.get("key", make) == []
+    entry.write_bytes(entry.read_bytes()[:-1] + b"x")
+    store.get("key", make)
+    assert make.times == 3
+
+
+def test_a_store_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    make = Maker()
+    for folder in (tmp_path / "file", None):
+        store = Store(folder, "a")
+        assert store.get("key", make) == store.get("key", make) == []
+    assert make.times == 4
+
+
+def test_it_does_not_grow_without_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bootwright.store._MOST", 3)
+    store = Store(folder, "a")
+    for number in range(6):
+        store.get(number, lambda number=number: (number, ()))  # type: ignore[misc]
+        time.sleep(0.01)
+    make = Maker()
+    store.get(5, make)
+    assert make.times == 0
+    assert len(list(folder.iterdir())) == 3
+
+
+def _write(folder: Path) -> bool:
+    store = Store(folder, "a")
+    return all(store.get(number % 4, lambda: (bytes(100_000), ())) == bytes(100_000) for number in range(100))
+
+
+def test_two_processes_do_not_meet(folder: Path) -> None:
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        assert pool.map(_write, [folder] * 2) == [True, True]
+
+
+def test_a_program_is_linked_again_when_its_sources_are_others(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linked = []
+    whole = link.link
+    monkeypatch.setattr(link, "link", lambda *given, **more: linked.append(1) or whole(*given, **more))
+    source = tmp_path / "kernel.asm"
+    source.write_text('.include "number.inc"\nstart: mov eax, NUMBER\n hlt\n')
+    (tmp_path / "number.inc").write_text(".set NUMBER, 1\n")
+
+    def image() -> bytes:
+        return assembly.program([source], "kernel", folder).image
+
+    first = image()
+    assert image() == first
+    assert len(linked) == 1
+    (tmp_path / "number.inc").write_text(".set NUMBER, 2\n")
+    second = image()
+    assert second != first
+    (tmp_path / "number.inc").write_text(".set NUMBER, 1\n")
+    assert image() == first
+    assert len(linked) == 3
+    # What stands beside a source comes before what stands in stub/.
+    source.write_text('.include "macros.inc"\nstart: hlt\n')
+    image()
+    (tmp_path / "macros.inc").write_text("nop\n")
+    assert b"\x90" in image()
