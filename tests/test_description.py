@@ -48,6 +48,7 @@ def test_every_key() -> None:
         pack = "none"
         modules = "loader"
         verify = false
+        sbat = ["lab,3,Lab,bootwright,1,https://lab.example"]
         [[domain]]
         name = "dom0"
         permissions = ["control", "hardware"]
@@ -69,6 +70,7 @@ def test_every_key() -> None:
     image, (domain,) = found.image, found.domains
     assert image.console == Console(0x2E8, 12, False)
     assert (image.on_failure, image.verify, image.modules) == (10, False, "loader")
+    assert image.sbat == ("lab,3,Lab,bootwright,1,https://lab.example",)
     assert domain.permissions == 3
     assert domain.functions == 0xC000000F
     assert domain.uuid == bytes.fromhex("00112233445566778899aabbccddeeff")
@@ -135,7 +137,7 @@ values = st.one_of(
     st.sampled_from(["pvh", "64M", "native", "vga", "com1,9600", "com1,300", "com1,1", "0x10,1", "halt"]),
     st.sampled_from(["reboot after 9 s", "initial-domain", "a/b"]),
 ).flatmap(lambda value: st.sampled_from([value, [value], [value, value], {"package": value, "file": value}]))
-IMAGE_KEYS = ["name", "launcher", "console", "log", "on-failure", "pack", "modules", "verify", "x"]
+IMAGE_KEYS = ["name", "launcher", "console", "log", "on-failure", "pack", "modules", "verify", "sbat", "x"]
 DOMAIN_KEYS = ["name", "permissions", "functions", "mode", "protocol", "domid", "uuid", "cpus", "memory",
                "memory-min", "memory-max", "security-id", "kernel", "ramdisk", "device-tree", "config",
                "cmdline", "kernal"]  # fmt: skip

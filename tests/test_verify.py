@@ -4,9 +4,10 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import lief
 import pytest
 
-from bootwright import description, model, plan, report, sources
+from bootwright import description, model, pe, plan, report, sources, tables
 from bootwright.errors import VerifyError
 from bootwright.plan import Plan
 from bootwright.verify import verify
@@ -104,6 +105,41 @@ def test_damage_is_noticed(
         verify(damaged, planned)
     assert str(caught.value).startswith(f"{damaged}: ")
     assert "\n" not in str(caught.value)
+
+
+# Shim's SBAT.md: what the section begins with, and a line of our own.
+SBAT = "sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md\n"
+OURS = "bootwright,1,bootwright,bootwright,1,none\n"
+
+
+def test_the_application_says_what_it_is_made_of(demo: report.Built) -> None:
+    assert demo.efi is not None
+    application = lief.PE.parse(str(demo.efi))
+    assert application is not None
+    (section,) = [section for section in application.sections if section.name == ".sbat"]
+    assert bytes(section.content)[: section.virtual_size] == (SBAT + OURS).encode()
+    assert section.sizeof_raw_data >= section.virtual_size, "shim takes no other"
+
+
+def test_an_application_that_says_otherwise_is_noticed(demo: report.Built, planned: Plan, tmp_path: Path) -> None:
+    assert demo.efi is not None
+    sbat = (OURS.strip(),)
+    moved = plan_of(demo.efi)
+    pe.verify(demo.efi, moved, sbat)
+    with pytest.raises(VerifyError, match=r"demo\.efi: section \.sbat does not say what was planned"):
+        pe.verify(demo.efi, moved, ("lab,1,Lab,bootwright,1,none",))
+    bare = tmp_path / "bare.efi"
+    bare.write_bytes(demo.efi.read_bytes().replace(b".sbat\0", b".none\0"))
+    with pytest.raises(VerifyError, match="checksum"):
+        pe.verify(bare, moved, sbat)
+
+
+def plan_of(application: Path) -> Plan:
+    """What the tables in an application say."""
+    found = lief.PE.parse(str(application))
+    assert found is not None
+    (section,) = [section for section in found.sections if section.name == ".tables"]
+    return tables.decode(bytes(section.content)[: section.virtual_size])
 
 
 def test_a_missing_image(planned: Plan, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from bootwright.description import (
     PackageSource,
 )
 from bootwright.fdt import Node
-from bootwright.values import HandedModule
+from bootwright.values import DEFAULT_SBAT, HandedModule
 
 C = load_abi().constants
 TREES = Path(__file__).parent / "trees"
@@ -91,6 +91,7 @@ def descriptions(draw: st.DrawFn) -> Description:
         pack=draw(st.sampled_from(keys.PACKS)),
         modules=draw(st.sampled_from(keys.MODULES)),
         verify=draw(st.booleans()),
+        sbat=draw(st.sampled_from([("lab,7,Lab,x,1,none",), ("a,1,b,c,d,e", "f,65535,g,h,i,j"), DEFAULT_SBAT])),
     )
     made = tuple(draw(domains(index, name, xen)) for index, name in enumerate(names))
     hypervisor = None

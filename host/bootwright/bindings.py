@@ -166,6 +166,7 @@ IMAGE_PROPERTIES: dict[str, Callable[[bytes], Value]] = {
     "pack": string,
     "modules": string,
     "verify": boolean,
+    "sbat": strings,
     "generic": boolean,
 }
 

@@ -26,6 +26,7 @@ class ImageDescription:
     pack: str = "auto"
     modules: str = "embedded"
     verify: bool = True
+    sbat: tuple[str, ...] = values.DEFAULT_SBAT
     generic: bool = False
     where: Where | None = field(default=None, compare=False)
     places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)

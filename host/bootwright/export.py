@@ -97,6 +97,8 @@ def _image(image: ImageDescription) -> dict[str, bytes]:
             settings[key] = text(getattr(image, key))
     if image.console != DEFAULT_CONSOLE:
         settings["console"] = text(*_console(image.console))
+    if image.sbat != default.sbat:
+        settings["sbat"] = text(*image.sbat)
     if image.on_failure is not None:
         settings["on-failure"] = text(f"reboot after {image.on_failure} s")
     for key in ("verify", "generic"):

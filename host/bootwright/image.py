@@ -64,7 +64,7 @@ def build(
         patched = patch.patch(linked.image, stubs.tables, payloads(planned), stubs.build_id, elf)
         write_modules(planned, made)
         if stubs.efi is not None:
-            write_application(planned, stubs.efi, stubs.build_id, elf.with_suffix(".efi"))
+            write_application(planned, stubs.efi, stubs.build_id, described.image.sbat, elf.with_suffix(".efi"))
         elif planned.hypervisor is not None:
             note = "no EFI application: the hypervisor has no multiboot2 entry for EFI (header tag 9)"
             planned = replace(planned, notes=(*planned.notes, note))
@@ -147,7 +147,7 @@ def link_stubs(planned: Plan, generic: bool = False) -> Stubs:
     return Stubs(elf, efi, blob, patch.build_id(linked, blob, payloads(planned)))
 
 
-def write_application(planned: Plan, linked: Linked, identity: bytes, output: Path) -> None:
+def write_application(planned: Plan, linked: Linked, identity: bytes, sbat: Sequence[str], output: Path) -> None:
     """The same as an EFI application; its modules lie right behind the stub, wherever that is put."""
     embedded = [module for module in planned.modules if module.embedded]
     addresses = iter(pe.place(linked.symbols["__image_end"], [module.size for module in embedded]))
@@ -155,8 +155,8 @@ def write_application(planned: Plan, linked: Linked, identity: bytes, output: Pa
         planned,
         modules=tuple(replace(m, load_address=next(addresses)) if m.embedded else m for m in planned.modules),
     )
-    pe.write(linked, tables.encode(moved), payloads(moved), identity, output)
-    pe.verify(output, moved)
+    pe.write(linked, tables.encode(moved), payloads(moved), identity, sbat, output)
+    pe.verify(output, moved, sbat)
 
 
 def link_stub(

@@ -70,6 +70,13 @@ def image() -> dict[str, Field]:
         "verify": Field(
             fields.boolean, default=True, form=BOOLEAN, says="the SHA-256 of every module is checked at boot"
         ),
+        "sbat": Field(
+            values.sbat,
+            default=values.DEFAULT_SBAT,
+            form=f'an array of lines `"{",".join(values.SBAT_COLUMNS)}"`',
+            says="what the EFI application says to shim that it is made of, for revocation (docs/media.md)",
+            usual=f'`["{values.DEFAULT_SBAT[0]}"]`',
+        ),
         "generic": Field(
             fields.boolean,
             default=False,

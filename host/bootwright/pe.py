@@ -31,6 +31,8 @@ from bootwright.tables import decode
 
 _BUFFER = 1 << 20
 _MODULE_NAMES = ".m{}"
+_SBAT = b".sbat"  # shim 15.3 and later start nothing without it
+_SBAT_HEAD = "sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md"
 _CHECKSUM_OFFSET = 24 + 64  # from the signature, in the optional header
 
 
@@ -57,9 +59,13 @@ def place(image_end: int, sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple(places)
 
 
-def write(linked: Linked, tables: bytes, payloads: Sequence[Payload], identity: bytes, output: Path) -> None:
-    """Write the application, with this build id. Raises SourceError when a payload is not of its size any more."""
-    sections = _sections(linked, tables, payloads, identity)
+def write(
+    linked: Linked, tables: bytes, payloads: Sequence[Payload], identity: bytes, sbat: Sequence[str], output: Path
+) -> None:
+    """Write the application, with this build id, and in section .sbat these lines behind the one that says what they
+    are. Raises SourceError when a payload is not of its size any more.
+    """
+    sections = _sections(linked, tables, payloads, identity, sbat)
     with output.open("w+b") as stream:
         for section, header in zip(sections, _offsets(sections), strict=True):
             stream.seek(header)
@@ -72,8 +78,8 @@ def write(linked: Linked, tables: bytes, payloads: Sequence[Payload], identity: 
         stream.write(_headers(linked, sections, checksum))
 
 
-def verify(path: Path, plan: Plan) -> None:
-    """Read an application back from its bytes: headers, checksum, tables and every module must be as planned.
+def verify(path: Path, plan: Plan, sbat: Sequence[str]) -> None:
+    """Read an application back from its bytes: headers, checksum, tables, every module and .sbat must be as planned.
 
     Raises VerifyError, which names the file and what differs.
     """
@@ -101,12 +107,25 @@ def verify(path: Path, plan: Plan) -> None:
         stream.seek(table.pointer_to_raw_data)
         if decode(stream.read(table.virtual_size)) != plan:
             raise VerifyError(f"{path}: the tables do not say what was planned")
+        said = next((section for section in sections if bytes(section.name).rstrip(b"\0") == _SBAT), None)
+        if said is None or _read(stream, said.pointer_to_raw_data, said.virtual_size) != _sbat_text(sbat):
+            raise VerifyError(f"{path}: section .sbat does not say what was planned")
         for module in (module for module in plan.modules if module.embedded):
             section = found.get(module.load_address)
             if section is None or section.virtual_size != module.size:
                 raise VerifyError(f"{path}: module {module.name} is not at {module.load_address:#x}")
             if _digest(stream, section.pointer_to_raw_data, module.size) != module.sha256:
                 raise VerifyError(f"{path}: module {module.name} has other bytes than planned")
+
+
+def _read(stream: BinaryIO, offset: int, size: int) -> bytes:
+    stream.seek(offset)
+    return stream.read(size)
+
+
+def _sbat_text(lines: Sequence[str]) -> bytes:
+    """The contents of section .sbat (shim's SBAT.md)."""
+    return "".join(f"{line}\n" for line in (_SBAT_HEAD, *lines)).encode("ascii")
 
 
 def _digest(stream: BinaryIO, offset: int, size: int) -> bytes:
@@ -122,8 +141,10 @@ def _align(value: int) -> int:
     return -(-value // PAGE) * PAGE
 
 
-def _sections(linked: Linked, tables: bytes, payloads: Sequence[Payload], identity: bytes) -> list[Section]:
-    """The linker's segments with what is patched in them, the payloads, and the relocations that are none."""
+def _sections(
+    linked: Linked, tables: bytes, payloads: Sequence[Payload], identity: bytes, sbat: Sequence[str]
+) -> list[Section]:
+    """The linker's segments with what is patched in them, the payloads, .sbat, and the relocations that are none."""
     constants = abi.load().constants
     base = constants["IMAGE_BASE"] - PAGE
     sections: list[Section] = []
@@ -147,11 +168,15 @@ def _sections(linked: Linked, tables: bytes, payloads: Sequence[Payload], identi
         sections.append(
             Section(name, payload.load_address - base, payload.size, payload.size, flags, payload=payload)
         )
+    said = _sbat_text(sbat)
+    at = _align(end) - base
+    sections.append(Section(_SBAT.decode(), at, len(said), len(said), flags, said))
+    at += _align(len(said))
     relocation = abi.load().struct("pe_base_relocation")
     size_of_block = constants["PE_BASE_RELOCATION_SIZEOF"]
-    block = bytes(relocation(page_rva=_align(end) - base, block_size=size_of_block).dumps())
+    block = bytes(relocation(page_rva=at, block_size=size_of_block).dumps())
     flags |= constants["PE_SECTION_DISCARDABLE"]
-    return [*sections, Section(".reloc", _align(end) - base, len(block), len(block), flags, block)]
+    return [*sections, Section(".reloc", at, len(block), len(block), flags, block)]
 
 
 def _patch(data: bytearray, start: int, address: int, content: bytes) -> None:

@@ -67,6 +67,11 @@ class Console:
     vga: bool
 
 
+# A line of a PE file's section .sbat (shim's SBAT.md); shim takes none with an empty column.
+SBAT_COLUMNS = ("component", "generation", "vendor", "package", "version", "address")
+DEFAULT_SBAT = ("bootwright,1,bootwright,bootwright,1,none",)
+MAX_GENERATION = (1 << 16) - 1
+
 DEFAULT_CONSOLE = Console(COM_PORTS["com1"], 1, True)
 
 
@@ -156,6 +161,26 @@ def on_failure(node: Node) -> int | None:
     if len(match[1]) > len(str(MAX_REBOOT_SECONDS)) or int(match[1]) > MAX_REBOOT_SECONDS:
         raise fail(node, f"{quoted(text)} is more than {MAX_REBOOT_SECONDS} s")
     return int(match[1])
+
+
+def sbat(node: Node) -> tuple[str, ...]:
+    """An array of lines "COMPONENT,GENERATION,VENDOR,PACKAGE,VERSION,ADDRESS", each component once."""
+    typed(node, list, f"an array of lines such as {quoted(DEFAULT_SBAT[0])}")
+    lines: dict[str, str] = {}
+    for element in node.elements:
+        text = string(element)
+        columns = text.split(",")
+        if len(columns) != len(SBAT_COLUMNS) or not all(columns) or not text.isascii():
+            raise fail(element, f"{quoted(text)} is no line of ASCII with {','.join(SBAT_COLUMNS)}, none of them empty")
+        name, generation = columns[:2]
+        if not re.fullmatch(r"[1-9][0-9]{0,4}", generation) or int(generation) > MAX_GENERATION:
+            raise fail(element, f"generation {quoted(generation)} is no number from 1 to {MAX_GENERATION}")
+        if name in lines or name == "sbat":
+            raise fail(element, f"component {quoted(name)} is there already")
+        lines[name] = text
+    if not lines:
+        raise fail(node, "is empty, and shim starts nothing without a component")
+    return tuple(lines.values())
 
 
 def file(node: Node) -> Source:
