@@ -1,6 +1,8 @@
 ; Where a boot begins. Loaders enter at `start` (multiboot1, multiboot2) or `start_pvh`, in 32-bit
-; protected mode, flat segments, paging off, at the link address. What they guarantee: EAX, EBX, CS, DS, ES, SS.
-; All other registers, and the stack, are unspecified. hypervisor/entry_multiboot2_efi.asm has two more ways in.
+; protected mode, flat segments, paging off, at the link address. What they guarantee: EAX, EBX, CS, DS, ES, SS, and of
+; CR0 that PE is set and PG is not. All else is unspecified: the other registers, EFLAGS, the stack, the rest of CR0, and
+; CR4, EFER, MXCSR and the x87's. So EFLAGS, CR0, CR3, CR4 and EFER are set here as a whole, and what the others hold is
+; of no account: nothing in the stub calculates in floating point. hypervisor/entry_multiboot2_efi.asm has two more ways in.
 
 .include "macros.inc"
 
@@ -14,12 +16,13 @@ start_pvh:
 ; in: eax = the loader's magic, ebx = its information
 start:
         cli
-        cld
         xor  ebp, ebp
 .moved:                                 ; ebp = how far the stub lies from its link address
         mov  dword ptr [ebp + entry_magic], eax
         mov  dword ptr [ebp + entry_info], ebx
         lea  esp, [ebp + stack_end]
+        push EFLAGS_FIXED               ; clears DF, AC, NT and all others
+        popfd
         call check_long_mode
         call enter_long_mode
 .code64

@@ -33,9 +33,10 @@ check_long_mode:
         mov  edi, E_NO_LONG_MODE
         jmp  panic32
 
-; Maps the first 4 GiB to themselves in 2 MiB pages and returns to the caller in 64-bit mode.
-; in:  ebp = distance, esp = stack below 4 GiB, with the caller's 32-bit return address
-; out: 64-bit mode, rsp = the same stack without that address
+; Maps the first 4 GiB to themselves in 2 MiB pages and returns to the caller in 64-bit mode. Nothing of what a loader
+; left in CR0, CR3, CR4 and EFER counts: caches may have been off, SSE instructions forbidden, page tables of 5 levels.
+; in:  ebp = distance, esp = stack below 4 GiB, with the caller's 32-bit return address; paging off
+; out: 64-bit mode, rsp = the same stack without that address; CR0 = CR0_OURS, CR4 = CR4_OURS and CR4_MCE as it was
 ; clobbers: eax, ecx, edx, edi; the upper halves of all registers are unspecified
 enter_long_mode:
         lea  eax, [ebp + page_directories + (PTE_PRESENT | PTE_WRITABLE)]
@@ -59,14 +60,15 @@ enter_long_mode:
         lea  eax, [ebp + page_map]
         mov  cr3, eax
         mov  eax, cr4
-        or   eax, CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT
+        and  eax, CR4_MCE
+        or   eax, CR4_OURS
         mov  cr4, eax
         mov  ecx, MSR_EFER
-        rdmsr
-        or   eax, EFER_LME
+        mov  eax, EFER_LME
+        xor  edx, edx
         wrmsr
         pop  edx                        ; the return address; a far return takes it from here on
-        mov  eax, CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE
+        mov  eax, CR0_OURS
         mov  cr0, eax
         add  dword ptr [ebp + gdt_pointer32 + 2], ebp
         lgdt [ebp + gdt_pointer32]

@@ -21,6 +21,7 @@ GRAPHICS, CONFIGURATION, STRINGS, CODE = (
     FIRMWARE + 0x1000,
 )
 RSDP = 0xE0000
+SCREEN = 0x80000000  # what is drawn on: the stub maps it, once the page tables are its own
 INVALID_PARAMETER = C["EFI_INVALID_PARAMETER"]
 LOADED_IMAGE = uuid.UUID("5b1b31a1-9562-11d2-8e3f-00a0c969723b").bytes_le
 GRAPHICS_OUTPUT = uuid.UUID("9042a9de-23dc-4a38-96fb-7aded080516a").bytes_le
@@ -88,7 +89,7 @@ class Firmware:
         )
         write(CONFIGURATION, bytes(24) + ACPI1 + struct.pack("<Q", 0x1111) + ACPI2 + struct.pack("<Q", RSDP))
         write(GRAPHICS + 24, struct.pack("<Q", GRAPHICS + 0x40))
-        write(GRAPHICS + 0x48, struct.pack("<QQQQ", GRAPHICS + 0x80, 36, 0x80000000, 0))
+        write(GRAPHICS + 0x48, struct.pack("<QQQQ", GRAPHICS + 0x80, 36, SCREEN, 0))
         write(GRAPHICS + 0x80, struct.pack("<IIII16xI", 0, 1024, 768, graphics or 0, 1088))
         write(SYSTEM, b"IBI SYST")
         system = dict(
@@ -158,7 +159,7 @@ def boot(
     console: int = C["CONSOLE_SERIAL"], levels: int = 4, **settings: int | str | bytes | None
 ) -> tuple[Machine, Firmware]:
     machine = Machine(good_tables().encode(console=console))
-    machine.uc.mem_map(1 << 32, 4 << 20)  # where the stub maps the screen
+    machine.uc.mem_map(SCREEN, 4 << 20)
     machine.write(PACKED, lz4.block.compress(TEXT, store_size=False))
     machine.write(RAMDISK, b"files")
     firmware = Firmware(machine, **settings)  # type: ignore[arg-type]

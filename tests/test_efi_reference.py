@@ -10,7 +10,7 @@ from dataclasses import replace
 import machine as unicorn_machine
 import pytest
 from booting import multiboot2
-from firmware import FIRMWARE, GRUB, SYSTEM, Firmware, descriptors
+from firmware import FIRMWARE, GRUB, SCREEN, SYSTEM, Firmware, descriptors
 from firmware import RSDP as RSDP_PLACE
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,7 +96,7 @@ def run(seed: int) -> tuple[unicorn_machine.Machine, boot.Boot, World]:
     screen = found.framebuffer if by_grub else None
     if screen is None and graphics in COLOURS:
         kind = C["MULTIBOOT2_FRAMEBUFFER_RGB"]
-        screen = Framebuffer(0x80000000, 4352, 1024, 768, 32, kind, COLOURS[graphics])
+        screen = Framebuffer(SCREEN, 4352, 1024, 768, 32, kind, COLOURS[graphics])
     given = tuple(firmware.given) if services else None
     efi = Efi(SYSTEM, firmware.memory_map, stub.symbols["efi_map"], 48, 1, HANDLE, given)
     machine = Machine(

@@ -197,7 +197,7 @@ def test_a_hypervisor_by_a_protocol_that_nobody_knows(monkeypatch: pytest.Monkey
 
 def test_the_generic_stub_by_efi() -> None:
     machine = Machine()
-    machine.uc.mem_map(1 << 32, 4 << 20)  # where the stub maps the screen
+    machine.uc.mem_map(efi.SCREEN, 4 << 20)
     firmware = efi.Firmware(machine)
     machine.call("efi_start", rcx=0x77, rdx=efi.SYSTEM)
     check(machine, "E_NOTHING_TO_BOOT")

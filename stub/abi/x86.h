@@ -2,19 +2,27 @@
 
 #define CR0_PE          (1 << 0)
 #define CR0_MP          (1 << 1)
+#define CR0_EM          (1 << 2)
+#define CR0_TS          (1 << 3)
 #define CR0_ET          (1 << 4)
 #define CR0_NE          (1 << 5)
 #define CR0_WP          (1 << 16)
 #define CR0_PG          (1 << 31)
+#define CR0_OURS        (CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE)   /* all of it */
 
 #define CR4_PAE         (1 << 5)
+#define CR4_MCE         (1 << 6)    /* a machine check is an exception; a guest of TDX may not clear it */
 #define CR4_OSFXSR      (1 << 9)
 #define CR4_OSXMMEXCPT  (1 << 10)
+#define CR4_OURS        (CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)     /* all of it, but for CR4_MCE */
 #define CR4_LA57_BIT    12          /* 5-level page tables */
+#define CR4_CET_BIT     23          /* shadow stacks, and where indirect branches may lead */
 
 #define MSR_EFER        0xc0000080
 #define EFER_LME        (1 << 8)
+#define EFER_LMA        (1 << 10)
 
+#define EFLAGS_FIXED    (1 << 1)    /* always set */
 #define EFLAGS_ID       (1 << 21)
 
 #define CPUID_MAX_EXTENDED      0x80000000

@@ -6,7 +6,8 @@
 
 .section .text
 
-; in:  rcx = image handle, rdx = efi_system_table
+; in:  rcx = image handle, rdx = efi_system_table. Control registers are the firmware's, and but for what allow_sse
+;      says they stay so as long as boot services run; own_cpu sets them, and EFLAGS and EFER, once they have ended.
 efi_start:
         cld
         and  rsp, -16
@@ -14,9 +15,12 @@ efi_start:
         mov  qword ptr [rip + efi_handle], rcx
         mov  qword ptr [rip + efi_system], rdx
         mov  r12, rdx                   ; r12 = efi_system_table, rbx = efi_boot_services
+        call allow_sse
         call apply_settings
         mov  rbx, qword ptr [r12 + EFI_SYSTEM_TABLE_BOOT_SERVICES]
         call move_below_4g
+        call apply_settings             ; the name as well is to be had in the copy alone, once boot services have ended
+        mov  rbx, qword ptr [r12 + EFI_SYSTEM_TABLE_BOOT_SERVICES]
         call meet_firmware
         lea  rax, [rip + efi_name]
         mov  qword ptr [rip + boot_info + BOOT_INFO_ENTRY_NAME], rax
@@ -42,8 +46,7 @@ leave_firmware:
         lea  rsp, [rip + stack_end]
         lea  rdi, [rip + page_map]
         call fill_page_tables
-        lea  rax, [rip + page_map]
-        mov  cr3, rax
+        call own_cpu
         call load_descriptors
         call keep_memory_map
         jmp  main

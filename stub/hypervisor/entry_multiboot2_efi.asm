@@ -45,19 +45,19 @@ start_multiboot2:
         pop  ebp
         sub  ebp, .here
         cli
-        cld
         jmp  start.moved
 
 .code64
 
 ; With boot services: paging on, all memory mapped to itself, the firmware's stack, its calling conventions.
-; in:  eax = the loader's magic, ebx = multiboot2_info
+; in:  eax = the loader's magic, ebx = multiboot2_info; of control registers and flags what efi_start says
 ; fails: E_LOADER, E_EFI_TAGS and what parse_multiboot2 and leave_firmware fail with
 start_multiboot2_efi:
         cld
         and  rsp, -16
         mov  dword ptr [rip + entry_magic], eax
         mov  dword ptr [rip + entry_info], ebx
+        call allow_sse
         call apply_settings
         mov  edx, dword ptr [rip + entry_magic]
         cmp  edx, MULTIBOOT2_LOADER_MAGIC
