@@ -331,6 +331,7 @@ BY_THE_BOOK = {
     r"CR0_\w+|CR4_\w+|EFLAGS_\w+|MXCSR_\w+|FCW_\w+": "Intel SDM 3, 2.5",
     r"UART_COM1|VGA_\w+|PORT_\w+|CMOS_\w+|RESET_HARD|KEYBOARD_RESET": "the PC's ports",
     r"BDA_\w+|EBDA_\w+|BIOS_ROM_\w+": "the BIOS' areas; ACPI 6.5, 5.2.5.1",
+    r"BIOS_SYSTEM_VECTOR": "SDM 3, 20.1.4: vectors of 4 bytes from address 0 on; 0x15 is the BIOS' system services",
     r"REAL_MODE_\w+": "Linux, Documentation/arch/x86/boot.rst, the real-mode code at 0x90000",
     r"CRC32_POLYNOMIAL": "IEEE 802.3; zlib computes the same in other tests",
 }

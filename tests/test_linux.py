@@ -76,6 +76,26 @@ def test_setup_code_that_is_too_long_for_real_mode(tmp_path: Path) -> None:
         look(tmp_path, samples.linux(code32_start=0, setup_sects=200))
 
 
+@pytest.mark.parametrize(
+    ("header", "real"),
+    [
+        ({}, False),
+        ({"code32_start": 0}, True),  # iPXE
+        ({"version": 0x203}, True),  # memdisk, GRUB's lnxboot, Linux 2.4; what later headers have is other bytes there
+        ({"version": 0x204}, True),
+        ({"version": 0x205}, False),  # Linux 2.6.20 that may be moved: kexec starts it in 32 bits
+        ({"version": 0x205, "relocatable_kernel": 0}, True),
+        ({"version": 0x206, "relocatable_kernel": 0}, False),
+    ],
+)
+def test_a_kernel_without_another_entry_starts_in_real_mode(
+    header: dict[str, int], real: bool, tmp_path: Path
+) -> None:
+    found = look(tmp_path, samples.linux(**header))
+    said = "starts in real mode, which needs a BIOS: under UEFI the boot stops"
+    assert (found.remark, said in found.reason) == (said if real else "", real)
+
+
 def test_what_is_no_bzimage(tmp_path: Path) -> None:
     for data in (b"", b"text", samples.elf()):
         with pytest.raises(OtherProtocol, match="is no bzImage"):

@@ -10,7 +10,7 @@ from booting import KERNEL, PVH, TEXT, boot, check, good_tables, line, machine_w
 from machine import RAM, C
 from worlds import HIGH, LOW, MIB, booted, fails, linux, plan
 
-from bootwright.machine import Framebuffer
+from bootwright.machine import Efi, Framebuffer
 from bootwright.planned import PlannedHypervisor
 
 
@@ -150,6 +150,28 @@ def test_a_domain_that_a_hypervisor_does_not_build(order: tuple[int, ...], tree:
     found.plan = replace(found.plan, image=replace(found.plan.image, log=C["LOG_QUIET"]))
     quiet, _ = booted(found, C["LOG_QUIET"])
     assert quiet.transcript.splitlines() == [line(why, "other")] * 2
+
+
+REAL_MODE = [{"code32_start": 0}, {"version": 0x203}, {"version": 0x205, "relocatable_kernel": 0}]
+
+
+@pytest.mark.provokes("E_NO_BIOS")
+@pytest.mark.parametrize("header", REAL_MODE)
+def test_real_mode_without_a_bios(header: dict[str, int]) -> None:
+    """No vectors of one; or EFI's boot services were there, and what lies at the vectors' place is nobody's."""
+    found = linux(**header)
+    found.bios = False
+    fails(found, "E_NO_BIOS")
+    found = linux(**header)
+    found.loader, found.efi = "GRUB 2.06", Efi(0x3F000018)
+    fails(found, "E_NO_BIOS")
+
+
+@pytest.mark.parametrize("header", REAL_MODE)
+def test_real_mode_with_a_bios(header: dict[str, int]) -> None:
+    stub, _ = booted(linux(**header))
+    mode = stub.record("enter_state", stub.symbols["enter_state"]).mode
+    assert mode == C["ENTER_REAL_MODE"] and stub.read(0x90000 + 0x1FE, 2) == b"\x55\xaa", "the setup code is there"
 
 
 def test_setup_code_has_no_place() -> None:

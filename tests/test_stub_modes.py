@@ -207,6 +207,7 @@ def test_setup_code_is_entered_in_real_mode(sectors: int, jump_offset: int) -> N
     file[0x26C:size] = (bytes(range(1, 251)) * 600)[: size - 0x26C]  # behind the header that boot_params has
     file[0x200] = 0xF4
     machine.write(PACKED, bytes(file))
+    machine.write(0x54, struct.pack("<HH", 0xF859, 0xF000))  # a BIOS' interrupt 0x15
     machine.enter("start_pvh", ebx=LOADER)
     cr0, eflags, sp = machine.get("cr0", "eflags", "sp")
     assert not cr0 & C["CR0_PE"] and not eflags & FORBIDDEN and not machine.long_mode

@@ -39,6 +39,7 @@ class World:
     framebuffer: Framebuffer | None = None
     loader: str | None = None
     efi: Efi | None = None
+    bios: bool = True
 
 
 def memory_map(dice: random.Random) -> list[tuple[int, int, int]]:
@@ -164,6 +165,7 @@ def world(seed: int, brought: float = 0.5) -> World:
     found.contents[0] = file
     found.cmdline = dice.choice(("", "image -- extra", "-- extra", "noapic", "acpi=off noapic --   a -- b"))
     found.loader = dice.choice((None, "GRUB 2.06", "GRUB 0.97"))
+    found.bios = dice.random() < 0.8
     if found.loader and dice.random() < 0.5:
         kind = dice.choice((C["MULTIBOOT2_FRAMEBUFFER_RGB"], C["MULTIBOOT2_FRAMEBUFFER_EGA_TEXT"]))
         address = dice.choice((0xB8000, 0xE0000000, 0x123400000000))
@@ -182,6 +184,8 @@ def run(found: World) -> tuple[unicorn_machine.Machine, boot.Boot]:
     for place, data in found.embedded:
         stub.write(place, data)
     stub.write(0xF0000, RSDP)
+    if found.bios:
+        stub.write(0x54, struct.pack("<HH", 0xF859, 0xF000))  # where interrupt 0x15 goes on a PC
     ranges = [
         MemoryRange(start, min(start + size, (1 << 64) - 1), kind) for start, size, kind in found.ranges
     ]
@@ -210,6 +214,7 @@ def run(found: World) -> tuple[unicorn_machine.Machine, boot.Boot]:
         framebuffer=found.framebuffer,
         efi=kept(found.efi, stub),
         contents=found.contents,
+        bios=found.bios,
     )
     return stub, boot.boot(machine, found.plan, len(blob))
 

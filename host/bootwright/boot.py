@@ -302,7 +302,7 @@ class _Run(builder.Machine):
         data = handover.information(protocol, told, start)
         yield from _efi_lines(protocol, machine.efi)
         if protocol == "linux":
-            loading.check_real_mode(self._ranges, told.file, who)
+            loading.check_real_mode(machine, self._ranges, told.file, who)
         name = LAUNCHER_NAMES.get(protocol, protocol)
         targets = tuple(tuple(piece.range for piece in record.pieces) for record in self._loading.records)
         self.result = Boot((), None, protocol, entry, start, data, tuple(places), targets)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bootwright import linux
 from bootwright.abi import load as load_abi
 from bootwright.machine import Efi, Framebuffer, basic_memory
 from bootwright.model import MemoryRange
@@ -278,7 +279,7 @@ def _efi_info(efi: Efi, memory_map: int, size: int) -> bytes:
 def _enter(params: Any, header: Any) -> None:
     """What depends on the way in: real mode, 32 or 64 bits."""
     constants = load_abi().constants
-    if not header.code32_start:
+    if linux.starts_in_real_mode(header):
         params.cmd_line_ptr = constants["REAL_MODE_BASE"] + constants["REAL_MODE_CMDLINE"]
         params.loadflags |= constants["LINUX_CAN_USE_HEAP"]
         params.heap_end_ptr = constants["REAL_MODE_HEAP_END"]

@@ -1,6 +1,7 @@
 """The Linux boot protocol: a bzImage, entered at its 64-bit entry, or its 32-bit one, whichever it has.
 
-One with neither (code32_start 0, as iPXE's) is entered in real mode, which needs a BIOS.
+One with neither is entered in real mode, which needs a BIOS: it says so itself (code32_start 0, as iPXE's), or it is
+older than those entries, as memdisk and GRUB's lnxboot.
 
 The file travels as it is, because the stub copies its setup header into boot_params; its protected-mode part
 is one piece. Specification: Linux Documentation/arch/x86/boot.rst.
@@ -23,6 +24,7 @@ OLD_RAMDISK_END = 0x38000000
 VERSION_RAMDISK_END = 0x203
 VERSION_WIDE_SYSSIZE = 0x204
 PARAGRAPH = 16
+REAL_MODE = "starts in real mode, which needs a BIOS: under UEFI the boot stops"
 
 
 def look(path: Path, folder: Path) -> Kernel:
@@ -43,21 +45,32 @@ def look(path: Path, folder: Path) -> Kernel:
     if entry >= code.size:
         raise KernelError(f"ends early: its 64-bit entry would be byte {entry:#x} of {code.size:#x}")
     high = header.version >= VERSION_RAMDISK_END
+    real_mode = starts_in_real_mode(header)
     return Kernel(
         path,
         size,
         "linux",
         place.start + entry,
         (Segment(code.start, code.size, place.start, code.size),),
-        "is a bzImage, and is told of EFI where there is EFI"
-        if header.code32_start
-        else "is a bzImage that starts in real mode, which needs a BIOS",
+        f"is a bzImage that {REAL_MODE}" if real_mode else "is a bzImage, and is told of EFI where there is EFI",
+        REAL_MODE if real_mode else "",
         stored=True,
         reserve_pages=-(-(place.size - code.size) // constants["PAGE_SIZE"]),
         movable=_movable(header, bool(entry)),
         max_cmdline=bzimage.max_cmdline(head),
         ramdisk_end=header.initrd_addr_max + 1 if high else OLD_RAMDISK_END,
     )
+
+
+def starts_in_real_mode(header: Any) -> bool:
+    """Whether a bzImage with this header, as boot_params, has no entry but the one in real mode. One that may be moved
+    can be started in 32 bits, and was by kexec, before the protocol said so.
+    """
+    constants = load_abi().constants
+    if not header.code32_start:
+        return True
+    movable = header.version >= constants["LINUX_VERSION_RELOCATABLE"] and header.relocatable_kernel
+    return header.version < constants["LINUX_VERSION_32BIT"] and not movable
 
 
 def _code(header: Any, head_size: int, size: int) -> Range:
@@ -71,7 +84,7 @@ def _code(header: Any, head_size: int, size: int) -> Range:
     if not header.loadflags & constants["LINUX_LOADED_HIGH"]:
         raise Refused("is a zImage, which would lie below 1 MiB; only a bzImage can be launched")
     start = ((header.setup_sects or constants["LINUX_DEFAULT_SECTORS"]) + 1) * constants["LINUX_SECTOR"]
-    if not header.code32_start and start > constants["REAL_MODE_HEAP_END"]:
+    if starts_in_real_mode(header) and start > constants["REAL_MODE_HEAP_END"]:
         raise Refused(
             f"starts in real mode and has {start} bytes of setup code; {constants['REAL_MODE_HEAP_END']} fit"
         )

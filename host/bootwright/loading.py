@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from bootwright import linux
 from bootwright.abi import load as load_abi
 from bootwright.machine import FOUR_GIB, HIGHEST, Machine, all_ram, find_room, overlap
 from bootwright.model import BootModule, MemoryRange
@@ -165,10 +166,14 @@ class Loading:
             self._rooms.append(Range.sized(start, piece.dest_size))
 
 
-def check_real_mode(ranges: Sequence[MemoryRange], file: bytes, who: str) -> None:
-    """A bzImage that starts in real mode needs RAM for its setup code. Raises BootFailure E_NO_ROOM."""
+def check_real_mode(machine: Machine, ranges: Sequence[MemoryRange], file: bytes, who: str) -> None:
+    """A bzImage that starts in real mode needs a BIOS, and RAM for its setup code. Raises BootFailure."""
     constants = load_abi().constants
-    start = constants["BOOT_PARAMS_CODE32_START"]
+    whole = constants["BOOT_PARAMS_SIZEOF"]
+    if not linux.starts_in_real_mode(load_abi().struct("boot_params")(file[:whole].ljust(whole, b"\0"))):
+        return
+    if machine.efi is not None or not machine.bios:
+        raise BootFailure("E_NO_BIOS", who, machine.entry)
     place = Range.sized(constants["REAL_MODE_BASE"], constants["REAL_MODE_SIZE"])
-    if not any(file[start : start + 4]) and not all_ram(ranges, place):
+    if not all_ram(ranges, place):
         raise BootFailure("E_NO_ROOM", who, place.start, place.end)

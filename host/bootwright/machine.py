@@ -113,7 +113,8 @@ class Machine:
     """entry: name of the boot protocol, as the stub prints it. ranges: the loader's memory map. rsdp: address
     of the ACPI RSDP and its bytes, as many as it has. stub: where the stub lies, with all that it uses; build: what it
     shows of its build id.
-    contents: of boot modules that the stub looks into, by their number in the tables.
+    contents: of boot modules that the stub looks into, by their number in the tables. bios: whether the interrupt
+    vectors of a BIOS are there; with EFI they do not count.
     """
 
     entry: str
@@ -128,6 +129,7 @@ class Machine:
     framebuffer: Framebuffer | None = None
     efi: Efi | None = None
     cpu: str = ""
+    bios: bool = True
     contents: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
 

@@ -122,6 +122,8 @@
 #define E_PROTOCOL_TEXT         "%s asks for launch protocol %u, which this stub does not have"
 #define E_ENTRY                 0x0702
 #define E_ENTRY_TEXT            "%s: entry %x is outside of what was loaded"
+#define E_NO_BIOS               0x0703
+#define E_NO_BIOS_TEXT          "domain %s: its kernel starts in real mode, which needs a BIOS, and there is none (entered by %s)"
 
 /* 09: device trees, for a stub without tables. */
 #define E_FDT_CUT_SHORT         0x0901

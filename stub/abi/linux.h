@@ -5,7 +5,9 @@
 #define LINUX_DEFAULT_SECTORS   4               /* of the setup code, if setup_sects is 0 */
 #define LINUX_ENTRY64           0x200           /* the 64-bit entry, from the loaded kernel's start */
 #define LINUX_LEGACY_ADDRESS    0x100000        /* of a bzImage without pref_address */
+#define LINUX_VERSION_RELOCATABLE   0x205       /* relocatable_kernel */
 #define LINUX_VERSION_CMDLINE_SIZE  0x206
+#define LINUX_VERSION_32BIT         0x206       /* kernels of this and later ones can be entered in 32 bits */
 #define LINUX_OLD_CMDLINE_ROOM      256         /* bytes of command line that older ones read, with the terminator */
 #define LINUX_VERSION_INIT_SIZE     0x20a       /* pref_address, init_size */
 #define LINUX_VERSION_XLOADFLAGS    0x20c

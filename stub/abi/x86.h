@@ -108,6 +108,7 @@ struct tss64 {
 #define PORT_KEYBOARD       0x64
 #define KEYBOARD_RESET      0xfe
 
+#define BIOS_SYSTEM_VECTOR  0x54    /* interrupt 0x15 among the vectors from 0 on: 0 where there is no BIOS */
 #define BDA_EBDA_SEGMENT    0x40e   /* BIOS data area: segment of the extended one */
 #define BIOS_ROM_START      0xe0000
 #define BIOS_ROM_END        0x100000

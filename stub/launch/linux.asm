@@ -1,5 +1,5 @@
 ; Launch by the Linux boot protocol: boot_params, and into a bzImage at its 64-bit entry, or at its 32-bit entry
-; if it has no other. Documentation/arch/x86/boot.rst and zero-page.rst.
+; if it has no other, or in real mode if it has neither. Documentation/arch/x86/boot.rst and zero-page.rst.
 
 .include "macros.inc"
 .include "linux_efi.inc"
@@ -14,6 +14,7 @@
 
 ; in:  hardware_domain, an open hand-over area
 ; never returns
+; fails: E_NO_BIOS, E_NO_ROOM
 launch_linux:
         mov  rcx, qword ptr [rip + hardware_domain]
         mov  eax, dword ptr [rcx + BOOT_DOMAIN_KERNEL]
@@ -51,8 +52,8 @@ launch_linux:
         xor  eax, eax
         xor  ebx, ebx
         mov  esi, ebp
-        cmp  dword ptr [r14 + BOOT_PARAMS_CODE32_START], 0
-        je   enter_setup                ; as iPXE's: it can only be started in real mode
+        call starts_in_real_mode
+        je   enter_setup
         xor  r8d, r8d                   ; ENTER_PROTECTED_MODE
         cmp  word ptr [rbp + BOOT_PARAMS_VERSION], LINUX_VERSION_XLOADFLAGS
         jb   go
@@ -62,11 +63,39 @@ launch_linux:
         mov  r8d, ENTER_LONG_MODE
         jmp  go
 
+; Can it be started in real mode only? So are iPXE's, without any other entry; and those from before there was a 32-bit
+; boot protocol, memdisk and GRUB's lnxboot among them, but for kernels that may be moved, which kexec starts in 32 bits.
+; in:  r14 = the bzImage
+; out: ZF set if so
+; clobbers: ecx
+starts_in_real_mode:
+        cmp  dword ptr [r14 + BOOT_PARAMS_CODE32_START], 0
+        je   .done
+        movzx ecx, word ptr [r14 + BOOT_PARAMS_VERSION]
+        cmp  ecx, LINUX_VERSION_32BIT
+        jae  .other
+        cmp  ecx, LINUX_VERSION_RELOCATABLE
+        jb   .real
+        cmp  byte ptr [r14 + BOOT_PARAMS_RELOCATABLE_KERNEL], 0
+        ret
+.real:
+        cmp  ecx, ecx                   ; sets ZF
+.done:
+        ret
+.other:
+        or   ecx, 1                     ; clears ZF
+        ret
+
 ; Puts the setup code, with the header that is filled in, where a BIOS can run it.
 ; in:  rbp = boot_params, r13 = bytes of its header, r14 = the bzImage
 ; never returns
-; fails: E_NO_ROOM
+; fails: E_NO_BIOS, E_NO_ROOM
 enter_setup:
+        cmp  qword ptr [rip + efi_system], 0
+        jne  .no_bios
+        mov  edi, BIOS_SYSTEM_VECTOR
+        cmp  dword ptr [rdi], 0
+        je   .no_bios
         mov  edi, REAL_MODE_BASE
         lea  esi, [rdi + REAL_MODE_SIZE]
         call test_ram
@@ -103,6 +132,12 @@ enter_setup:
         add  rbx, HANDOVER_CODE
         mov  r8d, ENTER_REAL_MODE
         jmp  go
+.no_bios:
+        mov  rdi, qword ptr [rip + hardware_domain]
+        call record_name
+        mov  rdx, rax
+        mov  rcx, qword ptr [rip + boot_info + BOOT_INFO_ENTRY_NAME]
+        fail E_NO_BIOS
 .no_room:
         mov  rdi, qword ptr [rip + hardware_domain]
         call record_name
