@@ -1,5 +1,7 @@
 ; The ACPI root pointer, for loaders that do not hand it over. ACPI 6.5, 5.2.5.1.
 
+.global find_rsdp, keep_rsdp, settle_rsdp
+
 .section .text
 
 ; Looks for the RSDP in the first KiB of the EBDA and in the BIOS ROM.

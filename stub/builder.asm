@@ -3,6 +3,9 @@
 
 .include "macros.inc"
 
+.global builder_init, load_hypervisor, builder_create_domains, next_domain_module, builder_get_hwdom
+.global kernel_probe, hardware_domain
+
 .set VCPU_ALLOCATED, 1
 .set VCPU_INITIALISED, 2
 

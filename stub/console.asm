@@ -1,6 +1,9 @@
 ; The console: a 16550 UART, and the VGA text screen or a framebuffer, whichever are there. Shared with our own kernels.
 ; Nothing here waits for ever: a port without a UART reads 0xff, a UART that does not empty is given up.
 
+.global console_start, print_debug, print_normal, print_line, hex_digits, sixth_value, line_error
+.global firmware_console, framebuffer_console, serial_port, serial_divisor, log_level, console_sinks
+
 .section .text
 
 ; Starts the console unless it runs already.

@@ -1,5 +1,7 @@
 ; Checksums of the tables and of what a kernel is told. Shared with our own kernels.
 
+.global update_crc32
+
 .section .text
 
 ; CRC-32 as zlib and IEEE 802.3 have it (reflected, polynomial 0xedb88320), without the final inversion.

@@ -2,6 +2,8 @@
 
 .include "macros.inc"
 
+.global load_descriptors, gdt_pointer32, stack_end
+
 .section .text
 
 ; Loads the stub's descriptor tables, wherever it lies.

@@ -1,6 +1,8 @@
 ; What is left of EFI once boot services have ended, for kernels that want to call the runtime services. All 0
 ; unless the stub was started by EFI.
 
+.global efi_handle, efi_system, efi_map_size, efi_descriptor_size, efi_descriptor_version, efi_map
+
 .section .bss
 .align 8
 efi_handle:             .space 8

@@ -6,6 +6,9 @@
 
 .include "macros.inc"
 
+.global start_pvh, start, parse_loader, keep_string, add_module, add_range, empty_string
+.global entry_magic, entry_info, boot_info, loader_modules, loader_ranges
+
 .section .text
 .code32
 

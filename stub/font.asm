@@ -1,6 +1,8 @@
 ; The console's letters: ASCII from the exclamation mark to the tilde, 5 pixels wide and 8 high, the last row for
 ; what hangs below the line. 5 bytes each: 8 rows of 5 bits from the lowest up, the leftmost pixel the highest bit.
 
+.global font
+
 .macro glyph a, b, c, d, e, f, g, h
         .long \a | (\b << 5) | (\c << 10) | (\d << 15) | (\e << 20) | (\f << 25) | ((\g & 3) << 30)
         .byte (\g >> 2) | (\h << 3)

@@ -2,6 +2,8 @@
 ; Reading such memory back is slow, so the text does not scroll: below its last row lies an empty one, and behind
 ; the last row of the screen it goes on with the first. Shared with our own kernels.
 
+.global framebuffer_start
+
 .section .text
 
 ; Goes on with the console on the screen that a loader describes: it is drawn on if it can be, and is no text screen

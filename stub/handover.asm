@@ -3,6 +3,9 @@
 
 .include "macros.inc"
 
+.global HANDOVER_CODE, open_handover, take, take_copy, take_string, next_module, launch_target
+.global report_launch, go, fill_page_tables, handover, information_end, deferred, deferred_count
+
 ; The area, by offset: PAGE_TABLES pages, then these.
 .set HANDOVER_CODE, PAGE_TABLES * PAGE_SIZE
 .set HANDOVER_STACK, HANDOVER_INFORMATION       ; grows down from here, in the page of the code

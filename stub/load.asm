@@ -2,6 +2,8 @@
 
 .include "macros.inc"
 
+.global check_module, load_module, first_piece
+
 .section .text
 
 ; Checks all pieces of a module before any is touched: inside of the module, and in RAM.

@@ -1,6 +1,8 @@
 ; From 32-bit protected mode to 64-bit long mode: cpu check, page tables, switch. Shared with our own kernels.
 ; In all of it ebp = how far the code lies from its link address.
 
+.global check_long_mode, enter_long_mode, page_map, page_directory_pointers
+
 .section .text
 .code32
 

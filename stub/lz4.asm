@@ -1,6 +1,8 @@
 ; LZ4 block format, as lz4's doc/lz4_Block_format.md has it. Bounded by input and output: whatever the
 ; bytes are, nothing outside of [dest, dest + dest size) is written, nothing outside of the block read.
 
+.global lz4_unpack
+
 .set LZ4_MIN_MATCH, 4
 
 .section .text

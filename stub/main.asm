@@ -2,6 +2,8 @@
 
 .include "macros.inc"
 
+.global main, report_entry, check_entry, launcher_name
+
 .section .text
 
 main:

@@ -2,6 +2,8 @@
 
 .include "macros.inc"
 
+.global normalise_memory, test_ram, basic_memory, memory_kib, memory_range_count, memory_ranges
+
 .set BASIC_MEMORY_UPPER, 0x100000
 
 .section .text

@@ -2,6 +2,8 @@
 
 .include "macros.inc"
 
+.global find_modules, clear_the_way, boot_modules
+
 .section .text
 
 ; Finds every module of the tables, in the image or among the loader's, and checks it.

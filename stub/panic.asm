@@ -3,6 +3,8 @@
 
 .include "macros.inc"
 
+.global panic, end_boot, on_failure, reboot_seconds
+
 .section .text
 
 ; in:  si = number, rdi = text, rdx, rcx, r8, r9 = values

@@ -2,6 +2,9 @@
 
 .include "macros.inc"
 
+.global find_room, find_room_below, find_overlap, find_piece_overlap, piece_range, room_finder
+.global place_claimer
+
 .section .text
 
 ; Looks for free RAM, from the top of what lies below 4 GiB downwards.

@@ -1,6 +1,8 @@
 ; SHA-256 (FIPS 180-4).
 
 ; The frame of sha256.
+.global sha256
+
 .set SHA256_BLOCK, 64
 .set SHA256_STATE, 0
 .set SHA256_SCHEDULE, 32

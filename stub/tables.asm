@@ -3,6 +3,8 @@
 
 .include "macros.inc"
 
+.global apply_settings, find_tables, module_record_at, record_name, tables, image_name
+
 .section .text
 
 ; Takes the settings of console and failure, if tables are there at all. Whatever is wrong with the

@@ -33,11 +33,11 @@ LAYOUT = Layout(
 
 
 def link_text(folder: Path, *texts: str, layout: Layout = LAYOUT, **options: Any) -> Linked:
-    """Link source texts, each as a file a.asm, b.asm, ... in `folder`."""
+    """Link source texts, each as a file a.asm, b.asm, ... in `folder`; a label `start` is made global."""
     objects = []
     for name, text in zip("abcdef", texts, strict=False):
         path = folder / f"{name}.asm"
-        path.write_text(text)
+        path.write_text(f"{text}\n.global start\n" if "start:" in text else text)
         objects.append(assemble.assemble(path))
     return link.link(objects, layout, **options)
 

@@ -61,6 +61,38 @@ print:
     assert contents(linked, ".rodata") == linked.symbols["data"].to_bytes(4, "little")
 
 
+def test_names_belong_to_the_file_that_does_not_make_them_global(tmp_path: Path) -> None:
+    ours = "start: jmp other\n.next: jmp twice\ntwice: mov al, SIZE\n.set SIZE, 1\n"
+    linked = link_text(tmp_path, ours, ".global other\nother: jmp twice\ntwice: mov al, SIZE\n.set SIZE, 2\n")
+    assert contents(linked, ".text").hex() == "eb04" + "eb00" + "b001" + "eb00" + "b002"
+    own = [name for name in linked.symbols if name.startswith("twice")]
+    assert [name.partition("@")[0] for name in own] == ["twice", "twice"], "told apart by their files"
+    assert {"start", "start.next", "other"} <= set(linked.symbols)
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "message"),
+    [
+        ("start: jmp other", "other: nop", 'symbol "other" is not defined here: '),
+        ("start: jmp other", "other: nop", "b.asm has one, and does not say .global other"),
+        ("start: mov al, SIZE", ".set SIZE, 1", "does not say .global SIZE"),
+        ("start: nop\n.global nothing", "", "a.asm:2: .global nothing: it is not defined in this file"),
+        ("start: nop\n.global", "", ".global takes names of labels and constants, not ''"),
+        ("start: nop\n.global start.x", "", ".global takes names of labels and constants, not 'start.x'"),
+        ("start: nop", ".global start\nstart: nop", "start is already defined at"),
+    ],
+)
+def test_what_a_file_keeps_to_itself(tmp_path: Path, text: str, other: str, message: str) -> None:
+    with pytest.raises(BootwrightError) as caught:
+        link_text(tmp_path, text, other)
+    assert message in str(caught.value)
+
+
+def test_labels_in_macros(tmp_path: Path) -> None:
+    text = ".macro wait\n.again\\@: dec ecx\n jnz .again\\@\n.endm\nwait\nwait"
+    assert one(tmp_path, text, mode=32) == "4975fd" * 2
+
+
 def test_mode_and_section_belong_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "m.inc").write_text(".code32\n.section .data\nx: .byte 1\n")
     linked = link_text(tmp_path, '.code32\nstart: inc eax\n.include "m.inc"\ninc eax\n', "inc eax\n")

@@ -37,9 +37,10 @@ value:  .long other, buffer
 buffer: .space 100
         .space 4096
 stack_end:
+.global value
 """
     + NOTE,
-    """
+    """.global other
 other:  lea  rdi, [rip + M_PREFIX]
         lea  rsi, [rip + E_NO_RAM_TEXT]
         lea  rdx, [rip + M_PREFIX]
@@ -158,13 +159,6 @@ def test_branches_are_as_short_as_can_be(tmp_path: Path) -> None:
         if each.instruction.mnemonic == "jmp":
             distance = each.instruction.operands[0].address - each.address - 2  # type: ignore[union-attr]
             assert len(each.data) == 2 or distance > 127
-
-
-def test_defines_are_constants(tmp_path: Path) -> None:
-    linked = link_text(tmp_path, "start: mov eax, SPEED\n", defines={"SPEED": 7})
-    assert contents(linked, ".text").hex() == "b807000000"
-    with pytest.raises(BootwrightError, match="SPEED is already a constant of this link"):
-        link_text(tmp_path, "start: nop\nSPEED: nop\n", defines={"SPEED": 7})
 
 
 def test_errors_of_all_files_at_once(tmp_path: Path) -> None:

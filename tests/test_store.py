@@ -103,7 +103,7 @@ def test_a_program_is_linked_again_when_its_sources_are_others(
     whole = link.link
     monkeypatch.setattr(link, "link", lambda *given, **more: linked.append(1) or whole(*given, **more))
     source = tmp_path / "kernel.asm"
-    source.write_text('.include "number.inc"\nstart: mov eax, NUMBER\n hlt\n')
+    source.write_text('.global start\n.include "number.inc"\nstart: mov eax, NUMBER\n hlt\n')
     (tmp_path / "number.inc").write_text(".set NUMBER, 1\n")
 
     def image() -> bytes:
@@ -119,7 +119,7 @@ def test_a_program_is_linked_again_when_its_sources_are_others(
     assert image() == first
     assert len(linked) == 3
     # What stands beside a source comes before what stands in stub/.
-    source.write_text('.include "macros.inc"\nstart: hlt\n')
+    source.write_text('.global start\n.include "macros.inc"\nstart: hlt\n')
     image()
     (tmp_path / "macros.inc").write_text("nop\n")
     assert b"\x90" in image()

@@ -14,12 +14,13 @@ The dialect: Intel syntax, `;` comments, one statement a line. `.loop:` after `p
     .section NAME           .include "FILE"         .code16 .code32 .code64         .align N
     .byte .word .long .quad EXPR, ...               .space N [, FILL]               .set NAME, EXPR
     .ascii .asciz "TEXT", or the name of a text of stub/abi
-    .assert CONDITION, "sentence"
+    .assert CONDITION, "sentence"      .global NAME, ...
     .macro NAME a, b ... .endm, with \\a for a value
 
-Mode, section and local labels are the file's own; each starts in .code64 and .text. Constants and texts of
-stub/abi are always known. In an expression "." is the address of the statement. Far jumps go through memory:
-`ljmp [mem]`, with a 32-bit offset in 32- and 64-bit code.
+Mode and section are the file's own; each starts in .code64 and .text. Labels and constants are known to the whole link
+where .global names them, else to their source with what it includes. Constants and texts of stub/abi are always known.
+In an expression "." is the address of the statement. Far jumps go through memory: `ljmp [mem]`, with a 32-bit offset in
+32- and 64-bit code.
 """
 
 from __future__ import annotations
@@ -41,12 +42,14 @@ _WIDTHS = {".byte": 1, ".word": 2, ".long": 4, ".quad": 8}
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"$')
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|.)")
 _SYMBOL = re.compile(r"[A-Za-z_][\w.]*$")
+# Between a name that only its file knows, and that file.
+FILE_MARK = "@"
 _LINKER_NAMES = re.compile(r"__(start|end|image)_")
 
 
 @dataclass(frozen=True)
 class Label:
-    """A name for the address of what follows."""
+    """A name for the address of what follows; behind a FILE_MARK the file that alone knows it."""
 
     line: int
     name: str
@@ -126,14 +129,14 @@ class Object:
 def assemble(path: Path | str) -> Object:
     """Read one file of source. Raises AssemblyError at a line, or ErrorList with all that is wrong."""
     read = source.read(path)
-    assembler = _Assembler(read.lines)
+    assembler = _Assembler(source.shown_path(Path(path)), read.lines)
     errors: list[BootwrightError] = []
     for statement in read.statements:
         try:
             assembler.add(statement)
         except AssemblyError as error:
             errors.append(error if error.where else read.lines[statement.index].error(error.message))
-    errors += assembler.encode()
+    errors += assembler.finish()
     if errors:
         raise source.one_or_all(errors)
     return Object(
@@ -156,10 +159,12 @@ class _File:
 
 
 class _Assembler:
-    def __init__(self, lines: list[Line]) -> None:
+    def __init__(self, path: str, lines: list[Line]) -> None:
         self.sections: dict[str, list[Item]] = {}
         self.constants: dict[str, tuple[int, Expression]] = {}
         self.assertions: list[Assertion] = []
+        self._globals: dict[str, int] = {}
+        self._path = path
         self._lines = lines
         self._abi = abi.load()
         self._files: dict[str, _File] = {}
@@ -176,6 +181,7 @@ class _Assembler:
             ".space": self._space,
             ".set": self._set,
             ".assert": self._assert,
+            ".global": self._global,
         }
 
     def add(self, statement: Statement) -> None:
@@ -196,18 +202,36 @@ class _Assembler:
         else:
             self._instruction(statement.name, statement.operands)
 
-    def encode(self) -> list[BootwrightError]:
-        """Give every instruction its forms, once all statements are there. Returns what cannot be encoded."""
+    def finish(self) -> list[BootwrightError]:
+        """What can be done once all statements are there: give every instruction its forms, and names that are not
+        global that of the file as well. Returns what is wrong.
+        """
         errors: list[BootwrightError] = []
         values = _Constants(self._abi.constants, {name: tree for name, (_, tree) in self.constants.items()})
+        rename = self._names(errors)
         for items in self.sections.values():
             for index, item in enumerate(items):
-                if isinstance(item, Code):
-                    try:
-                        items[index] = replace(item, forms=forms(item.instruction, values.evaluate))
-                    except AssemblyError as error:
-                        errors.append(error if error.where else self._lines[item.line].error(error.message))
+                try:
+                    items[index] = _renamed(_encoded(item, values), rename)
+                except AssemblyError as error:
+                    errors.append(error if error.where else self._lines[item.line].error(error.message))
+        self.constants = {
+            rename(name): (line, expression.rename(tree, rename)) for name, (line, tree) in self.constants.items()
+        }
+        self.assertions = [
+            replace(each, condition=expression.rename(each.condition, rename)) for each in self.assertions
+        ]
         return errors
+
+    def _names(self, errors: list[BootwrightError]) -> Callable[[str], str]:
+        """What a name of this file is called in the link."""
+        labels = {item.name for items in self.sections.values() for item in items if isinstance(item, Label)}
+        defined = {name.partition(".")[0] for name in labels} | labels | self.constants.keys()
+        for name, line in self._globals.items():
+            if name not in defined:
+                errors.append(self._lines[line].error(f".global {name}: it is not defined in this file"))
+        local = defined - self._globals.keys()
+        return lambda name: f"{name}{FILE_MARK}{self._path}" if name.partition(".")[0] in local else name
 
     def _emit(self, item: Item) -> None:
         if self._file.section == ".bss" and isinstance(item, Code | Data | Bytes):
@@ -320,6 +344,12 @@ class _Assembler:
         said = unescape(message[1]).decode()
         self.assertions.append(Assertion(self._line, self._expression(parts[0]), said))
 
+    def _global(self, text: str) -> None:
+        for name in source.split_operands(text) or [""]:
+            if not _SYMBOL.match(name) or "." in name:
+                raise AssemblyError(f".global takes names of labels and constants, not {name!r}")
+            self._globals.setdefault(name, self._line)
+
     def _number(self, text: str) -> int:
         """A value that must be known right here: numbers and constants of stub/abi."""
 
@@ -329,6 +359,28 @@ class _Assembler:
             return expression.Value(self._abi.constants[name])
 
         return expression.evaluate(expression.parse(text), lookup).number
+
+
+def _encoded(item: Item, values: _Constants) -> Item:
+    return replace(item, forms=forms(item.instruction, values.evaluate)) if isinstance(item, Code) else item
+
+
+def _renamed(item: Item, rename: Callable[[str], str]) -> Item:
+    """The same item with other names for its symbols."""
+
+    def change(tree: Expression) -> Expression:
+        return expression.rename(tree, rename)
+
+    match item:
+        case Label(line, name):
+            return Label(line, rename(name))
+        case Code(line, instruction, forms):
+            return Code(line, convert(instruction, change), forms)
+        case Data(line, width, numbers):
+            return Data(line, width, tuple(map(change, numbers)))
+        case Space(line, size, fill):
+            return Space(line, change(size), change(fill))
+    return item
 
 
 class _Constants:

@@ -21,7 +21,7 @@ _PT_NULL, _PT_LOAD, _PT_NOTE = 0, 1, 4
 _SHT_PROGBITS, _SHT_SYMTAB, _SHT_STRTAB, _SHT_NOTE, _SHT_NOBITS = 1, 2, 3, 7, 8
 _SHF_WRITE, _SHF_ALLOC, _SHF_EXECINSTR = 1, 2, 4
 _SHN_ABS = 0xFFF1
-_STB_GLOBAL, _STT_NOTYPE, _STT_OBJECT, _STT_FUNC = 1, 0, 1, 2
+_STB_LOCAL, _STB_GLOBAL, _STT_NOTYPE, _STT_OBJECT, _STT_FUNC = 0, 1, 0, 1, 2
 _FLAGS = {"x": 1, "w": 2, "r": 4}
 
 MAX_PROGRAM_HEADERS = (PAGE - _EHDR.size) // _PHDR.size
@@ -54,12 +54,13 @@ class ElfSegment:
 
 @dataclass(frozen=True)
 class ElfSymbol:
-    """A symbol; section None for one that is only a number."""
+    """A symbol; section None for one that is only a number; local: one that other files may have as well."""
 
     name: str
     value: int
     size: int
     section: str | None
+    local: bool = False
 
 
 def write(
@@ -84,7 +85,8 @@ def write(
         body[section.offset : section.offset + len(section.data)] = section.data
     symbol_names = _Strings()
     symbol_bytes = _symbols(symbols, sections, symbol_names)
-    symtab = (_append(body, symbol_bytes, 4), len(symbol_bytes), len(table) + 1, 1, 4, _SYM.size)
+    locals_ = 1 + sum(symbol.local for symbol in symbols)
+    symtab = (_append(body, symbol_bytes, 4), len(symbol_bytes), len(table) + 1, locals_, 4, _SYM.size)
     table.append(_SHDR.pack(names.add(".symtab"), _SHT_SYMTAB, 0, 0, *symtab))
     for name, strings in ((".strtab", symbol_names), (".shstrtab", names)):
         name_offset = names.add(name)
@@ -164,11 +166,11 @@ def _symbols(symbols: Sequence[ElfSymbol], sections: Sequence[ElfSection], names
     index = {section.name: number for number, section in enumerate(sections, 1)}
     code = {section.name for section in sections if section.kind == "code"}
     found = [bytes(_SYM.size)]
-    for symbol in symbols:
+    for symbol in sorted(symbols, key=lambda symbol: not symbol.local):  # the ABI wants local ones first
         if symbol.section is None:
             kind, number = _STT_NOTYPE, _SHN_ABS
         else:
             kind, number = _STT_FUNC if symbol.section in code else _STT_OBJECT, index[symbol.section]
-        info = _STB_GLOBAL << 4 | kind
+        info = (_STB_LOCAL if symbol.local else _STB_GLOBAL) << 4 | kind
         found.append(_SYM.pack(names.add(symbol.name), symbol.value, symbol.size, info, 0, number))
     return b"".join(found)

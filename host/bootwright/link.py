@@ -11,12 +11,13 @@ Every instruction's bytes are disassembled and compared with what was written (`
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from bootwright import check, elfwrite, listing
 from bootwright.arrange import Placed, PlacedSection, Placement, aligned, collect, form_of, space_size
-from bootwright.assemble import Align, Bytes, Code, Data, Label, Object, Space
+from bootwright.assemble import FILE_MARK, Align, Bytes, Code, Data, Label, Object, Space
 from bootwright.elfwrite import ElfSection, ElfSegment, ElfSymbol
 from bootwright.encode import encode
 from bootwright.errors import AssemblyError, BootwrightError, LinkError, Where
@@ -48,17 +49,16 @@ def link(
     layout: Layout,
     *,
     reserve: Mapping[str, int] = _NOTHING,
-    defines: Mapping[str, int] = _NOTHING,
     spare_headers: int = 0,
 ) -> Linked:
     """Link objects, in this order within each section.
 
-    reserve: bytes of each section of kind reserved, by its name without the dot. defines: more constants.
+    reserve: bytes of each section of kind reserved, by its name without the dot.
     spare_headers: PT_NULL program headers for what is patched in later.
     Raises LinkError or AssemblyError, or ErrorList with all that is wrong.
     """
     marks = [f"__{end}_{section.short_name}" for section in layout.sections for end in ("start", "end")]
-    symbols = Symbols(objects, defines, [*marks, "__image_start", "__image_end"])
+    symbols = Symbols(objects, [*marks, "__image_start", "__image_end"])
     sections, errors = collect(objects, layout, symbols, reserve)
     errors = [*symbols.errors, *errors, *symbols.check(objects)]
     if layout.entry not in symbols.addresses:
@@ -78,12 +78,19 @@ def link(
         raise LinkError(str(error), Where(layout.path)) from error
     return Linked(
         image,
-        dict(symbols.addresses),
+        _plain_names(symbols.addresses),
         tuple(LinkedSection(part.name, part.address, part.offset, part.size, part.flags) for part in placed),
         listing.render(placed, _listed(objects, output)),
         tuple(output.instructions),
         entry,
     )
+
+
+def _plain_names(addresses: Mapping[str, int]) -> dict[str, int]:
+    """Addresses by names without their file, but where files share one."""
+    plain = [name.partition(FILE_MARK)[0] for name in addresses]
+    shared = {name for name, count in Counter(plain).items() if count > 1}
+    return {full if short in shared else short: addresses[full] for short, full in zip(plain, addresses, strict=True)}
 
 
 def _raise(errors: list[BootwrightError]) -> None:
@@ -242,11 +249,12 @@ def _elf_symbols(
     names: set[str] = set()
     for name, section in sections.items():
         labels = [entry.item.name for entry in section.items if isinstance(entry.item, Label)]
-        plain = [label for label in labels if "." not in label]
+        plain = [label for label in labels if "." not in label.partition(FILE_MARK)[0]]
         ends = [symbols.addresses[label] for label in plain[1:]] + [section.end]
         for label, end in zip(plain, ends, strict=False):
             address = symbols.addresses[label]
-            found.append(ElfSymbol(label, address, end - address, name if name in present else None))
+            short, local, _ = label.partition(FILE_MARK)
+            found.append(ElfSymbol(short, address, end - address, name if name in present else None, bool(local)))
         names.update(labels)
     for name, address in symbols.addresses.items():
         if name not in names:

@@ -1,17 +1,16 @@
 """Symbols of a link and what they are worth.
 
-A name is, in this order: a constant set in source (.set), a label, a constant of stub/abi or one that the
-caller of link() defines, a name the linker defines, the name of a text of stub/abi (then its address in the
-string pool).
+A name is, in this order: a constant set in source (.set), a label, a constant of stub/abi, a name the linker defines,
+the name of a text of stub/abi (then its address in the string pool).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from bootwright import abi, expression
-from bootwright.assemble import Label, Object, item_symbols
+from bootwright.assemble import FILE_MARK, Label, Object, item_symbols
 from bootwright.errors import AssemblyError, BootwrightError
 from bootwright.expression import Expression, Value
 from bootwright.source import Line
@@ -20,14 +19,12 @@ from bootwright.source import Line
 class Symbols:
     """All names of a link. `addresses` is filled and changed by the linker while it lays out."""
 
-    def __init__(
-        self, objects: Sequence[Object], defines: Mapping[str, int], provided: Iterable[str]
-    ) -> None:
+    def __init__(self, objects: Sequence[Object], provided: Iterable[str]) -> None:
         """Collect all names. `errors` holds what is wrong with their definitions."""
         self.addresses: dict[str, int] = dict.fromkeys(provided, 0)
         self.errors: list[BootwrightError] = []
         self._abi = abi.load()
-        self._constants: dict[str, int] = {**self._abi.constants, **defines}
+        self._constants = self._abi.constants
         self._sets: dict[str, tuple[Line, Expression]] = {}
         self._set_values: dict[str, Value] = {}
         self._fixed: dict[str, bool] = {}
@@ -48,11 +45,16 @@ class Symbols:
             return Value(self._constants[name])
         if name in self.pool:
             return Value(self.addresses[pool_label(name)], 1)
-        near = get_close_matches(
-            name, [*self._sets, *self.addresses, *self._constants, *self._abi.strings], 1, 0.7
-        )
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise AssemblyError(f'symbol "{name}" is not defined{hint}')
+        raise AssemblyError(f'symbol "{plain_name(name)}" is not defined{self._hint(name)}')
+
+    def _hint(self, name: str) -> str:
+        """What may help: the file that keeps the name to itself, or a name that is nearly the same."""
+        known = [*self._sets, *self.addresses, *self._constants, *self._abi.strings]
+        elsewhere = next((full for full in known if full.startswith(name + FILE_MARK)), None)
+        if elsewhere:
+            return f" here: {elsewhere.partition(FILE_MARK)[2]} has one, and does not say .global {name}"
+        near = get_close_matches(name, list(dict.fromkeys(map(plain_name, known))), 1, 0.7)
+        return f"; did you mean {near[0]}?" if near else ""
 
     def evaluate(self, tree: Expression, here: int) -> Value:
         """The value of an expression in a statement at address `here`."""
@@ -97,7 +99,7 @@ class Symbols:
         if name not in self._set_values:
             line, tree = self._sets[name]
             if name in self._open:
-                raise line.error(f"{name} is defined by itself")
+                raise line.error(f"{plain_name(name)} is defined by itself")
             self._open.append(name)
             try:
                 self._set_values[name] = expression.evaluate(tree, self.lookup)
@@ -118,9 +120,8 @@ class Symbols:
 
     def _claim(self, name: str, line: Line) -> bool:
         if name in self._places:
-            self.errors.append(line.error(f"{name} is already defined at {self._places[name].where}"))
-        elif name in self._constants:
-            self.errors.append(line.error(f"{name} is already a constant of this link"))
+            shown = plain_name(name)
+            self.errors.append(line.error(f"{shown} is already defined at {self._places[name].where}"))
         else:
             self._places[name] = line
             return True
@@ -137,6 +138,11 @@ class Symbols:
         }
         known = self._sets.keys() | self.addresses.keys()
         return {name: text for name, text in sorted(self._abi.strings.items()) if name in used - known}
+
+
+def plain_name(name: str) -> str:
+    """A name as it is written, without the file that alone knows it."""
+    return name.partition(FILE_MARK)[0]
 
 
 def pool_label(name: str) -> str:

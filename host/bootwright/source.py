@@ -142,6 +142,7 @@ class _Reader:
         self._open: list[Path] = []
         self._seen: set[Path] = set()
         self._macros: dict[str, Macro] = {}
+        self._expansions = 0
 
     def read_file(self, path: Path, used: Line | None) -> None:
         shown = shown_path(path)
@@ -240,10 +241,12 @@ class _Reader:
         if line.depth >= _MAX_MACRO_DEPTH:
             raise line.error(f"macro {macro.name} is nested more than {_MAX_MACRO_DEPTH} deep")
         filled = dict(zip(macro.parameters, values, strict=True))
+        number = str(self._expansions)
+        self._expansions += 1
         for where, text in macro.body:
             inner = Line(line.where, text, f"{macro.name}, {where}", line.depth + 1)
             try:
-                expanded = _substitute(inner, strip_comment(text), filled)
+                expanded = _substitute(inner, strip_comment(text).replace("\\@", number), filled)
             except AssemblyError as error:
                 self.source.errors.append(error)
                 continue

@@ -1,5 +1,7 @@
 ; What of the cpu is the stub's, and when, where a firmware has started it.
 
+.global allow_sse, own_cpu
+
 .section .text
 
 ; What the stub relies on while boot services run. UEFI 2.10, 2.3.4 promises CR0.EM and CR0.TS clear and says nothing of

@@ -4,6 +4,8 @@
 
 .include "macros.inc"
 
+.global efi_start, leave_firmware, meet_firmware, efi_image_size
+
 .section .text
 
 ; in:  rcx = image handle, rdx = efi_system_table. Control registers are the firmware's, and but for what allow_sse

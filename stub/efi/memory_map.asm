@@ -2,6 +2,8 @@
 
 .include "macros.inc"
 
+.global leave_boot_services, read_memory_map, keep_memory_map
+
 .section .text
 
 ; Reads the memory map and ends boot services. The map's key goes stale when anything allocates in between, and

@@ -7,6 +7,8 @@
 .include "../panic.asm"
 .include "power_off.inc"
 
+.global start
+
 .section .note.Xen
 .align 4
         .long 4                         ; bytes of the name, of the value

@@ -16,6 +16,8 @@
 .include "probe_acpi.inc"
 .include "probe_smbios.inc"
 
+.global start
+
 .section .multiboot
 .align MULTIBOOT2_ALIGN
 multiboot2_header:

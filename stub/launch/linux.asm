@@ -4,6 +4,8 @@
 .include "macros.inc"
 .include "linux_efi.inc"
 
+.global linux_name
+
 .section .launchers
         .long PROTOCOL_LINUX
         .long launch_linux - __image_start

@@ -2,6 +2,8 @@
 
 .include "macros.inc"
 
+.global find_place
+
 .section .movers
         .long move_kernel - __image_start
         .long 0

@@ -2,6 +2,8 @@
 
 .include "macros.inc"
 
+.global multiboot1_launcher_name
+
 .section .launchers
         .long PROTOCOL_MULTIBOOT1
         .long launch_multiboot1 - __image_start

@@ -3,6 +3,8 @@
 
 .include "macros.inc"
 
+.global launch_multiboot2, fill_modules, fill_machine, fill_end, take_tag, multiboot2_launcher_name
+
 .section .launchers
         .long PROTOCOL_MULTIBOOT2
         .long launch_multiboot2 - __image_start

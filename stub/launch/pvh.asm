@@ -3,6 +3,8 @@
 
 .include "macros.inc"
 
+.global pvh_launcher_name
+
 .section .launchers
         .long PROTOCOL_PVH
         .long launch_pvh - __image_start

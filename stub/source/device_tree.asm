@@ -3,6 +3,8 @@
 
 .include "macros.inc"
 
+.global bootargs_name
+
 .section .sources
         .long make_from_device_tree - __image_start
         .long 0

@@ -3,6 +3,9 @@
 
 .include "macros.inc"
 
+.global check_tree, next_node, next_any_node, skip_node, find_property, test_compatible
+.global tree_structure
+
 .section .text
 
 ; Checks a tree from end to end.

@@ -2,6 +2,8 @@
 
 .include "macros.inc"
 
+.global read_memory, keep_text, missing_property, bad_property
+
 .section .text
 
 ; An amount of memory: a string such as "512M" (KiB without a letter, as Xen has it), or KiB in one or two cells.

@@ -2,6 +2,8 @@
 
 .include "macros.inc"
 
+.global probe_elf
+
 .section .text
 
 ; Adds the segments of an ELF kernel as pieces and finds its entry.

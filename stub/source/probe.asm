@@ -2,6 +2,8 @@
 
 .include "macros.inc"
 
+.global probe_kernel
+
 .section .text
 
 ; Finds out how to launch a kernel that no host has looked into: each probe looks at it in turn.

@@ -2,6 +2,8 @@
 
 .include "macros.inc"
 
+.global probe_linux
+
 .section .text
 
 ; Is it a bzImage? Then its protected-mode part goes where it wants to be, or to free room if it can be moved.
