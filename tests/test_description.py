@@ -10,9 +10,10 @@ import samples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bootwright import abi, description, plan, tables
+from bootwright import abi, builder, description, notes, plan, tables
 from bootwright.description import FileSource, PackageSource
 from bootwright.errors import BootwrightError, ErrorList
+from bootwright.model import BootInfo, BootModule
 from bootwright.values import Console
 
 ROOT = Path(__file__).parent.parent
@@ -215,3 +216,56 @@ def test_xen_is_asked_for_a_pvh_domain_by_a_word_of_its_own(cmdline: str, pvh: b
     else:
         with pytest.raises(BootwrightError, match="is not how Xen builds the initial domain"):
             parse(text)
+
+
+PERMISSIONS = CONSTANTS["PERMISSION_CONTROL"] | CONSTANTS["PERMISSION_HARDWARE"]
+INITIAL, CONSOLE, XENSTORE = (CONSTANTS[f"FUNCTION_{name}"] for name in ("INITIAL_DOMAIN", "CONSOLE", "XENSTORE"))
+ALONE = '[[domain]]\nname = "dom0"\nmemory = "64M"\nkernel = "good.elf"\n'
+
+
+@pytest.mark.parametrize(
+    ("said", "permissions", "functions", "alone"),
+    [
+        ("", PERMISSIONS, INITIAL | CONSOLE | XENSTORE, True),
+        ("permissions = []\nfunctions = []", PERMISSIONS, INITIAL | CONSOLE | XENSTORE, True),
+        ('permissions = ["hardware"]', CONSTANTS["PERMISSION_HARDWARE"], INITIAL | CONSOLE | XENSTORE, True),
+        ('functions = ["console"]', PERMISSIONS, INITIAL | CONSOLE, True),
+        ('functions = ["initial-domain"]', 0, INITIAL, False),
+    ],
+)
+def test_a_domain_that_is_alone_is_the_initial_domain(
+    said: str, permissions: int, functions: int, alone: bool, tmp_path: Path
+) -> None:
+    """As in a boot without a description."""
+    (dom0,) = parse(f"{ALONE}{said}\n").domains
+    assert (dom0.permissions, dom0.functions, dom0.alone) == (permissions, functions, alone)
+    fallback = builder.builder_init(BootInfo((BootModule(0, 1),))).builder
+    assert fallback is not None
+    if not said:
+        assert (dom0.permissions, dom0.functions) == (fallback.domains[0].permissions, fallback.domains[0].functions)
+    noted = list(notes.of_description(parse(f"{ALONE}{said}\n"), {0}))
+    assert bool(noted) == alone
+
+
+def test_the_note_about_a_domain_that_is_alone() -> None:
+    assert list(notes.of_description(parse(ALONE), {0})) == [
+        'domain "dom0": there is no other, so it is the initial domain; it has permissions control and hardware; '
+        "functions console, xenstore and initial-domain"
+    ]
+
+
+def test_what_a_domain_that_is_alone_lacks_is_said_in_one_round() -> None:
+    with pytest.raises(BootwrightError) as caught:
+        parse(ALONE.replace('kernel = "good.elf"\n', "domid = 5\n"))
+    assert str(caught.value).splitlines() == [
+        'lab.toml:1:1: domain "dom0": kernel is missing, and the initial domain needs one',
+        'lab.toml:4:9: domain "dom0": domid: 5 is not the initial domain\'s, which is 0',
+    ]
+
+
+def test_of_several_domains_one_round_says_what_is_missing() -> None:
+    text = ALONE + ALONE.replace("dom0", "dom1")
+    with pytest.raises(BootwrightError, match=r'is the initial domain, .* give "dom0" functions') as caught:
+        parse(text)
+    assert len(str(caught.value).splitlines()) == 1
+    assert parse(text.replace('"dom0"', '"dom0"\nfunctions = ["initial-domain"]')).domains

@@ -58,6 +58,21 @@ def test_a_tree_as_the_documents_write_it(folder: Path) -> None:
     assert str(spare.place("cpus")) == "lab.dts:78:2", "where it is written, not where the node is"
 
 
+@pytest.mark.parametrize("roles", [{}, {"permissions": cells(2)}, {"functions": cells(4)}])
+def test_a_domain_that_is_alone_is_the_initial_domain(folder: Path, roles: dict[str, bytes]) -> None:
+    """It gets what stands behind -- as well; and the tree that is written of it says its roles."""
+    config = fdt.Node("config", {"compatible": text("xen,config"), "bootargs": text("x -- single")})
+    kernel = trees.module(module_index=cells(1), bootargs=text("quiet"))
+    tree = trees.hyperlaunch(config, trees.domain(kernel, memory=text("64M"), mode=cells(4), **roles))
+    Path("lab.dtb").write_bytes(fdt.write(tree))
+    lab = devicetree.load(Path("lab.dtb"), {1: Path("good.elf")})
+    (dom0,) = lab.domains
+    assert dom0.initial and dom0.hardware and dom0.cmdline == "quiet single"
+    nodes = trees.nodes(export.tree(lab, Path()))
+    written = [node.properties["functions"] for node in nodes if "functions" in node.properties]
+    assert written == [cells(dom0.functions)]
+
+
 def test_both_spellings_of_the_bindings_are_the_same(folder: Path) -> None:
     lab, older = load("lab", FILES), load("older", FILES)
     assert replace(older.image, name="lab") == lab.image

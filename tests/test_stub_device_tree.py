@@ -115,6 +115,15 @@ def test_the_configuration_of_the_hypervisor_is_the_stubs() -> None:
     assert "module 2: ucode module2" in machine.transcript
 
 
+@pytest.mark.parametrize("roles", [{}, {"functions": cells(4)}, {"permissions": cells(2)}])
+def test_a_domain_that_is_alone_is_the_initial_domain(roles: dict[str, bytes]) -> None:
+    found = {"functions": None, "permissions": None, **roles}
+    machine = boot(blob(tree(domain(**found))))
+    assert line("M_ALONE", "domain@0") in machine.transcript and not machine.failed
+    assert line("M_HWDOM", 0, "domain@0") in machine.transcript
+    assert line("M_ALONE", "domain@0") not in boot(blob(tree(domain()))).transcript, "it is said to be"
+
+
 def test_several_domains_are_named() -> None:
     machine = boot(blob(tree(domain(functions=cells(4)), domain())))
     assert line("M_BUILDER", 2) in machine.transcript and line("M_SKIPPED", "domain@0") in machine.transcript

@@ -173,7 +173,9 @@ class _Run(builder.Machine):
         is_tree = treeboot.check_tree(blob) is not None
         if is_tree:
             yield line("M_DEVICE_TREE", mods[0].size)
-        found = builder.builder_init(info, lambda start: treeboot.read_tree(blob, start), dom0_pvh=True)
+        lines: list[str] = []
+        found = builder.builder_init(info, lambda start: treeboot.read_tree(blob, start, lines), dom0_pvh=True)
+        yield from lines
         if not is_tree:
             choice = builder.choose_ramdisk(found)
             yield from builder.fallback_lines(choice)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bootwright import values
 from bootwright.abi import load as load_abi
 from bootwright.errors import Where
 from bootwright.values import HANDED_KEY, Console, HandedModule, Source
+
+
+def roles_of_the_only_one(permissions: int, functions: int) -> tuple[int, int]:
+    """Permissions and functions of a domain that is alone and not said to be the initial one: it is, and where it has
+    no permission or function at all, it has those of the one domain of a boot without a description.
+    """
+    constants = load_abi().constants
+    usual = constants["FUNCTION_CONSOLE"] | constants["FUNCTION_XENSTORE"]
+    every = constants["PERMISSION_CONTROL"] | constants["PERMISSION_HARDWARE"]
+    return permissions or every, (functions or usual) | constants["FUNCTION_INITIAL_DOMAIN"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,7 @@ class DomainDescription:
     config: Source | None = None
     cmdline: str = ""
     modules: tuple[HandedModule, ...] = ()
+    alone: bool = field(default=False, compare=False)  # its roles are those of the only domain, which nobody gave it
     where: Where | None = field(default=None, compare=False)
     places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
 
@@ -85,6 +96,13 @@ class DomainDescription:
     def hardware(self) -> bool:
         """Whether it may be the hardware domain: the initial domain, or one with the hardware permission."""
         return self.initial or bool(self.permissions & load_abi().constants["PERMISSION_HARDWARE"])
+
+    def as_the_only_one(self) -> DomainDescription:
+        """The same with the roles of a domain that is alone."""
+        if self.initial:
+            return self
+        permissions, functions = roles_of_the_only_one(self.permissions, self.functions)
+        return replace(self, permissions=permissions, functions=functions, alone=True)
 
     def place(self, key: str) -> Where | None:
         """Where the value of `key` is written; where the domain starts if it is not there."""

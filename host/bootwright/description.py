@@ -58,7 +58,10 @@ def _description(root: Node, path: Path) -> Description:
     }
     found, _ = fields.read_table(root, top, "")
     image = found["image"] or _image(Node({}, root.where, root.where), path)
-    description = Description(path, image, found["domain"], found["hypervisor"])
+    domains = found["domain"]
+    if len(domains) == 1 and not image.generic:
+        domains = (domains[0].as_the_only_one(),)
+    description = Description(path, image, domains, found["hypervisor"])
     errors = tuple(rules.check(description))
     if errors:
         raise ErrorList(errors)

@@ -191,7 +191,7 @@ class _Reader:
         if configs and ("kernel" in configs[0].parts or (launcher and launcher.data == "xen")):
             parts["hypervisor"] = configs[0]
         elif configs:
-            domains = [_with_kextra(domain, configs[0]) for domain in domains]
+            domains = [_with_kextra(domain, configs[0], alone=len(domains) == 1) for domain in domains]
         if domains:
             where = self._where(path)
             parts["domain"] = TomlNode([one.data for one in domains], where, where, elements=tuple(domains))
@@ -337,11 +337,12 @@ class _Reader:
         return there["path"]
 
 
-def _with_kextra(domain: TomlNode, config: TomlNode) -> TomlNode:
+def _with_kextra(domain: TomlNode, config: TomlNode, *, alone: bool) -> TomlNode:
     """Without Xen all that its command line is good for is what it hands on to the initial domain."""
     functions, given = domain.parts.get("functions"), config.parts.get("cmdline")
     kextra = words.split_hypervisors(given.data)[1] if given else ""
-    if given is None or not kextra or functions is None or "initial-domain" not in functions.data:
+    initial = alone or (functions is not None and "initial-domain" in functions.data)
+    if given is None or not kextra or not initial:
         return domain
     own = domain.parts.get("cmdline") or replace(given, data="")
     parts = {**domain.parts, "cmdline": replace(own, data=f"{own.data}{kextra}")}

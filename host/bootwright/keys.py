@@ -132,7 +132,8 @@ def domain() -> dict[str, Field]:
             fields.flags(functions),
             default=0,
             form=f"an array of {_words(functions)}",
-            says="what it does for the others; exactly one is the initial domain, which the launcher starts",
+            says="what it does for the others; exactly one is the initial domain, which the launcher starts; a "
+            "domain that is alone is that one",
             usual="none",
         ),
         "mode": Field(

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bootwright import builder, lcm, protocols, xen
+from bootwright import builder, lcm, notes, protocols, xen
 from bootwright.abi import load as load_abi
 from bootwright.description import Description, ImageDescription
-from bootwright.errors import PlanError, is_or_are, listed
+from bootwright.errors import PlanError
 from bootwright.jobs import Job, Jobs, Progress, place
 from bootwright.model import BootInfo
 from bootwright.placing import Placing
@@ -46,10 +46,10 @@ def make(description: Description, info: BootInfo, workdir: Path, progress: Prog
     """
     workdir.mkdir(parents=True, exist_ok=True)
     launcher = builder.LAUNCHERS[description.image.launcher]
-    notes: list[str] = []
+    said: list[str] = []
     if description.hypervisor is not None and description.hypervisor.lcm:
         launcher, info = builder.HYPERLAUNCH, lcm.add(description, info, workdir)
-        notes += lcm.notes(description)
+        said += lcm.notes(description)
     # A hypervisor adds to its initial domain's command line what its own asks for.
     told = info if info.hypervisor is None else replace(info, cmdline=info.hypervisor_cmdline)
     lines, outcome = builder.transcript(told, launcher, builder.Hypervisor.of_cmdline(told.cmdline))
@@ -76,7 +76,7 @@ def make(description: Description, info: BootInfo, workdir: Path, progress: Prog
         _hypervisor(description, info, placing.jobs),
         tuple(placing.memory.placements),
         tuple(lines),
-        (*_not_built(description, built), *_left_out(description, built), *notes, *jobs.notes),
+        (*notes.of_description(description, built), *said, *jobs.notes),
     )
 
 
@@ -162,25 +162,3 @@ def _image(image: ImageDescription) -> PlannedImage:
         on_failure=constants["ON_FAILURE_REBOOT" if reboot else "ON_FAILURE_HALT"],
         reboot_seconds=image.on_failure or 0,
     )
-
-
-def _not_built(description: Description, built: Iterable[int]) -> Iterable[str]:
-    done = set(built)
-    for index, domain in enumerate(description.domains):
-        if index not in done:
-            left = list(domain.files)
-            what = f"; its {listed(left)} {is_or_are(left)} left out of the image" if left else ""
-            yield f'domain "{domain.name}" is not built by the {description.image.launcher} launcher{what}'
-
-
-def _left_out(description: Description, built: Iterable[int]) -> Iterable[str]:
-    """Without a device tree nobody can be told what a domain's configs are."""
-    if description.hypervisor is not None and description.hypervisor.lcm:
-        return
-    for index in sorted(built):
-        domain = description.domains[index]
-        left = [key for key in ("device-tree", "config") if key in domain.files]
-        if left:
-            what = f"{listed(left)}: left out of the image"
-            told = f"only Xen with lcm = true is told of {'them' if len(left) > 1 else 'it'}"
-            yield f'domain "{domain.name}": {what}; {told}'

@@ -28,16 +28,9 @@ def check(description: Description) -> Iterator[BootwrightError]:
         yield from _check_domain(domain)
         yield from _check_mode(description, domain)
     initial = [domain for domain in domains if domain.initial]
-    hardware = [domain for domain in domains if domain.hardware]
-    if not hardware:
-        yield DescriptionError(
-            f"none of the {len(domains)} domains is a hardware domain: give one "
-            'permissions = ["hardware"] or functions = ["initial-domain"]',
-            domains[0].where,
-        )
-    elif not initial:
+    if not initial:
         # What it is given makes it need a kernel.
-        fit = next((domain for domain in hardware if domain.kernel is not None), hardware[0])
+        fit = max(domains, key=lambda domain: (domain.kernel is not None, domain.hardware))
         yield DescriptionError(
             f"none of the {len(domains)} domains is the initial domain, the only one that the "
             f'{description.image.launcher} launcher builds: give "{fit.name}" '

@@ -15,9 +15,10 @@ from dataclasses import replace
 
 from bootwright import bindings, fdt
 from bootwright.abi import load as load_abi
+from bootwright.described import roles_of_the_only_one
 from bootwright.fdt import Blob, Property
 from bootwright.model import BootDomain, BootInfo, BootModule, DomainBuilder, MemorySize
-from bootwright.transcript import BootFailure
+from bootwright.transcript import BootFailure, line
 
 UNIT_SHIFT = {b"": 0, b"k": 0, b"m": 10, b"g": 20, b"t": 30}  # of KiB
 MAX_DIGITS = 34  # bits of a string's number
@@ -35,11 +36,11 @@ def check_tree(blob: bytes) -> Blob | None:
         raise BootFailure(damage.name, *damage.values) from damage
 
 
-def read_tree(blob: bytes, info: BootInfo) -> BootInfo | None:
+def read_tree(blob: bytes, info: BootInfo, lines: list[str] | None = None) -> BootInfo | None:
     """Steps of builder_init with a device tree in module 0, whose bytes are `blob`.
 
-    Gives the model with the tree's domains, its modules' kinds and strings, and its command line. Raises
-    BootFailure.
+    Gives the model with the tree's domains, its modules' kinds and strings, and its command line; `lines` gets what
+    is printed of it. Raises BootFailure.
     """
     root = check_tree(blob)
     if root is None:
@@ -54,7 +55,7 @@ def read_tree(blob: bytes, info: BootInfo) -> BootInfo | None:
             reader.read_domain(child)
         elif child.compatible(bindings.CONFIG.encode()):
             reader.read_config(child)
-    return reader.info()
+    return reader.info([] if lines is None else lines)
 
 
 def read_domains(blob: bytes, info: BootInfo) -> tuple[BootDomain, ...] | None:
@@ -82,7 +83,12 @@ class _Reader:
         kept = (info.loader, info.cmdline, *(mod.string for mod in info.mods))
         self._strings = sum(len(text.encode()) + 1 for text in kept if text)
 
-    def info(self) -> BootInfo:
+    def info(self, lines: list[str]) -> BootInfo:
+        if len(self._domains) == 1 and not self._domains[0].is_initial_domain:
+            (only,) = self._domains
+            permissions, functions = roles_of_the_only_one(only.permissions, only.functions)
+            self._domains = [replace(only, permissions=permissions, functions=functions)]
+            lines.append(line("M_ALONE", only.name))
         domains = (
             replace(domain, handed=tuple(sorted(mod for mod, to in self._handed.items() if to == index)))
             for index, domain in enumerate(self._domains)

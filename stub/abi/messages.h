@@ -16,6 +16,7 @@
 #define M_FALLBACK      "builder: no tables and no device tree: module 0 is the kernel of domain dom0"
 #define M_RAMDISKS      "warning: %u modules could be the ramdisk; module %u is picked"
 #define M_DEVICE_TREE   "builder: device tree of %u bytes in module 0"
+#define M_ALONE         "builder: there is no domain but %s, so it is the initial domain"
 #define M_PROBED        "d%u: domain %s: kernel for %s, entry %x"
 #define M_HYPERVISOR    "builder: hypervisor %s builds %u of %u domains"
 #define M_LOADER_NAME   "bootwright"

@@ -60,6 +60,10 @@ make_from_device_tree:
         call skip_node
         jmp  .child
 .made:
+        cmp  dword ptr [rbx + TABLES_NR_DOMAINS], 1
+        jne  .several
+        call give_roles
+.several:
         xor  eax, eax
         ret
 .other:
@@ -67,6 +71,29 @@ make_from_device_tree:
         ret
 .no_hypervisor:
         fail E_FDT_NO_HYPERVISOR
+
+; A domain that is alone is the initial one; without any permission or function it has those that it has without a tree.
+; in:  rbx = tables
+; clobbers: all but rsp
+give_roles:
+        lea  rdi, [rbx + BOOT_TABLES_DOMAINS]
+        mov  eax, dword ptr [rdi + BOOT_DOMAIN_FUNCTIONS]
+        test eax, FUNCTION_INITIAL_DOMAIN
+        jnz  .done
+        test eax, eax
+        mov  ecx, FUNCTION_CONSOLE | FUNCTION_XENSTORE
+        cmovz eax, ecx
+        or   eax, FUNCTION_INITIAL_DOMAIN
+        mov  dword ptr [rdi + BOOT_DOMAIN_FUNCTIONS], eax
+        cmp  dword ptr [rdi + BOOT_DOMAIN_PERMISSIONS], 0
+        jne  .said
+        mov  dword ptr [rdi + BOOT_DOMAIN_PERMISSIONS], PERMISSION_CONTROL | PERMISSION_HARDWARE
+.said:
+        call record_name
+        mov  rsi, rax
+        say  M_ALONE
+.done:
+        ret
 
 ; Looks for an enabled node by its name, less a unit address.
 ; in:  rsi = inside of the outer node, rdi = name
