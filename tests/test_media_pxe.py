@@ -1,10 +1,12 @@
 """media.pxe and serve: what is in the folder, dnsmasq's own opinion of it, and serving it."""
 
+import ipaddress
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -69,10 +71,7 @@ def test_without_ipxe_and_without_application(tmp_path: Path, monkeypatch: pytes
 def test_script(tmp_path: Path) -> None:
     lines = pxe.script(make_built(tmp_path)).splitlines()
     assert lines[0] == "#!ipxe"
-    at = [
-        lines.index(line)
-        for line in ("kernel lab.elf || goto failed", ":efi", "kernel lab.efi || goto failed")
-    ]
+    at = [lines.index(line) for line in ("kernel lab.elf || goto failed", ":efi", "kernel lab.efi || goto failed")]
     assert at == sorted(at)
 
 
@@ -87,11 +86,14 @@ def test_modules_that_the_loader_brings(tmp_path: Path, programs: Path) -> None:
 
 def test_dnsmasq_takes_the_configuration(tmp_path: Path, programs: Path) -> None:
     folder = pxe.make(make_built(tmp_path / "lab"), Settings()).path
-    for more in ("", "10.9.8.7,10.9.8.9,1h"):
-        command = serve.command(folder, serve.Options("lo", more), tmp_path / "leases")
+    address = "http://127.0.0.1:8000/lab.efi"
+    for more, http in (("", ""), ("127.0.0.7,127.0.0.9,1h", ""), ("127.0.0.7,127.0.0.9", address)):
+        command = serve.command(folder, serve.Options("lo", more, http), tmp_path / "leases")
         done = subprocess.run([*command, "--test"], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr.strip()) == (0, "dnsmasq: syntax check OK.")
     assert f"--dhcp-range={more}" in command
+    assert f"--dhcp-boot=tag:http-boot,{address}" in command
+    assert "dhcp-match=set:http-boot,option:client-arch,16" in (folder / "dnsmasq-server.conf").read_text()
 
 
 def test_command_is_a_proxy_unless_asked(tmp_path: Path) -> None:
@@ -115,6 +117,95 @@ def test_networks_that_cannot_be_served(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(ToolError, match=r"it is in the package dnsmasq-base$"):
         serve.command(tmp_path, serve.Options("lo"), tmp_path)
+
+
+OWN = ipaddress.IPv4Interface("10.1.2.3/24")
+
+
+@pytest.mark.parametrize("given", ["10.1.2.1,10.1.2.254", "10.1.2.9,10.1.2.9,infinite", "10.1.2.1,10.1.2.9,30m"])
+def test_ranges_that_the_network_has(given: str) -> None:
+    serve.check_range(given, OWN)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("", "'' is not FIRST,LAST or FIRST,LAST,TIME with two IPv4 addresses"),
+        ("10.1.2.4", "is not FIRST,LAST"),
+        ("10.1.2.4,10.1.2.5,1h,x", "is not FIRST,LAST"),
+        ("10.1.2.4,10.1.2", "is not FIRST,LAST"),
+        ("10.1.2.4,fe80::1", "is not FIRST,LAST"),
+        ("10.1.2.4,10.1.2.9,soon", "'soon' is no time such as 1h, 30m or infinite"),
+        ("10.1.2.9,10.1.2.4", "10.1.2.9 is behind 10.1.2.4"),
+        ("10.1.3.4,10.1.3.9", "10.1.3.4 is not in the interface's network, 10.1.2.0/24"),
+        ("10.1.2.4,10.1.3.9", "10.1.3.9 is not in the interface's network, 10.1.2.0/24"),
+        ("10.1.2.0,10.1.2.9", "10.1.2.0 is no address for a machine in 10.1.2.0/24"),
+        ("10.1.2.4,10.1.2.255", "10.1.2.255 is no address for a machine in 10.1.2.0/24"),
+        ("10.1.2.3,10.1.2.3", "10.1.2.3 is this machine's own address"),
+    ],
+)
+def test_ranges_that_the_network_has_not(given: str, message: str) -> None:
+    with pytest.raises(RunError) as caught:
+        serve.check_range(given, OWN)
+    assert str(caught.value).startswith("dhcp-range: ") and message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("range_", "http", "message"),
+    [
+        ("", "http://h/lab.efi", "it needs --dhcp-range"),
+        ("127.0.0.2,127.0.0.3", "ftp://h/lab.efi", "is no address http://HOST/PATH.efi"),
+        ("127.0.0.2,127.0.0.3", "http://h/lab.elf", "is no address http://HOST/PATH.efi"),
+        ("127.0.0.2,127.0.0.3", "http://h/a,b.efi", "is no address http://HOST/PATH.efi"),
+        ("127.0.0.2,127.0.0.3", f"http://h/{'a' * 120}.efi", "of at most 127 bytes"),
+    ],
+)
+def test_addresses_of_http_boot_that_no_machine_can_be_told(
+    range_: str, http: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match=message):
+        serve.command(tmp_path, serve.Options("lo", range_, http), tmp_path)
+
+
+def test_who_gets_nothing_is_said() -> None:
+    (note,) = serve.notes(serve.Options("lo"))
+    assert "HTTP boot (architecture 16) get no answer" in note
+    assert serve.notes(serve.Options("lo", "127.0.0.2,127.0.0.3", "http://h/lab.efi")) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_a_user_without_a_name(tmp_path: Path) -> None:
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp"))  # all can go there, other than to pytest's own
+    try:
+        (folder / "lab.efi").write_bytes(b"x")
+        os.chown(folder, 54321, 54321)
+        folder.chmod(0o755)
+        assert "--user=nobody" in serve.command(folder, serve.Options("lo"), tmp_path)
+        for path, mode in ((folder / "lab.efi", 0o600), (folder, 0o700)):
+            kept = path.stat().st_mode
+            path.chmod(mode)
+            with pytest.raises(RunError, match=r"belongs to user 54321, who has no name on this machine, and others"):
+                serve.command(folder, serve.Options("lo"), tmp_path)
+            path.chmod(kept)
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_without_the_rights_of_root(tmp_path: Path) -> None:
+    """CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_NET_RAW are bits 10, 12 and 13."""
+    status = tmp_path / "status"
+    for held, missing in (
+        ("0", "NET_BIND_SERVICE, NET_ADMIN, NET_RAW"),
+        ("3000", "NET_BIND_SERVICE"),
+        ("2fff", "NET_ADMIN"),
+    ):
+        status.write_text(f"Name:\tx\nCapEff:\t{held.zfill(16)}\n")
+        with pytest.raises(RunError) as caught:
+            serve.check_rights(status)
+        assert str(caught.value) == (f"serve: DHCP, PXE and TFTP are for root: run it as root (missing: {missing})")
+    for held in ("3400", "1ffffffffff"):
+        status.write_text(f"CapEff:\t{held.zfill(16)}\n")
+        serve.check_rights(status)
 
 
 PROGRAM = """

@@ -90,8 +90,11 @@ def serve_folder(name: str, options: serve.Options) -> None:
     """Serve an image by network until interrupted; image and folder are made first where they are missing or out
     of date.
     """
+    serve.check_rights()  # first what can be wrong
     built = current(name)
-    serve.command(built.elf.parent, options, Path())  # first what can be wrong
+    serve.command(built.elf.parent, options, Path())
+    for note in serve.notes(options):
+        print(f"note: {note}", file=sys.stderr)
     if not is_current(media.pxe.MEDIUM, built):
         for note in media.pxe.make(built, media.Settings()).notes:
             print(f"note: {note}", file=sys.stderr)

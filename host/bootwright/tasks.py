@@ -49,13 +49,14 @@ def image(
         "name": "as for image; built first if it is missing or out of date",
         "interface": "the network interface that the machines are on",
         "dhcp-range": "FIRST,LAST[,TIME]: give addresses, too (default: proxy, beside the DHCP server there)",
+        "http": "for UEFI's HTTP boot: the address of NAME.efi on an HTTP server of yours; with --dhcp-range",
     },
 )
-def serve(context: Context, name: str = "demo", interface: str = "", dhcp_range: str = "") -> None:
+def serve(context: Context, name: str = "demo", interface: str = "", dhcp_range: str = "", http: str = "") -> None:
     """Boot machines by network: runs dnsmasq on build/NAME/pxe until interrupted."""
     from bootwright import progress, serve
 
-    progress.serve_folder(name, serve.Options(interface, dhcp_range))
+    progress.serve_folder(name, serve.Options(interface, dhcp_range, http))
 
 
 @task(

@@ -32,6 +32,7 @@ from bootwright.media.medium import (
 from bootwright.report import MODULES, Built
 
 SCRIPT = "boot.ipxe"
+HTTP_BOOT = "http-boot"  # dnsmasq's tag for machines that ask for it
 PROXY_CONFIGURATION, SERVER_CONFIGURATION = "dnsmasq.conf", "dnsmasq-server.conf"
 IPXE = Path("/usr/lib/ipxe")
 IPXE_FILES = ("undionly.kpxe", "ipxe.efi")
@@ -139,7 +140,14 @@ def configuration(name: str, proxy: bool) -> str:
         else:
             lines += [f"dhcp-match=set:arch{architecture},option:client-arch,{architecture}"]
             lines += [f"dhcp-boot=tag:!ipxe,tag:arch{architecture},{file}"]
-    lines += [f"dhcp-boot=tag:ipxe,{SCRIPT}"] * (not proxy)
+    if not proxy:
+        lines += [
+            f"dhcp-boot=tag:ipxe,{SCRIPT}",
+            "# UEFI's HTTP boot. `serve` adds the address that --http names; by hand:",
+            f"# --dhcp-boot=tag:{HTTP_BOOT},http://HOST/{name}.efi",
+            f"dhcp-match=set:{HTTP_BOOT},option:client-arch,16",
+            f"dhcp-option-force=tag:{HTTP_BOOT},60,HTTPClient",
+        ]
     return "\n".join(lines) + "\n"
 
 
