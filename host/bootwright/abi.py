@@ -103,6 +103,11 @@ class Abi:
             raise KeyError(f"no struct {name} in stub/abi")
         return found
 
+    def record_of(self, constant: str) -> str | None:
+        """The struct whose size a constant NAME_SIZEOF is, None for another constant."""
+        name = constant.removesuffix("_SIZEOF").lower()
+        return name if constant.endswith("_SIZEOF") and name in self._cstruct.typedefs else None
+
     def format(self, name: str, *values: int | str) -> str:
         """The text of string `name` with its placeholders filled: %u decimal, %x hex with 0x, %s string.
 

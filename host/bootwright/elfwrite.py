@@ -8,8 +8,9 @@ the section headers. All addresses are physical as well (p_paddr = p_vaddr), as 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 PAGE = 0x1000
 _EHDR = struct.Struct("<16sHHIIIIIHHHHHH")
@@ -24,6 +25,7 @@ _SHN_ABS = 0xFFF1
 _STB_LOCAL, _STB_GLOBAL, _STT_NOTYPE, _STT_OBJECT, _STT_FUNC = 0, 1, 0, 1, 2
 _FLAGS = {"x": 1, "w": 2, "r": 4}
 
+_NOTHING: Mapping[str, bytes] = MappingProxyType({})
 MAX_PROGRAM_HEADERS = (PAGE - _EHDR.size) // _PHDR.size
 
 
@@ -69,8 +71,12 @@ def write(
     sections: Sequence[ElfSection],
     symbols: Sequence[ElfSymbol],
     spare_headers: int,
+    unloaded: Mapping[str, bytes] = _NOTHING,
 ) -> bytes:
-    """The bytes of the file. Raises ValueError if the program headers do not fit into the first page."""
+    """The bytes of the file; unloaded: sections that are in no segment.
+
+    Raises ValueError if the program headers do not fit into the first page.
+    """
     headers = [_load(segment) for segment in segments]
     headers += [_note(run) for run in _note_runs(sections)]
     headers += [_PHDR.pack(*[0] * 8)] * spare_headers
@@ -83,6 +89,9 @@ def write(
     table = [bytes(_SHDR.size), *(_section_header(section, names) for section in sections)]
     for section in sections:
         body[section.offset : section.offset + len(section.data)] = section.data
+    for name, data in unloaded.items():
+        place = (_append(body, data, 1), len(data), 0, 0, 1, 0)
+        table.append(_SHDR.pack(names.add(name), _SHT_PROGBITS, 0, 0, *place))
     symbol_names = _Strings()
     symbol_bytes = _symbols(symbols, sections, symbol_names)
     locals_ = 1 + sum(symbol.local for symbol in symbols)

@@ -12,16 +12,19 @@ Every instruction's bytes are disassembled and compared with what was written (`
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import PurePath
 from types import MappingProxyType
 
-from bootwright import check, elfwrite, listing
+from bootwright import abi, check, dwarf, elfwrite, listing
 from bootwright.arrange import Placed, PlacedSection, Placement, aligned, collect, form_of, space_size
 from bootwright.assemble import FILE_MARK, Align, Bytes, Code, Data, Label, Object, Space
 from bootwright.elfwrite import ElfSection, ElfSegment, ElfSymbol
 from bootwright.encode import encode
 from bootwright.errors import AssemblyError, BootwrightError, LinkError, Where
 from bootwright.expression import Expression
+from bootwright.expression import symbols as symbols_of
 from bootwright.layout import PAGE, Layout, LayoutSegment
 from bootwright.linked import Linked, LinkedInstruction, LinkedSection
 from bootwright.listing import ListedLine
@@ -70,9 +73,10 @@ def link(
     _raise([*output.errors, *_failed_assertions(objects, layout, symbols)])
     segments, placed = _arrange(layout, sections, contents)
     entry = symbols.addresses[layout.entry]
+    debugging = dwarf.sections(_rows(output), _variables(sections, symbols))
     try:
         image = elfwrite.write(
-            entry, segments, placed, _elf_symbols(sections, placed, symbols), spare_headers
+            entry, segments, placed, _elf_symbols(sections, placed, symbols), spare_headers, debugging
         )
     except ValueError as error:
         raise LinkError(str(error), Where(layout.path)) from error
@@ -260,6 +264,30 @@ def _elf_symbols(
         if name not in names:
             found.append(ElfSymbol(name, address, 0, None))
     return sorted(found, key=lambda symbol: (symbol.value, symbol.name))
+
+
+def _rows(output: _Output) -> list[dwarf.Row]:
+    return [
+        dwarf.Row(each.address, len(each.data), _path(each.line.where.path), each.line.where.line or 0)
+        for each in output.instructions
+    ]
+
+
+def _path(path: str) -> str:
+    """Sources of the project by their path in it, others by their name: where they lie is nothing for an output."""
+    return path if path.startswith("stub/") else PurePath(path).name
+
+
+def _variables(sections: Mapping[str, PlacedSection], symbols: Symbols) -> Iterator[dwarf.Variable]:
+    """The labels right in front of room for records of stub/abi."""
+    for section in sections.values():
+        for label, room in pairwise(section.items):
+            if isinstance(label.item, Label) and isinstance(room.item, Space):
+                for name in symbols_of(room.item.size):
+                    record = abi.load().record_of(name)
+                    if record is not None:
+                        count = room.size // abi.load().constants[name]
+                        yield dwarf.Variable(label.item.name.partition(FILE_MARK)[0], label.address, record, count)
 
 
 def _listed(objects: Sequence[Object], output: _Output) -> list[ListedLine]:
