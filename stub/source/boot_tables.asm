@@ -3,7 +3,7 @@
 
 .include "macros.inc"
 
-.global BOOT_TABLES_MODULES, new_tables, add_record, add_domain, add_piece
+.global BOOT_TABLES_DOMAINS, BOOT_TABLES_MODULES, new_tables, add_record, add_domain, add_piece
 
 ; Where the arrays lie, each with room for all that there can be.
 .set BOOT_TABLES_DOMAINS, TABLES_SIZEOF
