@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bootwright import devicetree, export, image, media, places, qemu, report, run, serve
+from bootwright import debug, devicetree, export, image, media, places, qemu, report, run, serve
 from bootwright.errors import ToolError
 from bootwright.media.medium import is_current
 from bootwright.sign import Signing
@@ -117,6 +117,8 @@ def boot(name: str, options: run.Options) -> qemu.Outcome:
     built = current(name)
     for note in run.notes(built):
         print(f"note: {note}", file=sys.stderr)
+    if options.gdb:
+        print(f"QEMU waits for a debugger: gdb -x {places.shown(debug.write_script(built))}", file=sys.stderr)
     result = run.boot(built, options, show)
     if result.transcript and not result.transcript.endswith("\n"):
         print()

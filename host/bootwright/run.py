@@ -7,13 +7,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootwright import qemu, values
+from bootwright import debug, qemu, values
 from bootwright.errors import RunError
 from bootwright.media import WAYS
 from bootwright.report import Built
 
 # What a firmware keeps of the machine's memory for itself, at most.
 FIRMWARE_MEMORY = 64 << 20
+# Seconds that a person at a debugger has at least.
+DEBUGGING = 3600.0
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Options:
     """How to boot.
 
     via: a name of media.WAYS; expect: None for a guest that powers off; timeout in seconds; memory in bytes,
-    None for what the image needs; keep_log: gets what the serial console showed.
+    None for what the image needs; keep_log: gets what the serial console showed; gdb: wait for a
+    debugger (debug).
     """
 
     via: str = "kernel"
@@ -32,6 +35,7 @@ class Options:
     firmware: str = "bios"
     accelerator: str = "tcg"
     keep_log: Path | None = None
+    gdb: bool = False
 
     def __post_init__(self) -> None:
         """Raises RunError for a way to boot that does not exist."""
@@ -99,6 +103,8 @@ def boot(
         options.keep_log.open("w", encoding="utf-8") if options.keep_log else nullcontext() as log,
     ):
         arguments = qemu.command(machine, medium)
+        if options.gdb:
+            arguments += debug.arguments(debug.socket_of(built))
 
         def see(text: str) -> None:
             show(text)
@@ -108,7 +114,7 @@ def boot(
         return qemu.run(
             arguments,
             expect=options.expect,
-            timeout=options.timeout,
+            timeout=max(options.timeout, DEBUGGING) if options.gdb else options.timeout,
             show=see,
             directory=built.elf.parent,
             inspect=inspect,

@@ -87,6 +87,7 @@ def export(context: Context, name: str = "demo", format: str = "dts", output: st
         "firmware": "bios or uefi",
         "accelerator": "tcg (the same everywhere) or kvm",
         "keep-log": "write what the serial console showed to this file",
+        "gdb": "wait for a debugger, for an hour at least: gdb -x build/NAME/NAME.gdb",
     },
 )
 def run(
@@ -100,6 +101,7 @@ def run(
     firmware: str = "bios",
     accelerator: str = "tcg",
     keep_log: str = "",
+    gdb: bool = False,
 ) -> None:
     """Boot an image under QEMU. Status: 0 as expected, 3 stub failure, 4 time-out, 5 QEMU ended before."""
     from bootwright import progress, run
@@ -113,6 +115,7 @@ def run(
         firmware=firmware,
         accelerator=accelerator,
         keep_log=Path(keep_log) if keep_log else None,
+        gdb=gdb,
     )
     raise Exit(code=progress.boot(name, options))
 
