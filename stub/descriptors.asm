@@ -2,7 +2,7 @@
 
 .include "macros.inc"
 
-.global load_descriptors, gdt_pointer32, stack_end
+.global load_descriptors, gdt_pointer32, stack_end, stack_guard, exception_stack_guard
 
 .section .text
 
@@ -186,8 +186,10 @@ exceptions_seen:
 .align 16
 idt:                    .space IDT_VECTORS * IDT_GATE_SIZEOF
 tss:                    .space TSS64_SIZEOF
-.align 16
+.align PAGE_SIZE
+exception_stack_guard:  .space PAGE_SIZE        ; unmapped in the stub: what grows over its stack ends here
                         .space EXCEPTION_STACK_SIZE
 exception_stack_end:
+stack_guard:            .space PAGE_SIZE
                         .space STACK_SIZE
 stack_end:

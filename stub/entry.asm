@@ -30,8 +30,11 @@ start:
         call enter_long_mode
 .code64
         call load_descriptors
+        call protect_memory
         call apply_settings
         call parse_loader
+        call keep_bios_data
+        call forbid_null_page
         jmp  main
 
 ; Hands the loader's information to the entry file that knows its magic.
@@ -147,6 +150,10 @@ add_module:
         jc   .out_of_reach
         shr  rax, 32
         jnz  .out_of_reach
+        cmp  rdi, PAGE_SIZE
+        jae  .reachable
+        mov  byte ptr [rip + null_page_used], 1
+.reachable:
         imul ecx, ecx, BOOT_MODULE_SIZEOF
         lea  rax, [rip + loader_modules]
         add  rax, rcx

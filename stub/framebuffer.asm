@@ -64,6 +64,7 @@ framebuffer_start:
 
         sub  rax, rcx                   ; it is mapped behind the first 4 GiB, wherever it lies
         or   rax, PTE_PRESENT | PTE_WRITABLE | PTE_LARGE
+        or   rax, qword ptr [rip + no_execute]
         bts  rcx, 32
         mov  qword ptr [rdi + FRAMEBUFFER_START], rcx
         lea  rdi, [rip + framebuffer_directory]

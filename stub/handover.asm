@@ -141,16 +141,7 @@ report_launch:
 ; never returns
 go:
         mov  r15, qword ptr [rip + handover]
-        mov  dword ptr [rip + enter_state + ENTER_STATE_EAX], eax
-        mov  dword ptr [rip + enter_state + ENTER_STATE_EBX], ebx
-        mov  dword ptr [rip + enter_state + ENTER_STATE_ESI], esi
-        mov  dword ptr [rip + enter_state + ENTER_STATE_MODE], r8d
-        call launch_target
-        mov  qword ptr [rip + enter_state + ENTER_STATE_ENTRY], rax
-        call report_launch
-        cli
-        mov  qword ptr [rip + framebuffer_console], 0   ; the tables to come do not map it
-
+        mov  r9d, esi
         lea  rsi, [rip + handover_code]         ; the code, with its descriptors and the state, behind each other
         lea  rdi, [r15 + HANDOVER_CODE]
         mov  ecx, handover_end - handover_code
@@ -158,6 +149,17 @@ go:
         lea  rsi, [rip + deferred]
         mov  ecx, MAX_DEFERRED * DEFERRED_SIZEOF
         rep movsb
+        lea  rdi, [r15 + HANDOVER_CODE + enter_state - handover_code]
+        mov  dword ptr [rdi + ENTER_STATE_EAX], eax
+        mov  dword ptr [rdi + ENTER_STATE_EBX], ebx
+        mov  dword ptr [rdi + ENTER_STATE_ESI], r9d
+        mov  dword ptr [rdi + ENTER_STATE_MODE], r8d
+        call launch_target
+        mov  qword ptr [rdi + ENTER_STATE_ENTRY], rax
+        call report_launch
+        cli
+        mov  qword ptr [rip + framebuffer_console], 0   ; the tables to come do not map it
+
         mov  ebp, dword ptr [rip + deferred_count]
         lea  rax, [r15 + HANDOVER_CODE + handover_gdt - handover_code]
         mov  qword ptr [r15 + HANDOVER_CODE + handover_gdt_pointer - handover_code + 2], rax
@@ -198,8 +200,8 @@ fill_page_tables:
         jnc  .page                      ; up to 4 GiB
         ret
 
-; From here to handover_end all is copied into the area, and refers to nothing else. The state at its end is
-; filled in before that.
+; From here to handover_end all is copied into the area, and refers to nothing else. What differs from boot to boot is
+; filled in there: the stub's own code cannot be written to.
 .align 16
 handover_code:
         lgdt [rip + handover_gdt_pointer]

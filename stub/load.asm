@@ -138,7 +138,8 @@ load_module:
         mov  r8, qword ptr [r12 + PIECE_DEST_SIZE]
         fail E_MODULE_UNPACK
 
-; Where a piece is unpacked to: its place, or free room if the stub is there; go then moves it last.
+; Where a piece is unpacked to: its place, or free room if the stub is there, or the page that the stub does not map;
+; go then moves it last.
 ; in:  r12 = piece, ebp = number of its module
 ; out: rdi
 ; clobbers: rax, rcx, rdx, rsi, r8, r9, r10, r11
@@ -180,10 +181,12 @@ choose_dest:
         fail E_TOO_MANY_DEFERRED
 
 ; in:  r12 = piece
-; out: CF set if its place, with what is cleared, overlaps the stub
+; out: CF set if its place, with what is cleared, overlaps the stub, or begins in the first page
 ; clobbers: rax, rcx
 overlaps_stub:
         mov  rax, qword ptr [r12 + PIECE_DEST]
+        cmp  rax, PAGE_SIZE
+        jb   .overlaps
         lea  rcx, [rip + __image_end]
         cmp  rax, rcx
         jae  .clear
@@ -191,6 +194,7 @@ overlaps_stub:
         add  rax, qword ptr [r12 + PIECE_ZERO_SIZE]
         lea  rcx, [rip + __image_start]
         cmp  rcx, rax                   ; CF set: the stub starts below the piece's end
+.overlaps:
         ret
 .clear:
         clc

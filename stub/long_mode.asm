@@ -1,7 +1,7 @@
 ; From 32-bit protected mode to 64-bit long mode: cpu check, page tables, switch. Shared with our own kernels.
 ; In all of it ebp = how far the code lies from its link address.
 
-.global check_long_mode, enter_long_mode, page_map, page_directory_pointers
+.global check_long_mode, enter_long_mode, page_map, page_directory_pointers, page_directories, no_execute
 
 .section .text
 .code32
@@ -47,7 +47,7 @@ enter_long_mode:
         mov  dword ptr [ebp + page_directory_pointers + ecx * 8], eax
         add  eax, PAGE_SIZE
         inc  ecx
-        cmp  ecx, 4
+        cmp  ecx, PAGE_DIRECTORIES
         jb   .directory
         lea  edi, [ebp + page_directories]
         mov  eax, PTE_PRESENT | PTE_WRITABLE | PTE_LARGE
@@ -150,4 +150,5 @@ panic32:
 .align PAGE_SIZE
 page_map:                       .space PAGE_SIZE
 page_directory_pointers:        .space PAGE_SIZE
-page_directories:               .space 4 * PAGE_SIZE
+page_directories:               .space PAGE_DIRECTORIES * PAGE_SIZE
+no_execute:                     .space 8        ; the bit of an entry that forbids to execute, 0 where there is none

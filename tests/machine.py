@@ -148,9 +148,16 @@ class Machine:
         self.call("load_descriptors")
         self.call("apply_settings")
         self.call("parse_loader")
+        self.call("keep_bios_data")
         if not self.failed:
             self.call("main")
         return self.transcript
+
+    @property
+    def enter_state(self) -> Any:
+        """What the last instructions are told, in their copy."""
+        code = self.variable("handover") + C["PAGE_TABLES"] * C["PAGE_SIZE"]
+        return self.record("enter_state", code + self.symbols["enter_state"] - self.symbols["handover_code"])
 
     @property
     def information(self) -> tuple[int, int]:

@@ -170,7 +170,7 @@ def test_real_mode_without_a_bios(header: dict[str, int]) -> None:
 @pytest.mark.parametrize("header", REAL_MODE)
 def test_real_mode_with_a_bios(header: dict[str, int]) -> None:
     stub, _ = booted(linux(**header))
-    mode = stub.record("enter_state", stub.symbols["enter_state"]).mode
+    mode = stub.enter_state.mode
     assert mode == C["ENTER_REAL_MODE"] and stub.read(0x90000 + 0x1FE, 2) == b"\x55\xaa", "the setup code is there"
 
 

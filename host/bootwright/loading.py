@@ -150,13 +150,14 @@ class Loading:
                 raise BootFailure("E_NO_ROOM", record.name, piece.dest, piece.range.end)
 
     def load(self, number: int) -> None:
-        """Move the pieces of a module; those for the stub's place wait elsewhere. Raises BootFailure."""
+        """Move the pieces of a module; those for the stub or the first page wait elsewhere. Raises BootFailure."""
         record = self.records[number]
         if record.start:
             self.places[number] = Range.sized(record.start, record.unpacked_size)
         for piece in record.pieces:
             target = Range.sized(piece.dest, piece.dest_size + piece.zero_size)
-            if not overlap(target, self._machine.stub):
+            in_first_page = target.start < self._constants["PAGE_SIZE"]  # which the stub does not map
+            if not in_first_page and not overlap(target, self._machine.stub):
                 continue
             start = self.find_room(piece.dest_size)
             if start is None:

@@ -21,6 +21,7 @@
 #define MSR_EFER        0xc0000080
 #define EFER_LME        (1 << 8)
 #define EFER_LMA        (1 << 10)
+#define EFER_NXE_BIT    11
 
 #define EFLAGS_FIXED    (1 << 1)    /* always set */
 #define EFLAGS_ID       (1 << 21)
@@ -28,15 +29,19 @@
 #define CPUID_MAX_EXTENDED      0x80000000
 #define CPUID_EXTENDED          0x80000001
 #define CPUID_EXTENDED_EDX_LM   (1 << 29)
+#define CPUID_EXTENDED_EDX_NX_BIT   20
 #define CPUID_BRAND_FIRST       0x80000002
 #define CPUID_BRAND_LAST        0x80000004
 
 #define PTE_PRESENT     (1 << 0)
 #define PTE_WRITABLE    (1 << 1)
 #define PTE_LARGE       (1 << 7)
+#define PTE_NO_EXECUTE_BIT  63      /* where EFER.NXE is set */
 #define PAGE_SIZE_2M    0x200000
+#define PAGE_SHIFT_2M   21
 #define PAGE_ENTRIES    512
-#define PAGE_TABLES     6       /* pages: one map, one of pointers, four directories */
+#define PAGE_DIRECTORIES    4       /* for 4 GiB */
+#define PAGE_TABLES     6       /* pages: one map, one of pointers, PAGE_DIRECTORIES */
 
 /* Selectors of the stub's descriptor table (stub/long_mode.asm). */
 #define GDT_CODE64      0x08

@@ -50,6 +50,8 @@ leave_firmware:
         call fill_page_tables
         call own_cpu
         call load_descriptors
+        call protect_memory
+        call forbid_null_page
         call keep_memory_map
         jmp  main
 .kept:

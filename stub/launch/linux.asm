@@ -95,8 +95,7 @@ starts_in_real_mode:
 enter_setup:
         cmp  qword ptr [rip + efi_system], 0
         jne  .no_bios
-        mov  edi, BIOS_SYSTEM_VECTOR
-        cmp  dword ptr [rdi], 0
+        cmp  dword ptr [rip + bios_system_vector], 0
         je   .no_bios
         mov  edi, REAL_MODE_BASE
         lea  esi, [rdi + REAL_MODE_SIZE]
