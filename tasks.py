@@ -63,14 +63,17 @@ def test(
 
 @task()
 def docs(context: Context) -> None:
-    """Write what is made from the source: docs/description.md, docs/errors.md, and the boot in README.md."""
+    """Write what is made from the source: pages of docs/, the boot in README.md, syntax files for editors."""
     sys.path.insert(0, str(ROOT / "tests"))
     import description_page
     import errors_page
     import readme_page
+    import syntax_files
 
     for page in (description_page, errors_page, readme_page):
         page.PAGE.write_text(page.render(), encoding="utf-8")
+    for path, text in syntax_files.render().items():
+        path.write_text(text, encoding="utf-8")
 
 
 namespace.add_task(test)

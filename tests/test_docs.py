@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import description_page
 import errors_page
+import pytest
+import syntax_files
 
 from bootwright import abi
 
@@ -18,3 +24,28 @@ def test_the_error_page_is_up_to_date() -> None:
 
 def test_the_description_page_is_up_to_date() -> None:
     assert description_page.PAGE.read_text(encoding="utf-8") == description_page.render(), "run: invoke docs"
+
+
+@pytest.mark.parametrize(("path", "text"), syntax_files.render().items(), ids=lambda value: getattr(value, "name", ""))
+def test_the_syntax_files_are_up_to_date(path: Path, text: str) -> None:
+    assert path.read_text(encoding="utf-8") == text, "run: invoke docs"
+
+
+def test_the_grammar_knows_every_word_of_the_stub() -> None:
+    """Each instruction of a source is matched as one by the TextMate grammar, and no label is."""
+    grammar = json.loads((syntax_files.FOLDER / "bootwright.tmLanguage.json").read_text(encoding="utf-8"))
+    matches = {pattern["name"].split(".")[-2]: pattern.get("match", "") for pattern in grammar["patterns"]}
+    words = {kind: re.compile(matches[kind]) for kind in ("instruction", "directive", "register")}
+    for source in sorted((abi.stub_directory()).rglob("*.asm")):
+        for line in source.read_text(encoding="utf-8").splitlines():
+            statement = re.match(r"        (\.?[a-z][a-z0-9]*)", line.partition(";")[0])
+            if statement and statement[1] not in ("fail", "say"):
+                kind = "directive" if statement[1].startswith(".") else "instruction"
+                assert words[kind].fullmatch(statement[1]), f"{source.name}: {line}"
+
+
+def test_every_group_of_vim_has_a_colour() -> None:
+    text = (syntax_files.FOLDER / "bootwright.vim").read_text(encoding="utf-8")
+    groups = set(re.findall(r"^syntax \w+ (\w+)", text, re.MULTILINE)) - {"ignore"}
+    linked = set(re.findall(r"^highlight default link (\w+)", text, re.MULTILINE))
+    assert {group for group in groups if group.startswith("bootwright")} == linked

@@ -170,19 +170,6 @@ class _Assembler:
         self._files: dict[str, _File] = {}
         self._file = _File()
         self._line = 0
-        self._directives: dict[str, Callable[[str], None]] = {
-            ".section": self._section,
-            ".code16": lambda text: self._mode(16, text),
-            ".code32": lambda text: self._mode(32, text),
-            ".code64": lambda text: self._mode(64, text),
-            ".align": self._align,
-            ".ascii": lambda text: self._string(text, b""),
-            ".asciz": lambda text: self._string(text, b"\0"),
-            ".space": self._space,
-            ".set": self._set,
-            ".assert": self._assert,
-            ".global": self._global,
-        }
 
     def add(self, statement: Statement) -> None:
         """Take in one statement."""
@@ -195,8 +182,8 @@ class _Assembler:
             if not parts:
                 raise AssemblyError(f"{statement.name} takes at least one value")
             self._emit(Data(self._line, _WIDTHS[statement.name], tuple(parts)))
-        elif statement.name in self._directives:
-            self._directives[statement.name](statement.operands)
+        elif statement.name in _HANDLERS:
+            _HANDLERS[statement.name](self, statement.operands)
         elif statement.name.startswith("."):
             raise AssemblyError(f"{statement.name} is no directive of this assembler")
         else:
@@ -359,6 +346,23 @@ class _Assembler:
             return expression.Value(self._abi.constants[name])
 
         return expression.evaluate(expression.parse(text), lookup).number
+
+
+_HANDLERS: dict[str, Callable[[_Assembler, str], None]] = {
+    ".section": _Assembler._section,
+    ".code16": lambda assembler, text: assembler._mode(16, text),
+    ".code32": lambda assembler, text: assembler._mode(32, text),
+    ".code64": lambda assembler, text: assembler._mode(64, text),
+    ".align": _Assembler._align,
+    ".ascii": lambda assembler, text: assembler._string(text, b""),
+    ".asciz": lambda assembler, text: assembler._string(text, b"\0"),
+    ".space": _Assembler._space,
+    ".set": _Assembler._set,
+    ".assert": _Assembler._assert,
+    ".global": _Assembler._global,
+}
+DIRECTIVES = frozenset({*_WIDTHS, *_HANDLERS, *source.DIRECTIVES})
+"""Every directive that may be written."""
 
 
 def _encoded(item: Item, values: _Constants) -> Item:

@@ -20,6 +20,9 @@ _PARAMETER = re.compile(r"\\([A-Za-z_]\w*)")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*$")
 _MAX_MACRO_DEPTH = 16
 
+DIRECTIVES = frozenset({".include", ".macro", ".endm"})
+"""What is not a statement, but says which there are."""
+
 
 @dataclass(frozen=True)
 class Line:
