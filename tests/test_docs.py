@@ -40,7 +40,7 @@ def test_the_grammar_knows_every_word_of_the_stub() -> None:
     macros = {name for source in sources for name in re.findall(r"^\.macro (\w+)", source.read_text(), re.MULTILINE)}
     for source in sources:
         for line in source.read_text(encoding="utf-8").splitlines():
-            statement = re.match(r"        (\.?[a-z][a-z0-9]*)", line.partition(";")[0])
+            statement = re.match(r"        (\.?[a-z]\w*)", line.partition(";")[0])
             if statement and statement[1] not in macros:
                 kind = "directive" if statement[1].startswith(".") else "instruction"
                 assert words[kind].fullmatch(statement[1]), f"{source.name}: {line}"
