@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bootwright import keys
+from bootwright import consoles, description, keys
 from bootwright.fields import Field
 
 PAGE = Path(__file__).parent.parent / "docs" / "description.md"
@@ -18,16 +18,47 @@ tree is a description as well (docs/domain-builder.md). This page is made by `in
 host/bootwright/keys.py; `invoke test` fails when it is out of date.
 """
 
+CONSOLE_HEAD = """
+## {console}
+
+The word `{console}` in a command line, or in the string of a module in `modules`, stands for what makes its reader use
+the consoles of [image]: Xen in front of ` -- ` in [hypervisor], the initial domain behind it, a domain's kernel in
+[[domain]], which is taken to be Linux or to understand the same words. Where a serial port and the screen are named
+both are used, and Linux's /dev/console is the serial port. Other braces, and `{console}` as a part of a word, are left
+as they are. Where a command line of Linux or Xen names no console though the image has a serial one, a note says so.
+"""
+CONSOLES = (
+    '["com1,115200", "vga"]',
+    '["com1,115200"]',
+    '["com2,9600"]',
+    '["com3,115200"]',
+    '["0x2f0,115200"]',
+    '["vga"]',
+)
+ALONE = '[[domain]]\nname = "dom0"\nmemory = "64M"\nkernel = "vmlinuz"\n'
+
 
 def render() -> str:
     """The page. Raises KeyError for a key that nothing is said about."""
     tables = {"[image]": keys.image(), "[[domain]]": keys.domain(), "[hypervisor]": keys.hypervisor()}
-    return HEAD + "".join(_table(name, fields) for name, fields in tables.items())
+    return HEAD + "".join(_table(name, fields) for name, fields in tables.items()) + _consoles()
 
 
 def _table(name: str, fields: dict[str, Field]) -> str:
     rows = [_row(key, field) for key, field in fields.items()]
     return "\n".join([f"\n## {name}\n", "| key | value | default | |", "|---|---|---|---|", *rows]) + "\n"
+
+
+def _consoles() -> str:
+    """What {console} becomes, for consoles of every kind."""
+    rows = []
+    for written in CONSOLES:
+        console = description.parse(f"[image]\nconsole = {written}\n{ALONE}", Path("x.toml")).image.console
+        rows.append(
+            " | ".join([f"| `{written}`", *(f"`{told(console)}`" for told in consoles.READERS.values())]) + " |"
+        )
+    head = " | ".join(["| `console`", *consoles.READERS])
+    return "\n".join([CONSOLE_HEAD, f"{head} |", "|---" * (len(consoles.READERS) + 1) + "|", *rows]) + "\n"
 
 
 def _row(key: str, field: Field) -> str:

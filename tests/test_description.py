@@ -243,12 +243,12 @@ def test_a_domain_that_is_alone_is_the_initial_domain(
     assert fallback is not None
     if not said:
         assert (dom0.permissions, dom0.functions) == (fallback.domains[0].permissions, fallback.domains[0].functions)
-    noted = list(notes.of_description(parse(f"{ALONE}{said}\n"), {0}))
+    noted = list(notes.of_description(parse(f"{ALONE}{said}\n"), BootInfo(()), {0}))
     assert bool(noted) == alone
 
 
 def test_the_note_about_a_domain_that_is_alone() -> None:
-    assert list(notes.of_description(parse(ALONE), {0})) == [
+    assert list(notes.of_description(parse(ALONE), BootInfo(()), {0})) == [
         'domain "dom0": there is no other, so it is the initial domain; it has permissions control and hardware; '
         "functions console, xenstore and initial-domain"
     ]

@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import MappingProxyType
 
-from bootwright import fields, keys, rules, toml
+from bootwright import consoles, fields, keys, rules, toml
 from bootwright.abi import load as load_abi
 from bootwright.described import Description, DomainDescription, HypervisorDescription, ImageDescription
 from bootwright.errors import BootwrightError, DescriptionError, ErrorList
@@ -61,7 +61,7 @@ def _description(root: Node, path: Path) -> Description:
     domains = found["domain"]
     if len(domains) == 1 and not image.generic:
         domains = (domains[0].as_the_only_one(),)
-    description = Description(path, image, domains, found["hypervisor"])
+    description = consoles.fill(Description(path, image, domains, found["hypervisor"]))
     errors = tuple(rules.check(description))
     if errors:
         raise ErrorList(errors)

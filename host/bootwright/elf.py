@@ -67,7 +67,8 @@ class Segment:
 class ElfKernel:
     """An ELF kernel. size: bytes of the file; segments: those that take memory, by address; start: the
     physical address of its entry point, None if that lies in no segment; pvh_entry: physical address from the
-    PVH note, None without one; pvh_movable: where else it may be loaded for that entry, by the note that says so.
+    PVH note, None without one; pvh_movable: where else it may be loaded for that entry, by the note that says so;
+    linux: it has a note of Linux.
     """
 
     path: Path
@@ -76,6 +77,7 @@ class ElfKernel:
     start: int | None
     pvh_entry: int | None
     pvh_movable: Movable | None = None
+    linux: bool = False
 
 
 def read(path: Path) -> ElfKernel:
@@ -92,10 +94,10 @@ def read(path: Path) -> ElfKernel:
             headers = _program_headers(elf, stream, size)
             segments = _segments(headers, size)
             start = _start(elf["e_entry"], headers)
-            entry, movable = _pvh_notes(stream, headers, size)
+            entry, movable, linux = _boot_notes(stream, headers, size)
         except _BROKEN as error:
             raise KernelError(f"is a broken ELF file: {error or type(error).__name__}") from error
-    return ElfKernel(path, size, segments, start, entry, movable)
+    return ElfKernel(path, size, segments, start, entry, movable, linux)
 
 
 def _check_header(elf: Any) -> None:
@@ -153,10 +155,13 @@ def _start(entry: int, headers: list[Any]) -> int | None:
     return None
 
 
-def _pvh_notes(stream: BinaryIO, headers: list[Any], size: int) -> tuple[int | None, Movable | None]:
-    """The PVH entry, and where else the kernel may be loaded for it; the first note of each kind counts."""
+def _boot_notes(stream: BinaryIO, headers: list[Any], size: int) -> tuple[int | None, Movable | None, bool]:
+    """The PVH entry, where else the kernel may be loaded for it, and is there a note of Linux? The first note of each
+    kind counts.
+    """
     constants = load_abi().constants
     found: dict[int, bytes] = {}
+    linux = False
     for header in headers:
         start, length = header["p_offset"], header["p_filesz"]
         if header["p_type"] != "PT_NOTE":
@@ -167,6 +172,7 @@ def _pvh_notes(stream: BinaryIO, headers: list[Any], size: int) -> tuple[int | N
             )
         stream.seek(start)
         for owner, kind, desc in _notes(stream.read(length)):
+            linux |= owner == b"Linux\0"
             if owner == b"Xen\0":
                 found.setdefault(kind, desc)
     entry, reloc = (found.get(constants[f"XEN_ELFNOTE_PHYS32_{name}"]) for name in ("ENTRY", "RELOC"))
@@ -175,6 +181,7 @@ def _pvh_notes(stream: BinaryIO, headers: list[Any], size: int) -> tuple[int | N
     return (
         None if entry is None else int.from_bytes(entry, "little"),
         None if reloc is None else _pvh_movable(reloc, headers),
+        linux,
     )
 
 

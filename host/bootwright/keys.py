@@ -21,7 +21,7 @@ MAX_CPUS = 4096
 
 FILE = 'a path from the description\'s folder on, or `{ package = "...", file = "..." }`'
 MEMORY = 'whole pages, such as `"512M"`; K, M, G or T'
-COMMAND_LINE = "a string"
+COMMAND_LINE = "a string; the word `{console}` in it stands for what its reader is to be told of [image] `console`"
 BOOLEAN = "`true` or `false`"
 
 

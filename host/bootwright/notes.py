@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
-from bootwright import bindings
+from bootwright import bindings, bzimage, consoles, elf, words
+from bootwright.abi import load as load_abi
 from bootwright.description import Description, DomainDescription
-from bootwright.errors import is_or_are, listed
+from bootwright.errors import KernelError, is_or_are, listed
+from bootwright.model import BootInfo
+
+CONSOLE = "console="
+VERSION_START = 16  # bytes of a version that show its kind
 
 
-def of_description(description: Description, built: Collection[int]) -> Iterator[str]:
-    """All notes. built: the domains that the launcher builds, by their index."""
+def of_description(description: Description, info: BootInfo, built: Collection[int]) -> Iterator[str]:
+    """All notes. info: its model; built: the domains that the launcher builds, by their index. OSError passes."""
     for domain in description.domains:
         yield from _alone(domain)
+    yield from _consoles(description, info, built)
     yield from _not_built(description, built)
     yield from _left_out(description, built)
 
@@ -23,8 +31,48 @@ def _alone(domain: DomainDescription) -> Iterator[str]:
             ("permissions", bindings.words("PERMISSION_"), domain.permissions),
             ("functions", bindings.words("FUNCTION_"), domain.functions),
         )
-        shown = [f"{key} {listed([w for w, bit in words.items() if bits & bit])}" for key, words, bits in given]
+        shown = [f"{key} {listed([w for w, bit in known.items() if bits & bit])}" for key, known, bits in given]
         yield f'domain "{domain.name}": there is no other, so it is the initial domain; it has {"; ".join(shown)}'
+
+
+def _consoles(description: Description, info: BootInfo, built: Collection[int]) -> Iterator[str]:
+    """Command lines that name no console, where the image has a serial one."""
+    console, hypervisor = description.image.console, description.hypervisor
+    if console.serial_port is None:
+        return
+    extra = ""
+    if hypervisor is not None:
+        own, extra = words.split_hypervisors(hypervisor.cmdline)
+        if not words.has(own, CONSOLE):
+            yield f"[hypervisor]: {_no_console(consoles.for_xen(console))}"
+    for index in sorted(built):
+        domain = description.domains[index]
+        mod = info.builder.domains[index].kernel if info.builder else None
+        path = None if mod is None else info.mods[mod].path
+        said, _ = words.split_kernels(domain.cmdline + (extra if domain.initial else ""))
+        if path is not None and not words.has(said, CONSOLE) and is_linux(path):
+            yield f'domain "{domain.name}": {_no_console(consoles.for_domain(description, domain))}'
+
+
+def _no_console(told: str) -> str:
+    return f"cmdline names no console, and the image has a serial one: {consoles.PLACE} in it stands for {told}"
+
+
+def is_linux(path: Path) -> bool:
+    """Is the file a kernel of Linux? A bzImage says its version, as others do whose name comes first; an ELF file has
+    notes.
+    """
+    constants = load_abi().constants
+    with path.open("rb") as stream:
+        head = stream.read(bzimage.HEADER_END)
+        if bzimage.is_bzimage(head):
+            offset = int.from_bytes(head[constants["BOOT_PARAMS_KERNEL_VERSION"] :][:2], "little")
+            stream.seek(constants["LINUX_SECTOR"] + offset)
+            return offset != 0 and re.match(rb"[0-9]+\.[0-9]", stream.read(VERSION_START)) is not None
+    try:
+        return head.startswith(elf.MAGIC) and elf.read(path).linux
+    except KernelError:
+        return False
 
 
 def _not_built(description: Description, built: Collection[int]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 from pathlib import Path
 
@@ -85,6 +86,43 @@ def test_xen_with_a_paravirtualised_domain(via: str, firmware: str, protocol: st
     expected = compare_boot(result.transcript, xen, memory=result.memory)
     assert expected.protocol == protocol
     assert "(XEN) Command line: console=com1,vga" in result.transcript, "without the file's name in front"
+
+
+def test_what_is_for_xen_and_what_is_for_its_domain(folder: Path) -> None:
+    """Real readers of both command lines, each split at " -- "; and the domains that Xen does not build."""
+    other = '\n[[domain]]\nname = "{}"\nmode = "pv"\nmemory = "64M"\n'
+    own = 'cmdline = "console=com1,vga com1=115200,8n1 noreboot"'
+    domain = 'cmdline = "console=hvc0 earlyprintk=xen panic=-1"'
+    built = variant(
+        folder,
+        "xen",
+        ('name = "xen"\nlaunch', 'name = "split"\nlaunch'),
+        (own, 'cmdline = "{console} noreboot -- extra=dom0_mem=1"'),
+        (domain, 'cmdline = "{console} earlyprintk=xen panic=-1"\n' + other.format("dom1") + other.format("dom2")),
+    )
+    result = run.boot(built, run.Options(expect=INIT, timeout=180), lambda text: None, facts)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    compare_boot(result.transcript, built, memory=result.memory)
+    told = "com1=115200,8n1 console=com1,vga noreboot dom0_mem=524288K,max:524288K dom0_max_vcpus=1"
+    assert re.search(rf"\(XEN\) Command line: {told}\s*$", result.transcript, re.MULTILINE)
+    assert "(XEN) Dom0 has maximum 1 VCPUs" in result.transcript
+    linux = "console=tty0 console=hvc0 earlyprintk=xen panic=-1 extra=dom0_mem=1"
+    assert re.search(rf"Kernel command line: {linux}\s*$", result.transcript, re.MULTILINE)
+    kernel = "hypervisor xen-4.17-amd64.gz builds 1 of 3 domains"
+    assert f"bootwright: builder: {kernel}" in result.transcript.replace("\r", "")
+    assert result.transcript.count("is not built: without a device tree Xen builds only the initial domain") == 2
+    assert result.transcript.count("(XEN) PHYSICAL MEMORY ARRANGEMENT") == 1, "Xen lays out one domain"
+
+
+@pytest.mark.parametrize("port", ["com1", "com3"])
+def test_linux_on_the_consoles_of_the_image(port: str, folder: Path) -> None:
+    consoles = ('"com1,115200", "vga"', f'"{port},115200", "vga"')
+    line = ('"console=ttyS0,115200 panic=-1"', '"{console} panic=-1"')
+    built = variant(folder, "debian", ('name = "debian"', f'name = "{port}"'), consoles, line)
+    result = run.boot(built, run.Options(expect=INIT, timeout=90), lambda text: None)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    for console in ("tty0", {"com1": "ttyS0", "com3": "ttyS2"}[port]):
+        assert f"printk: console [{console}] enabled" in result.transcript
 
 
 @pytest.mark.parametrize(("via", "firmware"), [("kernel", "bios"), ("grub", "uefi"), ("efi", "uefi")])
