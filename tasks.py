@@ -67,10 +67,11 @@ def docs(context: Context) -> None:
     sys.path.insert(0, str(ROOT / "tests"))
     import description_page
     import errors_page
+    import kernel_rules
     import readme_page
     import syntax_files
 
-    for page in (description_page, errors_page, readme_page):
+    for page in (description_page, errors_page, kernel_rules, readme_page):
         page.PAGE.write_text(page.render(), encoding="utf-8")
     for path, text in syntax_files.render().items():
         path.write_text(text, encoding="utf-8")

@@ -141,7 +141,14 @@ WORLDS = {
         {
             "ELF_MAGIC": "ELFMAG0 | ELFMAG1 << 8 | ELFMAG2 << 16 | ELFMAG3 << 24",
             "ELF_CLASS": "EI_CLASS",
+            "ELF_CLASS_32": "ELFCLASS32",
             "ELF_CLASS_64": "ELFCLASS64",
+            "ELF_DATA": "EI_DATA",
+            "ELF_DATA_LITTLE": "ELFDATA2LSB",
+            "ELF_ET_EXEC": "ET_EXEC",
+            "ELF_ET_DYN": "ET_DYN",
+            "ELF_EM_386": "EM_386",
+            "ELF_EM_X86_64": "EM_X86_64",
             "ELF_PT_LOAD": "PT_LOAD",
             "ELF_PT_NOTE": "PT_NOTE",
         },
@@ -162,6 +169,7 @@ WORLDS = {
         "#include <multiboot/multiboot.h>\n",
         {
             "multiboot1_header": Record("struct multiboot_header", prefix=True),
+            "multiboot1_addresses": Record("struct multiboot_header", prefix=True),
             "multiboot1_info": Record("struct multiboot_info", {"syms": "u"}, prefix=True),
             "multiboot1_module": Record("struct multiboot_mod_list", {"string": "cmdline"}),
             "multiboot1_mmap": Record("struct multiboot_mmap_entry"),
@@ -173,6 +181,7 @@ WORLDS = {
             "MULTIBOOT1_PAGE_ALIGN": "MULTIBOOT_PAGE_ALIGN",
             "MULTIBOOT1_MEMORY_INFO": "MULTIBOOT_MEMORY_INFO",
             "MULTIBOOT1_VIDEO_MODE": "MULTIBOOT_VIDEO_MODE",
+            "MULTIBOOT1_ADDRESSES": "MULTIBOOT_AOUT_KLUDGE",
             "MULTIBOOT1_INFO_FLAG_MEMORY": "MULTIBOOT_INFO_MEMORY",
             "MULTIBOOT1_INFO_FLAG_CMDLINE": "MULTIBOOT_INFO_CMDLINE",
             "MULTIBOOT1_INFO_FLAG_MODS": "MULTIBOOT_INFO_MODS",
@@ -322,6 +331,8 @@ BY_THE_BOOK = {
     r"EFI_LOADER_SIGNATURE64": "Linux, arch/x86/include/asm/efi.h",
     r"fdt_property|FDT_(FIRST|LAST)_VERSION": "Devicetree Specification 0.4, 5.4 and 5.2; the tag lies in front here",
     r"LINUX_\w+": "Linux, Documentation/arch/x86/boot.rst",
+    r"MULTIBOOT1_REQUIREMENTS": "Multiboot Specification 0.6.96, 3.1.2",
+    r"PVH_DEFAULT_ALIGNMENT": "Xen 4.20, public/elfnote.h, of XEN_ELFNOTE_PHYS32_RELOC",
     r"XEN_ELFNOTE_PHYS32_RELOC": "Xen 4.20, public/elfnote.h; Debian 12 has 4.17",
     r"XEN_NOTE_NAME": "Xen, public/elfnote.h",
     r"idt_gate|IDT_\w+|tss64|GDT_\w+": "Intel SDM 3, 3.4.5, 6.14 and 8.7",
@@ -348,7 +359,7 @@ OUR_HEADERS = {
 }
 OURS = re.compile(
     r"segment|domain_cell|module_kind|(ACPI|UART|SMBIOS_MAX|EFI_EXIT)_\w*TRIES|UART_SCRATCH_TEST|EFI_MAP_SIZE|"
-    r"FDT_MAGIC_BYTES|FDT_MAX_DEPTH|PROBE_\w+|EXCEPTION_\w+"
+    r"FDT_MAGIC_BYTES|FDT_MAX_DEPTH|ELF_MAX_\w+|PROBE_\w+|EXCEPTION_\w+"
 )
 
 

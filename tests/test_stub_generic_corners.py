@@ -66,7 +66,7 @@ def test_odd_kernels_are_taken_as_the_reference_takes_them(file: bytes) -> None:
 @pytest.mark.parametrize("field", [FIRST_PADDR, FIRST_MEMSZ])
 @pytest.mark.parametrize("value", [(1 << 64) - 8, (1 << 32) - 8, 1 << 63])
 def test_a_kernel_that_wants_to_lie_beyond_what_there_is(field: int, value: int) -> None:
-    fails(generic(patched(samples.elf([TEXT], NOTE), field, value)), "E_NO_ROOM", C["LOG_NORMAL"])
+    fails(generic(patched(samples.elf([TEXT], NOTE), field, value)), "E_KERNEL_BROKEN", C["LOG_NORMAL"])
 
 
 def test_modules_of_a_loader_have_names_of_two_digits() -> None:

@@ -224,7 +224,7 @@ class _Run(builder.Machine):
         found = probing.probe(file, domain.name, name, self._loading.find_place)
         self._domains[index] = found.protocol, found.entry
         self._rooms[index] = found.cmdline_room
-        self._loading.set_pieces(domain.kernel, found.pieces)
+        self._loading.set_pieces(domain.kernel, found.pieces, found.movable)
         name = LAUNCHER_NAMES.get(found.protocol, found.protocol)
         yield line("M_PROBED", built.domid, domain.name, name, found.entry)
 

@@ -25,9 +25,6 @@ from bootwright.ranges import Movable, Range, align_up
 
 MAGIC = b"\x7fELF"
 FOUR_GIB = 1 << 32
-PVH_ALIGNMENT = 0x200000  # of a kernel that can be moved and does not say
-MAX_SEGMENTS = 128  # of all types; kernels have fewer than ten
-MAX_NOTES = 1 << 20  # bytes of one note segment
 NOTE_HEADER = struct.Struct("<III")  # n_namesz, n_descsz, n_type; name and desc follow, each padded to 4
 
 # What pyelftools raises for files that are cut off or not what they say.
@@ -62,6 +59,11 @@ class Segment:
         """The physical addresses that it takes."""
         return Range.sized(self.p_paddr, self.p_memsz)
 
+    @property
+    def stored(self) -> Range:
+        """Those of its bytes in the file."""
+        return Range.sized(self.p_paddr, self.p_filesz)
+
 
 @dataclass(frozen=True)
 class ElfKernel:
@@ -81,12 +83,14 @@ class ElfKernel:
 
 
 def read(path: Path) -> ElfKernel:
-    """Look into the ELF file at `path`.
+    """Look into the ELF file at `path`. The rules: docs/kernels.md.
 
     Raises KernelError, without the file's name in front, for what is no x86 executable, for segments that
     end past the file or 4 GiB, overlap or are none. OSError passes.
     """
     size = path.stat().st_size
+    if size < load_abi().constants["ELF64_EHDR_SIZEOF"]:
+        raise KernelError(f"is a broken ELF file of {size} bytes")
     with path.open("rb") as stream:
         try:
             elf = ELFFile(stream)
@@ -111,8 +115,11 @@ def _check_header(elf: Any) -> None:
 def _program_headers(elf: Any, stream: BinaryIO, size: int) -> list[Any]:
     # Not elf.iter_segments: that interprets dynamic and interpreter segments, which nobody needs here.
     count, entry, start = elf["e_phnum"], elf["e_phentsize"], elf["e_phoff"]
-    if count > MAX_SEGMENTS:
-        raise KernelError(f"has {count} program headers, more than {MAX_SEGMENTS}")
+    limit = load_abi().constants["ELF_MAX_HEADERS"]
+    if count > limit:
+        raise KernelError(f"has {count} program headers, more than {limit}")
+    if count and entry != elf.structs.Elf_Phdr.sizeof():
+        raise KernelError(f"is a broken ELF file: its program headers are said to have {entry} bytes each")
     if count and start + count * entry > size:
         raise KernelError(
             f"is cut off: its program headers {Range.sized(start, count * entry)} "
@@ -166,7 +173,7 @@ def _boot_notes(stream: BinaryIO, headers: list[Any], size: int) -> tuple[int | 
         start, length = header["p_offset"], header["p_filesz"]
         if header["p_type"] != "PT_NOTE":
             continue
-        if start + length > size or length > MAX_NOTES:
+        if start + length > size or length > constants["ELF_MAX_NOTES"]:
             raise KernelError(
                 f"is a broken ELF file: its notes are bytes {Range.sized(start, length)} of {size:#x} bytes"
             )
@@ -187,9 +194,10 @@ def _boot_notes(stream: BinaryIO, headers: list[Any], size: int) -> tuple[int | 
 
 def _pvh_movable(desc: bytes, headers: list[Any]) -> Movable:
     """XEN_ELFNOTE_PHYS32_RELOC: up to three words, each with a default."""
-    page = int(load_abi().constants["PAGE_SIZE"])
+    constants = load_abi().constants
+    page = int(constants["PAGE_SIZE"])
     largest = max((header["p_align"] for header in headers if header["p_type"] == "PT_LOAD"), default=0)
-    words = [largest if largest >= page else PVH_ALIGNMENT, 0, FOUR_GIB - 1]
+    words = [largest if largest >= page else constants["PVH_DEFAULT_ALIGNMENT"], 0, FOUR_GIB - 1]
     said = [value for (value,) in struct.iter_unpack("<I", desc[: len(desc) // 4 * 4])][: len(words)]
     alignment, lowest, highest = said + words[len(said) :]
     if not alignment or alignment & (alignment - 1) or alignment >= FOUR_GIB:
@@ -205,4 +213,6 @@ def _notes(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:
         name_at = offset + NOTE_HEADER.size
         desc_at = name_at + align_up(namesz, 4)
         offset = desc_at + align_up(descsz, 4)
+        if offset > len(data):
+            return
         yield data[name_at : name_at + namesz], kind, data[desc_at : desc_at + descsz]

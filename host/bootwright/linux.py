@@ -22,8 +22,6 @@ from bootwright.ranges import Movable, Range
 # The limit of kernels too old to say it (boot.rst, "initrd_addr_max").
 OLD_RAMDISK_END = 0x38000000
 VERSION_RAMDISK_END = 0x203
-VERSION_WIDE_SYSSIZE = 0x204
-PARAGRAPH = 16
 REAL_MODE = "starts in real mode, which needs a BIOS: under UEFI the boot stops"
 
 
@@ -89,8 +87,9 @@ def _code(header: Any, head_size: int, size: int) -> Range:
             f"starts in real mode and has {start} bytes of setup code; {constants['REAL_MODE_HEAP_END']} fit"
         )
     # syssize counts paragraphs, and the last one need not be whole in the file.
-    said = header.syssize * PARAGRAPH if header.version >= VERSION_WIDE_SYSSIZE else 0
-    if start >= size or start + said >= size + PARAGRAPH:
+    paragraph = constants["LINUX_PARAGRAPH"]
+    said = header.syssize * paragraph if header.version >= constants["LINUX_VERSION_SYSSIZE"] else 0
+    if start >= size or start + said >= size + paragraph:
         raise KernelError(f"ends early: its header says {start + said} bytes, but the file has {size}")
     return Range(start, size)
 

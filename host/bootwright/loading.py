@@ -73,9 +73,10 @@ class Loading:
 
     # --- room ---
 
-    def set_pieces(self, number: int, pieces: tuple[Piece, ...]) -> None:
+    def set_pieces(self, number: int, pieces: tuple[Piece, ...], movable: Movable | None = None) -> None:
         """What a probe found out about a module, or where its pieces go instead."""
-        self.records[number] = replace(self.records[number], pieces=pieces)
+        record = self.records[number]
+        self.records[number] = replace(record, pieces=pieces, movable=movable or record.movable)
 
     @property
     def _targets(self) -> Iterator[Range]:

@@ -41,10 +41,6 @@ def choose(wanted: str, path: Path, folder: Path) -> Kernel:
     fits, or the first that does finds it broken; Refused, that of the first, when all that fit refuse it.
     """
     path = gunzipped(path, folder)
-    with path.open("rb") as stream:
-        head = stream.read(bzimage.HEADER_END)
-    if not head.startswith(elf.MAGIC) and not bzimage.is_bzimage(head):
-        raise KernelError("is no kernel: neither an ELF file nor a bzImage")
     if wanted != "auto":
         return next(protocol for protocol in PROTOCOLS if protocol.name == wanted).look(path, folder)
     refused: list[tuple[str, Refused]] = []
@@ -62,6 +58,12 @@ def choose(wanted: str, path: Path, folder: Path) -> Kernel:
         return replace(found, reason="".join((found.reason, *others)))
     if refused:
         raise refused[0][1]
+    with path.open("rb") as stream:
+        is_elf = stream.read(len(elf.MAGIC)) == elf.MAGIC
+    if not is_elf:
+        raise KernelError(
+            "is no kernel: neither an ELF file nor a bzImage, nor has it a multiboot header with addresses"
+        )
     raise KernelError("has neither a multiboot header nor a PVH note, so no protocol can enter it")
 
 

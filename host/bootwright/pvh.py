@@ -35,7 +35,7 @@ def look(path: Path, folder: Path) -> Kernel:
     kernel = elf.read(path)
     if kernel.pvh_entry is None:
         raise OtherProtocol("has no PVH note (XEN_ELFNOTE_PHYS32_ENTRY), so protocol pvh cannot enter it")
-    if not any(kernel.pvh_entry in segment.range for segment in kernel.segments):
+    if not any(kernel.pvh_entry in segment.stored for segment in kernel.segments):
         raise KernelError(f"has its PVH entry at {kernel.pvh_entry:#x}, outside of all its segments")
     reason = "is a bzImage whose payload has a PVH note" if packed else "has a PVH note"
     reason += ", by which no kernel is told of EFI"

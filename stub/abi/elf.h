@@ -2,12 +2,21 @@
 
 #define ELF_MAGIC       0x464c457f
 #define ELF_CLASS       4               /* offset in e_ident */
+#define ELF_CLASS_32    1
 #define ELF_CLASS_64    2
+#define ELF_DATA        5               /* offset in e_ident */
+#define ELF_DATA_LITTLE 1
+#define ELF_ET_EXEC     2
+#define ELF_ET_DYN      3
+#define ELF_EM_386      3
+#define ELF_EM_X86_64   62
 #define ELF_PT_LOAD     1
 #define ELF_PT_NOTE     4
+#define ELF_MAX_HEADERS 128             /* program headers of a kernel; they have fewer than ten */
+#define ELF_MAX_NOTES   0x100000        /* bytes of a note segment */
 #define XEN_NOTE_NAME   0x006e6558      /* "Xen" */
 
-#define PROBE_ENTRY     0               /* what probe_elf looks for */
+#define PROBE_ENTRY     0               /* what probe_elf looks for: the multiboot header's entry, or the file's */
 #define PROBE_PVH_NOTE  1
 
 struct elf32_ehdr {
@@ -78,5 +87,6 @@ struct segment {            /* a program header of either class, as the stub rea
     uint64 paddr;
     uint64 filesz;
     uint64 memsz;
+    uint64 align;
     uint32 type;
 };

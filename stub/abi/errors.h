@@ -114,8 +114,12 @@
 #define E_KERNEL_SHORT_TEXT     "domain %s: the kernel file is %x bytes long, but refers to byte %x"
 #define E_KERNEL_UNKNOWN        0x0609
 #define E_KERNEL_UNKNOWN_TEXT   "domain %s: module %s is no kernel that this stub can launch"
-#define E_TOO_MANY_PIECES       0x0610
-#define E_TOO_MANY_PIECES_TEXT  "domain %s: the kernel has more than %u segments"
+#define E_TOO_MANY_SEGMENTS     0x0610
+#define E_TOO_MANY_SEGMENTS_TEXT "domain %s: the kernel has %u program headers; at most %u can be read"
+#define E_KERNEL_BROKEN         0x0611
+#define E_KERNEL_BROKEN_TEXT    "domain %s: the kernel %s %x"
+#define E_KERNEL_REQUIRES       0x0612
+#define E_KERNEL_REQUIRES_TEXT  "domain %s: the kernel requires by its %s header what is not done here: %s %x"
 
 /* 07: launch. */
 #define E_PROTOCOL              0x0701

@@ -22,5 +22,5 @@
 #define HANDOVER_SIZE   0x40000     /* what is left in memory for the kernel; holds the longest information there is */
 #define HANDOVER_LIMIT  0x40000000  /* and below this: kernels, Linux by PVH among them, first map 1 GiB and no more */
 #define MAX_DEFERRED    16          /* pieces that go to where the stub is, and so come last */
-#define MAX_PIECES      64          /* of kernels that the stub looks into itself */
+#define MAX_PIECES      128         /* of the kernel that the stub looks into itself: one for each program header */
 #define STRING_SPACE_SIZE 0x48000   /* every string that a loader or a device tree may bring */

@@ -5,6 +5,9 @@
 #define LINUX_DEFAULT_SECTORS   4               /* of the setup code, if setup_sects is 0 */
 #define LINUX_ENTRY64           0x200           /* the 64-bit entry, from the loaded kernel's start */
 #define LINUX_LEGACY_ADDRESS    0x100000        /* of a bzImage without pref_address */
+#define LINUX_BOOT_FLAG         0xaa55
+#define LINUX_VERSION_SYSSIZE   0x204           /* syssize has 32 bits */
+#define LINUX_PARAGRAPH         16              /* bytes that syssize counts */
 #define LINUX_VERSION_RELOCATABLE   0x205       /* relocatable_kernel */
 #define LINUX_VERSION_CMDLINE_SIZE  0x206
 #define LINUX_VERSION_32BIT         0x206       /* kernels of this and later ones can be entered in 32 bits */

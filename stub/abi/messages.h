@@ -45,3 +45,26 @@
 #define M_REGISTERS_4   "r12 %x r13 %x r14 %x r15 %x"
 #define M_REGISTERS_5   "cr0 %x cr2 %x cr3 %x cr4 %x"
 #define M_REGISTERS_6   "rsp %x rflags %x cs %x"
+
+/* What is wrong with a kernel, for E_KERNEL_BROKEN: "the kernel ..." and a number. */
+#define K_MACHINE       "is no ELF executable for x86; type and machine are"
+#define K_HEADER_SIZE   "has program headers of another size than its class has:"
+#define K_NO_SEGMENT    "has no segment to load; program headers:"
+#define K_FILE_SIZE     "has a segment with more bytes in the file than in memory, at"
+#define K_BEYOND        "is to be loaded beyond 4 GiB, from"
+#define K_OVERLAP       "has segments that overlap, one of them at"
+#define K_NOTES         "has too many bytes of notes:"
+#define K_NOTE_SIZE     "has a PVH note that is no address; bytes:"
+#define K_ALIGNMENT     "has an alignment that is no power of two of a page or more:"
+#define K_ENTRY         "has its entry outside of what is loaded:"
+#define K_HEADER        "is cut off in its multiboot header, which starts at byte"
+#define K_TAG           "has a tag of its multiboot2 header that does not end where it should; type:"
+#define K_NO_ENTRY      "has addresses and no entry in its multiboot2 header, which starts at byte"
+#define K_ADDRESSES     "has addresses in its multiboot header that do not fit together; load address:"
+#define K_SETUP         "starts in real mode, and has no room there for its setup code, which ends at byte"
+#define K_PLACE         "wants to lie below 1 MiB or beyond 4 GiB, at"
+
+/* What a multiboot header asks for, for E_KERNEL_REQUIRES. */
+#define K_FLAGS         "flags"
+#define K_HEADER_TAG    "tag"
+#define K_INFORMATION   "information tag"

@@ -6,6 +6,8 @@
 #define MULTIBOOT1_PAGE_ALIGN       (1 << 0)        /* header flags */
 #define MULTIBOOT1_MEMORY_INFO      (1 << 1)
 #define MULTIBOOT1_VIDEO_MODE       (1 << 2)
+#define MULTIBOOT1_ADDRESSES        (1 << 16)       /* struct multiboot1_addresses follows the header */
+#define MULTIBOOT1_REQUIREMENTS     0xffff          /* flags that a loader must understand; those above are remarks */
 
 #define MULTIBOOT1_INFO_FLAG_MEMORY (1 << 0)        /* multiboot1_info.flags */
 #define MULTIBOOT1_INFO_FLAG_CMDLINE (1 << 2)
@@ -17,6 +19,17 @@ struct multiboot1_header {
     uint32 magic;
     uint32 flags;
     uint32 checksum;        /* the three add up to 0 */
+};
+
+struct multiboot1_addresses {   /* a header with MULTIBOOT1_ADDRESSES, whole */
+    uint32 magic;
+    uint32 flags;
+    uint32 checksum;
+    uint32 header_addr;     /* where the header itself goes */
+    uint32 load_addr;       /* where loading starts */
+    uint32 load_end_addr;   /* 0: all of the file */
+    uint32 bss_end_addr;    /* 0: nothing to clear */
+    uint32 entry_addr;
 };
 
 struct multiboot1_info {

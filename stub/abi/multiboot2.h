@@ -6,14 +6,18 @@
 
 #define MULTIBOOT2_HEADER_TAG_END           0
 #define MULTIBOOT2_HEADER_TAG_INFO_REQUEST  1
+#define MULTIBOOT2_HEADER_TAG_ADDRESS       2
 #define MULTIBOOT2_HEADER_TAG_ENTRY         3
 #define MULTIBOOT2_HEADER_TAG_CONSOLE       4
+#define MULTIBOOT2_HEADER_TAG_FRAMEBUFFER   5
 #define MULTIBOOT2_HEADER_TAG_MODULE_ALIGN  6
 #define MULTIBOOT2_HEADER_TAG_EFI_SERVICES  7       /* leave EFI's boot services running */
+#define MULTIBOOT2_HEADER_TAG_ENTRY_EFI32   8
 #define MULTIBOOT2_HEADER_TAG_ENTRY_EFI64   9
 #define MULTIBOOT2_HEADER_TAG_RELOCATABLE   10
 #define MULTIBOOT2_HEADER_TAG_OPTIONAL      1       /* header tag flags */
 #define MULTIBOOT2_CONSOLE_EGA_TEXT         2
+#define MULTIBOOT2_LOAD_FROM_START          0xffffffff  /* load_addr: the file is loaded from its first byte */
 #define MULTIBOOT2_LOAD_HIGH                2       /* as high as there is room */
 
 #define MULTIBOOT2_TAG_END          0
@@ -49,6 +53,23 @@ struct multiboot2_header_tag {
     uint16 type;
     uint16 flags;
     uint32 size;
+};
+
+struct multiboot2_header_tag_address {
+    uint16 type;
+    uint16 flags;
+    uint32 size;
+    uint32 header_addr;     /* where the header itself goes */
+    uint32 load_addr;       /* where loading starts, or MULTIBOOT2_LOAD_FROM_START */
+    uint32 load_end_addr;   /* 0: all of the file */
+    uint32 bss_end_addr;    /* 0: nothing to clear */
+};
+
+struct multiboot2_header_tag_entry {    /* of any kind */
+    uint16 type;
+    uint16 flags;
+    uint32 size;
+    uint32 entry_addr;
 };
 
 struct multiboot2_info {

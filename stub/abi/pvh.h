@@ -2,6 +2,7 @@
 
 #define XEN_HVM_START_MAGIC_VALUE   0x336ec578
 #define XEN_ELFNOTE_PHYS32_ENTRY    18
+#define PVH_DEFAULT_ALIGNMENT       0x200000    /* of a kernel that can be moved and does not say */
 #define XEN_ELFNOTE_PHYS32_RELOC    19      /* up to three words: alignment, lowest start, highest last byte */
 
 #define XEN_HVM_MEMMAP_TYPE_RAM         1

@@ -4,7 +4,7 @@
 .include "macros.inc"
 .include "linux_efi.inc"
 
-.global linux_name
+.global linux_name, starts_in_real_mode
 
 .section .launchers
         .long PROTOCOL_LINUX

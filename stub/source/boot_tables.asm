@@ -3,7 +3,7 @@
 
 .include "macros.inc"
 
-.global BOOT_TABLES_DOMAINS, BOOT_TABLES_MODULES, new_tables, add_record, add_domain, add_piece
+.global BOOT_TABLES_DOMAINS, BOOT_TABLES_MODULES, BOOT_TABLES_PIECES, boot_tables, new_tables, add_record, add_domain, add_piece
 
 ; Where the arrays lie, each with room for all that there can be.
 .set BOOT_TABLES_DOMAINS, TABLES_SIZEOF
@@ -111,16 +111,13 @@ add_domain:
         mov  r9d, MAX_MODULES
         fail E_TABLES_COUNT
 
-; Adds a piece to a module; the pieces of one module are added one behind the other.
-; in:  ebp = number of the module, r13 = boot_domain, rdi = offset in it, rsi = bytes, rdx = destination,
+; Adds a piece to a module; the pieces of one module are added one behind the other, MAX_PIECES at most.
+; in:  ebp = number of the module, rdi = offset in it, rsi = bytes, rdx = destination,
 ;      rcx = bytes to clear behind them, r8 = pages that the kernel uses behind those
-; clobbers: rax, rcx, r9, r10
-; fails: E_TOO_MANY_PIECES
+; clobbers: rax, r9, r10
 add_piece:
         lea  r10, [rip + boot_tables]
         mov  eax, dword ptr [r10 + TABLES_NR_PIECES]
-        cmp  eax, MAX_PIECES
-        jae  .too_many
         imul r9d, eax, PIECE_SIZEOF
         lea  r9, [r9 + r10 + BOOT_TABLES_PIECES]
         mov  qword ptr [r9 + PIECE_SOURCE], rdi
@@ -138,12 +135,6 @@ add_piece:
         inc  dword ptr [r9 + MODULE_RECORD_NR_PIECES]
         inc  dword ptr [r10 + TABLES_NR_PIECES]
         ret
-.too_many:
-        mov  rdi, r13
-        call record_name
-        mov  rdx, rax
-        mov  ecx, MAX_PIECES
-        fail E_TOO_MANY_PIECES
 
 .set MODULE_NAME_SIZE, 16
 

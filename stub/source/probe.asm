@@ -10,7 +10,7 @@
 ; in:  r13 = boot_domain
 ; out: its protocol and entry, its kernel's pieces
 ; clobbers: all but r13, rsp
-; fails: E_KERNEL_UNKNOWN and what the probes fail with
+; fails: E_KERNEL_UNKNOWN, E_KERNEL_REQUIRES and what the probes fail with
 probe_kernel:
         lea  rbx, [rip + probes]
 .probe:
@@ -46,6 +46,14 @@ probe_kernel:
         say  M_PROBED
         ret
 .unknown:
+        mov  rdi, r13
+        call record_name
+        mov  rdx, rax
+        mov  rcx, qword ptr [rip + refused_header]
+        mov  r8, qword ptr [rip + refused_what]
+        mov  r9d, dword ptr [rip + refused_number]
+        test rcx, rcx
+        jnz  .requires
         mov  ecx, dword ptr [r13 + BOOT_DOMAIN_KERNEL]
         call module_record_at
         mov  rdi, rax
@@ -56,6 +64,8 @@ probe_kernel:
         mov  rdx, rax
         mov  rcx, rbx
         fail E_KERNEL_UNKNOWN
+.requires:
+        fail E_KERNEL_REQUIRES
 
 ; Is it an ELF file with the note XEN_ELFNOTE_PHYS32_ENTRY?
 ; in:  as probe_elf
@@ -65,71 +75,6 @@ probe_kernel:
 probe_pvh:
         mov  edx, PROBE_PVH_NOTE
         jmp  probe_elf
-
-; Is it an ELF file with a multiboot2 header for this architecture?
-; in:  as probe_elf
-; out: as probe_elf
-; clobbers: all but rbp, r13, rsp
-; fails: as probe_elf
-probe_multiboot2:
-        mov  ecx, MULTIBOOT2_SEARCH
-        cmp  rdi, rcx
-        cmovb rcx, rdi
-        sub  rcx, MULTIBOOT2_HEADER_SIZEOF
-        jb   .none
-        add  rcx, rsi                   ; the last place where it can be
-        mov  rax, rsi
-.next:
-        cmp  rax, rcx
-        ja   .none
-        mov  edx, dword ptr [rax + MULTIBOOT2_HEADER_MAGIC_OFFSET]
-        cmp  edx, MULTIBOOT2_HEADER_MAGIC
-        jne  .step
-        add  edx, dword ptr [rax + MULTIBOOT2_HEADER_ARCHITECTURE]
-        add  edx, dword ptr [rax + MULTIBOOT2_HEADER_HEADER_LENGTH]
-        add  edx, dword ptr [rax + MULTIBOOT2_HEADER_CHECKSUM]
-        jnz  .step
-        cmp  dword ptr [rax + MULTIBOOT2_HEADER_ARCHITECTURE], MULTIBOOT2_ARCHITECTURE_I386
-        jne  .step
-        mov  edx, PROBE_ENTRY
-        jmp  probe_elf
-.step:
-        add  rax, MULTIBOOT2_ALIGN
-        jmp  .next
-.none:
-        or   eax, 1                     ; clears ZF
-        ret
-
-; Is it an ELF file with a multiboot1 header?
-; in:  as probe_elf
-; out: as probe_elf
-; clobbers: all but rbp, r13, rsp
-; fails: as probe_elf
-probe_multiboot1:
-        mov  ecx, MULTIBOOT1_SEARCH
-        cmp  rdi, rcx
-        cmovb rcx, rdi
-        sub  rcx, MULTIBOOT1_HEADER_SIZEOF
-        jb   .none
-        add  rcx, rsi                   ; the last place where it can be
-        mov  rax, rsi
-.next:
-        cmp  rax, rcx
-        ja   .none
-        mov  edx, dword ptr [rax + MULTIBOOT1_HEADER_MAGIC_OFFSET]
-        cmp  edx, MULTIBOOT1_HEADER_MAGIC
-        jne  .step
-        add  edx, dword ptr [rax + MULTIBOOT1_HEADER_FLAGS]
-        add  edx, dword ptr [rax + MULTIBOOT1_HEADER_CHECKSUM]
-        jnz  .step
-        mov  edx, PROBE_ENTRY
-        jmp  probe_elf
-.step:
-        add  rax, 4
-        jmp  .next
-.none:
-        or   eax, 1                     ; clears ZF
-        ret
 
 .section .rodata
 .align 4
