@@ -43,8 +43,20 @@ def test_no_room_below_4_gib() -> None:
     with pytest.raises(PlanError) as caught:
         memory.place(3 << 30, "ramdisk r", lasting=True)
     assert str(caught.value) == (
-        "ramdisk r of 3221225472 bytes finds no room below 4 GiB beside kernel k [0x80000000, 0x80001000)"
+        "ramdisk r of 3221225472 bytes finds no room below 0xfec00000, where a PC can have RAM, beside "
+        "kernel k [0x80000000, 0x80001000)"
     )
+
+
+def test_nothing_lies_where_no_pc_has_ram() -> None:
+    memory, apic = Memory(), 0xFEC00000  # MultiProcessor Specification 1.4, 3.6.5: the I/O APIC's default address
+    memory.claim(Range(apic - 0x1000, apic), "kernel k")
+    with pytest.raises(PlanError, match=r"kernel j \[0xfec00000, 0xfec00001\) would lie where no PC has RAM"):
+        memory.claim(Range(apic, apic + 1), "kernel j")
+    memory = Memory()
+    assert memory.place(apic - (16 << 20), "ramdisk r", lasting=True).end == apic
+    with pytest.raises(PlanError, match="finds no room"):
+        Memory().place(apic - (16 << 20) + 1, "ramdisk r", lasting=True)
 
 
 sizes = st.integers(0, 64 << 20)

@@ -13,6 +13,9 @@ from bootwright.errors import KernelError, is_or_are, listed
 from bootwright.model import BootInfo
 
 CONSOLE = "console="
+# A PC keeps the space from 2 or 3 GiB up to 4 GiB for its devices.
+USUAL_BELOW_4_GIB = 2 << 30
+USUAL_MEMORY = 1 << 40
 VERSION_START = 16  # bytes of a version that show its kind
 
 
@@ -23,6 +26,18 @@ def of_description(description: Description, info: BootInfo, built: Collection[i
     yield from _consoles(description, info, built)
     yield from _not_built(description, built)
     yield from _left_out(description, built)
+
+
+def of_memory(description: Description, built: Collection[int], below: int) -> Iterator[str]:
+    """Where few machines have the memory that is needed. below: how much RAM must be there below 4 GiB, in bytes."""
+    if below > USUAL_BELOW_4_GIB:
+        yield f"what is loaded takes {below >> 20} MiB, all of them below 4 GiB: few machines have so much RAM there"
+    domains = [description.domains[index] for index in sorted(built)]
+    asked = sum(domain.memory for domain in domains)
+    if asked > USUAL_MEMORY:
+        names = listed([f'"{domain.name}"' for domain in domains])
+        what, ask = ("domain", "asks") if len(domains) == 1 else ("domains", "ask")
+        yield f"{what} {names}: memory: {ask} for {asked >> 30} GiB: few machines have so much"
 
 
 def _alone(domain: DomainDescription) -> Iterator[str]:

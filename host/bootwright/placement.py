@@ -3,7 +3,8 @@
 First fit: everything gets the lowest page-aligned address from IMAGE_LIMIT on that is clear of the kernels'
 final places and of what was placed before it. Two ranges stay free: [15 MiB, 16 MiB), where old chipsets can
 open a hole for ISA cards, and [8 MiB, 9 MiB), parts of which the UEFI firmware of virtual machines (OVMF)
-keeps. All is below 4 GiB, which is what the stub reaches.
+keeps. All is below 4 GiB, which is what the stub reaches, and below what a PC has there in place of RAM: its
+interrupt controllers, from the I/O APIC on, and the firmware's flash.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ ISA_HOLE = Range(15 << 20, 16 << 20)
 OVMF_HOLE = Range(8 << 20, 9 << 20)
 KEPT_FREE = (OVMF_HOLE, ISA_HOLE)
 FOUR_GIB = 1 << 32
+HIGHEST_RAM = 0xFEC00000  # the I/O APIC's address in every PC
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Memory:
     def __init__(self) -> None:
         constants = load_abi().constants
         self._page = constants["PAGE_SIZE"]
-        self._room = Range(constants["IMAGE_LIMIT"], FOUR_GIB)
+        self._room = Range(constants["IMAGE_LIMIT"], HIGHEST_RAM)
         stub = Range(constants["IMAGE_BASE"], constants["IMAGE_LIMIT"])
         self._stub = Placement(stub, "bootwright's stub", False)
         firmware = Range(0, constants["IMAGE_BASE"])
@@ -49,8 +51,10 @@ class Memory:
     def claim(self, taken: Range, what: str, *, lasting: bool = True) -> None:
         """Take a range that is not ours to choose; it may be the stub's, which is gone when it is used.
 
-        Raises PlanError that names both parties of a clash.
+        Raises PlanError that names both parties of a clash, or that no machine has RAM there.
         """
+        if taken.end > HIGHEST_RAM:
+            raise PlanError(f"{what} {taken} would lie where no PC has RAM, from {HIGHEST_RAM:#x} on")
         for other in self.placements:
             if other is not self._stub and taken.overlaps(other.range):
                 raise PlanError(f"{what} {taken} overlaps {other.what} {other.range}")
@@ -65,7 +69,8 @@ class Memory:
         room = Range(max(lowest, self._room.start), self._room.end)
         found = first_fit(max(size, 1), [*taken, *KEPT_FREE], room, max(alignment, self._page))
         if found is None:
-            raise PlanError(f"{what} of {size} bytes finds no room below 4 GiB beside {self._lasting()}")
+            where = f"below {self._room.end:#x}, where a PC can have RAM"
+            raise PlanError(f"{what} of {size} bytes finds no room {where}, beside {self._lasting()}")
         self.placements.append(Placement(found, what, lasting))
         return Range.sized(found.start, size)
 

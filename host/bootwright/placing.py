@@ -11,7 +11,7 @@ from bootwright.errors import PlanError
 from bootwright.jobs import Job, place, subject
 from bootwright.kernel import Kernel
 from bootwright.model import HYPERVISOR, BootInfo
-from bootwright.placement import FOUR_GIB, Memory
+from bootwright.placement import FOUR_GIB, HIGHEST_RAM, Memory
 from bootwright.ranges import Range, align_up
 
 MIB = 1 << 20
@@ -37,6 +37,18 @@ class Placing:
         for job in self.jobs:
             if self.memory.top > self._limit(job):
                 self._too_small(job, self.memory.top)
+        if self.below > HIGHEST_RAM:
+            image = self._description.image
+            raise PlanError(
+                f"what the loader brings and what is unpacked take {self.below >> 20} MiB, all of them below "
+                f"{HIGHEST_RAM:#x}, where a PC can have RAM",
+                image.places.get("modules", image.where),
+            )
+
+    @property
+    def below(self) -> int:
+        """How much RAM must be there below 4 GiB, if it starts at 0: all that was placed, and what a loader brings."""
+        return self.memory.top + (0 if self._embedded else sum(job.packed.size for job in self.jobs))
 
     def _has_place(self, job: Job) -> bool:
         """Is it used as a file, from where we choose?"""

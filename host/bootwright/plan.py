@@ -76,7 +76,12 @@ def make(description: Description, info: BootInfo, workdir: Path, progress: Prog
         _hypervisor(description, info, placing.jobs),
         tuple(placing.memory.placements),
         tuple(lines),
-        (*notes.of_description(description, info, built), *said, *jobs.notes),
+        (
+            *notes.of_description(description, info, built),
+            *notes.of_memory(description, built, placing.below),
+            *said,
+            *jobs.notes,
+        ),
     )
 
 
