@@ -74,6 +74,7 @@ check_module:
 ; clobbers: all but rbp, r13, rsp
 ; fails: E_MODULE_UNPACK, E_NO_FREE_ROOM, E_TOO_MANY_DEFERRED, E_EFI_CLAIM
 load_module:
+        call start_watch
         call first_piece
         mov  rax, qword ptr [rip + place_claimer]
         test rax, rax
@@ -95,6 +96,11 @@ load_module:
 .next:
         test r14d, r14d
         jz   .done
+        mov  edx, dword ptr [rbx + MODULE_RECORD_NR_PIECES]
+        mov  esi, edx
+        sub  esi, r14d
+        lea  rdi, [rip + M_LOADING]
+        call show_life
         call choose_dest
         mov  rsi, qword ptr [r12 + PIECE_SOURCE]
         add  rsi, r15

@@ -174,6 +174,7 @@ match_name:
 verify_module:
         test dword ptr [r12 + MODULE_RECORD_FLAGS], MODULE_VERIFY
         jz   .good
+        call start_watch
         lea  rdi, [rip + digest]
         mov  rsi, qword ptr [r13 + BOOT_MODULE_START]
         mov  rdx, qword ptr [r13 + BOOT_MODULE_SIZE]

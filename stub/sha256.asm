@@ -4,6 +4,7 @@
 .global sha256
 
 .set SHA256_BLOCK, 64
+.set SHA256_STEP, 4096                  ; bytes between two looks at the clock, a power of two
 .set SHA256_STATE, 0
 .set SHA256_SCHEDULE, 32
 .set SHA256_LAST, SHA256_SCHEDULE + 64 * 4
@@ -13,6 +14,7 @@
 
 .section .text
 
+; Shows that it lives: start_watch comes before.
 ; in:  rdi = 32 bytes for the digest, rsi = message, rdx = its bytes
 ; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
 sha256:
@@ -38,6 +40,15 @@ sha256:
         call sha256_block
         add  r15, SHA256_BLOCK
         sub  r14, SHA256_BLOCK
+        test r14d, SHA256_STEP - SHA256_BLOCK
+        jnz  .block
+        mov  rdx, qword ptr [rsp + SHA256_BYTES]
+        mov  rsi, rdx
+        sub  rsi, r14
+        shr  rsi, 10
+        shr  rdx, 10
+        lea  rdi, [rip + M_CHECKING]
+        call show_life
         jmp  .block
 .tail:                                  ; the rest, a set bit, zeros, and the length in bits
         lea  rdi, [rsp + SHA256_LAST]

@@ -58,6 +58,8 @@ class Machine:
         self.ports: list[tuple[int, int]] = []
         self.symbols = {name: address + moved for name, address in stub().symbols.items()}
         self.uart_ready = True
+        self.tick = 0  # that the time-stamp counter goes on each time that it is read
+        self._tsc = 0
         self._uart = uart
         self._scratch = 0
         self._divisor_open = False
@@ -70,6 +72,8 @@ class Machine:
         self.uc.mem_write(self.symbols["__end_note_gnu_build_id"] - len(BUILD_ID), BUILD_ID)
         self.uc.mem_write(RETURN, b"\xf4")
         self.uc.hook_add(unicorn.UC_HOOK_INSN, self._on_in, None, 1, 0, x86.UC_X86_INS_IN)
+        behind_rdtsc = self.symbols["read_tsc"] + 2
+        self.uc.hook_add(unicorn.UC_HOOK_CODE, self._on_tsc, None, behind_rdtsc, behind_rdtsc)
         self.uc.hook_add(unicorn.UC_HOOK_INSN, self._on_out, None, 1, 0, x86.UC_X86_INS_OUT)
 
     def _on_in(self, uc: unicorn.Uc, port: int, size: int, data: object) -> int:
@@ -82,6 +86,11 @@ class Machine:
         if register == C["UART_SCRATCH"]:
             return self._scratch
         return C["UART_LSR_THRE"] if register == C["UART_LSR"] and self.uart_ready else 0
+
+    def _on_tsc(self, uc: unicorn.Uc, address: int, size: int, data: object) -> None:
+        self._tsc += self.tick
+        self.uc.reg_write(x86.UC_X86_REG_EAX, self._tsc & 0xFFFFFFFF)
+        self.uc.reg_write(x86.UC_X86_REG_EDX, self._tsc >> 32)
 
     def _on_out(self, uc: unicorn.Uc, port: int, size: int, value: int, data: object) -> None:
         self.ports.append((port, value))

@@ -29,10 +29,10 @@ class SeenModule:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the lines say. build: the first digits of the build id. loader: None where the protocol names none.
-    screen: RGB in an unknown order, unless it is VGA's text. efi: without the bytes of its memory map, which lie at
-    efi_map; with what the firmware must have given of its memory while boot services went on. information: where
-    what the kernel was told lay, None without a launch.
+    """What the lines say. lines: but for signs of life, which depend on how fast the machine is. build: the first digits
+    of the build id. loader: None where the protocol names none. screen: RGB in an unknown order, unless it is VGA's
+    text. efi: without the bytes of its memory map, which lie at efi_map; with what the firmware must have given of its
+    memory while boot services went on. information: where what the kernel was told lay, None without a launch.
     """
 
     lines: tuple[str, ...]
@@ -54,7 +54,7 @@ class Seen:
 def parse_transcript(text: str) -> Seen:
     """Read a console's text; lines that are not the stub's are left out. Pure: raises nothing."""
     prefix = load_abi().strings["M_PREFIX"]
-    lines = tuple(line for line in text.splitlines() if line.startswith(prefix))
+    lines = tuple(line for line in text.splitlines() if line.startswith(prefix) and not _is_sign_of_life(line))
     image, build, start, end, entry, loader = (_all(lines, "M_ENTRY") or [["", "", "", "", "", "-"]])[0]
     memory = _all(lines, "M_MEMORY")
     launch = _all(lines, "M_LAUNCH")
@@ -82,6 +82,10 @@ def parse_transcript(text: str) -> Seen:
         efi_map,
         information,
     )
+
+
+def _is_sign_of_life(line: str) -> bool:
+    return any(_pattern(name).fullmatch(line) for name in ("M_CHECKING", "M_LOADING"))
 
 
 def _screen(lines: tuple[str, ...]) -> Framebuffer | None:

@@ -12,6 +12,9 @@
 #define M_RANGE         "memory: [%x, %x) type %u"
 #define M_MODULE        "module %u: %s %s at [%x, %x)"
 #define M_MODULE_MOVED  "module %u: moved from [%x, %x) to [%x, %x)"
+/* Signs of life: whether and when they come, no reference knows. */
+#define M_CHECKING      "still checking: %u of %u KiB"
+#define M_LOADING       "still loading: %u of %u pieces"
 #define M_MODULE_LEFT   "warning: module %u of the loader (%s) is not in the tables"
 #define M_FALLBACK      "builder: no tables and no device tree: module 0 is the kernel of domain dom0"
 #define M_RAMDISKS      "warning: %u modules could be the ramdisk; module %u is picked"

@@ -104,6 +104,7 @@ struct tss64 {
 #define VGA_BLANK       0x0720          /* a space in it */
 
 /* Reset and time. */
+#define LIFE_TICKS          (1 << 33)   /* of the time-stamp counter: 2 to 9 seconds */
 #define PORT_CMOS_INDEX     0x70
 #define PORT_CMOS_DATA      0x71
 #define CMOS_SECONDS        0
