@@ -118,7 +118,8 @@ def test_modules_of_every_kind(folder: Path, word: str, way: str, index: str) ->
     assert (lab.hypervisor.microcode, lab.hypervisor.xsm_policy) == (FileSource("file4"), FileSource("file5"))
 
 
-def test_modules_are_counted_as_the_model_does(folder: Path) -> None:
+@pytest.mark.parametrize("lcm", [False, True])
+def test_modules_are_counted_as_the_model_does(folder: Path, lcm: bool) -> None:
     written = """
         [image]
         launcher = "xen"
@@ -140,6 +141,8 @@ def test_modules_are_counted_as_the_model_does(folder: Path) -> None:
         device-tree = "empty"
         config = "big"
         """
+    if lcm:  # each domain has its own
+        written = written.replace('kernel = "mb2.elf"', 'kernel = "mb2.elf"\nlcm = true')
     described = description.parse(written.replace("        ", ""), Path("lab.toml"))
     info = model.build(described, sources.resolve(described, Path("work")))
     modules = [
@@ -149,9 +152,10 @@ def test_modules_are_counted_as_the_model_does(folder: Path) -> None:
         if "module-index" in child.properties
     ]
     found = {
-        child.properties["bootwright,path"][:-1].decode(): child.properties["module-index"] for child in modules
+        (child.properties["module-index"], child.properties["bootwright,path"][:-1].decode()) for child in modules
     }
-    assert found == {mod.name: cells(index + 1) for index, mod in enumerate(info.mods[:-1])}
+    assert found == {(cells(number), mod.path.name) for number, mod in enumerate(info.mods[:-1], 1) if mod.path}
+    assert len(found) == (7 if lcm else 6), "big is there for each of two domains, or once"
     assert [mod.name for mod in info.mods[-3:]] == ["noload.elf", "text.txt", "mb2.elf"]
 
 

@@ -23,7 +23,7 @@ from bootwright.values import COM_PORTS, DEFAULT_CONSOLE, HANDED_KEY, UART_CLOCK
 
 FORMATS = ("dts", "dtb")
 
-Key = tuple[str, Source, str]  # a module: its kind, its file, its string
+Key = tuple[str, Source, str, str]  # a module: its kind, its file, its string, the domain whose own it is or ""
 
 
 def write(description: Description, form: str, output: Path) -> None:
@@ -42,7 +42,7 @@ def tree(description: Description, folder: Path) -> Node:
     numbers = _numbers(description)
     children = [
         *([_config(description, numbers, folder)] if description.hypervisor else []),
-        *(_domain(domain, numbers, _Folders(description.folder, folder)) for domain in description.domains),
+        *(_domain(description, domain, numbers, folder) for domain in description.domains),
     ]
     properties = {"compatible": text(bindings.HYPERVISOR, bindings.ARCHITECTURE), **_image(description.image)}
     hypervisor = Node("hypervisor", properties, tuple(children))
@@ -57,15 +57,15 @@ def config_name(description: Description) -> str:
 
 
 def _numbers(description: Description) -> dict[Key, int]:
-    """The module-index of every module: as in the model, a module that is the same is there once."""
+    """The module-index of every module: as in the model, the same module is there once, or for each domain."""
     limit = load_abi().constants["MAX_MODULES"] - 1
     found: dict[Key, int] = {}
     named: list[tuple[str, Where | None, Key]] = []
     for domain in description.domains:
-        named += [(f'domain "{domain.name}"', domain.place(key[0]), key) for key in _modules(domain)]
+        named += [(f'domain "{domain.name}"', domain.place(key[0]), key) for key in _modules(description, domain)]
     hypervisor = description.hypervisor
     for key, source in hypervisor.modules.items() if hypervisor else ():
-        named.append(("[hypervisor]", hypervisor.place(key) if hypervisor else None, (key, source, "")))
+        named.append(("[hypervisor]", hypervisor.place(key) if hypervisor else None, (key, source, "", "")))
     for subject, where, module_key in named:
         number = found.setdefault(module_key, len(found) + 1)
         if number > limit:
@@ -77,14 +77,14 @@ def _numbers(description: Description) -> dict[Key, int]:
     return found
 
 
-def _modules(domain: DomainDescription) -> list[Key]:
+def _modules(description: Description, domain: DomainDescription) -> list[Key]:
+    """Those of `modules` are each one of its own, whatever others there are; all are where Xen builds the domains."""
+    shared = description.hypervisor is None or not description.hypervisor.lcm
     handed = domain.handed
     found: list[Key] = []
     for key, source in domain.files.items():
-        if key in handed:  # each is one of its own, whatever others there are
-            found.append((f"{key} of {domain.name}", source, handed[key].string))
-        else:
-            found.append((key, source, domain.cmdline if key == "kernel" else ""))
+        string = handed[key].string if key in handed else domain.cmdline if key == "kernel" else ""
+        found.append((key, source, string, "" if shared and key not in handed else domain.name))
     return found
 
 
@@ -147,22 +147,22 @@ def _config(description: Description, numbers: Mapping[Key, int], folder: Path) 
         properties[f"{OWN}lcm"] = cells(1)
     folders = _Folders(description.folder, folder)
     modules = tuple(
-        module(kind, numbers[kind, source, ""], "", folders.source(source))
+        module(kind, numbers[kind, source, "", ""], "", folders.source(source))
         for kind, source in hypervisor.modules.items()
     )
     return Node(config_name(description), {**properties, **folders.source(hypervisor.kernel)}, modules)
 
 
-def _domain(domain: DomainDescription, numbers: Mapping[Key, int], folders: _Folders) -> Node:
+def _domain(description: Description, domain: DomainDescription, numbers: Mapping[Key, int], folder: Path) -> Node:
     properties = domain_properties(domain)
     if domain.protocol != "auto":
         properties[f"{OWN}protocol"] = text(domain.protocol)
     for key, size in (("memory-min", domain.memory_min), ("memory-max", domain.memory_max)):
         if size is not None:
             properties[OWN + key] = text(bindings.amount(size))
+    folders = _Folders(description.folder, folder)
     modules = tuple(
-        module(kind, numbers[kind, source, cmdline], cmdline, folders.source(source))
-        for kind, source, cmdline in _modules(domain)
+        module(key[0], numbers[key], key[2], folders.source(key[1])) for key in _modules(description, domain)
     )
     return Node(domain.name, properties, modules, comments(domain))
 
@@ -199,7 +199,7 @@ def _words(prefix: str, bits: int) -> list[str]:
 
 
 def module(kind: str, number: int, cmdline: str = "", more: Mapping[str, bytes] | None = None) -> Node:
-    """The node of module `number`; kind: a key of a domain's files, or what _modules makes of one."""
+    """The node of module `number`; kind: a key of a domain's files."""
     handed = kind.startswith(HANDED_KEY)
     compatible = HANDED if handed else f"module,{kind}"
     properties = {"compatible": text(compatible, "module,index"), "module-index": cells(number)}

@@ -13,7 +13,7 @@ from bootwright.errors import KernelError, is_or_are, listed
 from bootwright.model import BootInfo
 
 CONSOLE = "console="
-# A PC keeps the space from 2 or 3 GiB up to 4 GiB for its devices.
+# What lies above that, up to 4 GiB, is for devices in QEMU's q35, and above 3 GiB in its pc.
 USUAL_BELOW_4_GIB = 2 << 30
 USUAL_MEMORY = 1 << 40
 VERSION_START = 16  # bytes of a version that show its kind
