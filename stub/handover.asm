@@ -3,8 +3,8 @@
 
 .include "macros.inc"
 
-.global HANDOVER_CODE, open_handover, take, take_copy, take_string, next_module, launch_target
-.global report_launch, go, fill_page_tables, handover, information_end, deferred, deferred_count
+.global HANDOVER_CODE, open_handover, place_handover, keep_state, take, take_copy, take_string, next_module, launch_target
+.global report_launch, go, fill_page_tables, handover, handover_size, information_end, deferred, deferred_count, efi_told
 
 ; The area, by offset: PAGE_TABLES pages, then these.
 .set HANDOVER_CODE, PAGE_TABLES * PAGE_SIZE
@@ -12,27 +12,66 @@
 
 .section .text
 
-; Finds room for the area and clears it.
-; out: handover, information_end
+; Finds room in which the area can be made, however long it gets. While memory is the firmware's it stays there.
+; out: handover, handover_size, information_end
 ; clobbers: all but rbp, rsp
 ; fails: E_HANDOVER_ROOM
 open_handover:
+        cmp  qword ptr [rip + room_finder], 0
+        je   .ours
+        mov  edi, HANDOVER_SIZE
+        mov  esi, FIRMWARE_LIMIT
+        call find_room_below
+        test rax, rax
+        jnz  .found
+.ours:
         mov  edi, HANDOVER_SIZE
         mov  esi, HANDOVER_LIMIT
         call find_room_below
         test rax, rax
         jz   .none
+.found:
+        mov  ecx, HANDOVER_SIZE
+; The area is at rax, of rcx bytes, whole pages, and has nothing in it yet.
+.start:
         mov  qword ptr [rip + handover], rax
-        lea  rcx, [rax + HANDOVER_INFORMATION]
-        mov  qword ptr [rip + information_end], rcx
+        mov  qword ptr [rip + handover_size], rcx
         mov  rdi, rax
+        add  rax, HANDOVER_INFORMATION
+        mov  qword ptr [rip + information_end], rax
         xor  eax, eax
-        mov  ecx, HANDOVER_SIZE / 8
+        shr  ecx, 3
         rep stosq
         ret
 .none:
         mov  edx, HANDOVER_SIZE
         fail E_HANDOVER_ROOM
+
+; Now that what the kernel is told is there, and its length is known: finds the area's place for good. Kernels that first
+; map little rely on it being as low as loaders put it. Where all modules lay when they came is no longer of use.
+; in:  handover, information_end
+; out: ZF set if the area stays; or as open_handover
+; clobbers: all but rbp, rsp
+place_handover:
+        cmp  qword ptr [rip + room_finder], 0
+        jne  .stays
+        mov  dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES], 0
+        mov  rdi, qword ptr [rip + information_end]
+        sub  rdi, qword ptr [rip + handover]
+        add  rdi, PAGE_SIZE - 1
+        and  rdi, -PAGE_SIZE
+        push rdi
+        call find_low_room
+        pop  rcx
+        test rax, rax
+        jz   .done
+        call open_handover.start
+        or   eax, 1                     ; clears ZF
+.done:
+        ret
+.stays:
+        xor  eax, eax
+        ret
 
 ; Takes the next bytes of the area. All that is ever told is bounded, and fits.
 ; in:  rdi = bytes
@@ -115,10 +154,20 @@ launch_target:
         lea  rsi, [rip + domain_cmdline]
         ret
 
-; The last line of the transcript, with a checksum of all that the kernel is told.
-; in:  handover, information_end
+; The last line of the transcript, with a checksum of all that the kernel is told; in front of it what that says of EFI.
+; in:  handover, information_end, efi_told
 ; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
 report_launch:
+        cmp  byte ptr [rip + efi_told], 0
+        je   .launch
+        mov  rsi, qword ptr [rip + efi_system]
+        lea  rdx, [rip + efi_map]
+        mov  rcx, qword ptr [rip + efi_map_size]
+        add  rcx, rdx
+        mov  r8d, dword ptr [rip + efi_descriptor_size]
+        mov  r9d, dword ptr [rip + efi_descriptor_version]
+        detail M_EFI
+.launch:
         mov  rsi, qword ptr [rip + handover]
         add  rsi, HANDOVER_INFORMATION
         mov  rcx, qword ptr [rip + information_end]
@@ -136,12 +185,21 @@ report_launch:
         say  M_LAUNCH
         ret
 
-; The end of the stub: prints the launch, moves to the area, and goes.
+; What a launcher ends with: how the kernel is to be entered.
 ; in:  r8d = ENTER_*, eax, ebx, esi = what the kernel finds in EAX, EBX, ESI (RSI)
+; out: entered
+keep_state:
+        mov  dword ptr [rip + entered + ENTER_STATE_EAX], eax
+        mov  dword ptr [rip + entered + ENTER_STATE_EBX], ebx
+        mov  dword ptr [rip + entered + ENTER_STATE_ESI], esi
+        mov  dword ptr [rip + entered + ENTER_STATE_MODE], r8d
+        ret
+
+; The end of the stub: prints the launch, moves to the area, and goes.
+; in:  entered, the area in its place
 ; never returns
 go:
         mov  r15, qword ptr [rip + handover]
-        mov  r9d, esi
         lea  rsi, [rip + handover_code]         ; the code, with its descriptors and the state, behind each other
         lea  rdi, [r15 + HANDOVER_CODE]
         mov  ecx, handover_end - handover_code
@@ -149,13 +207,12 @@ go:
         lea  rsi, [rip + deferred]
         mov  ecx, MAX_DEFERRED * DEFERRED_SIZEOF
         rep movsb
-        lea  rdi, [r15 + HANDOVER_CODE + enter_state - handover_code]
-        mov  dword ptr [rdi + ENTER_STATE_EAX], eax
-        mov  dword ptr [rdi + ENTER_STATE_EBX], ebx
-        mov  dword ptr [rdi + ENTER_STATE_ESI], r9d
-        mov  dword ptr [rdi + ENTER_STATE_MODE], r8d
         call launch_target
-        mov  qword ptr [rdi + ENTER_STATE_ENTRY], rax
+        mov  qword ptr [rip + entered + ENTER_STATE_ENTRY], rax
+        lea  rsi, [rip + entered]
+        lea  rdi, [r15 + HANDOVER_CODE + enter_state - handover_code]
+        mov  ecx, ENTER_STATE_SIZEOF
+        rep movsb
         call report_launch
         cli
         mov  qword ptr [rip + framebuffer_console], 0   ; the tables to come do not map it
@@ -319,6 +376,9 @@ handover_end:                           ; the list of deferred pieces lies behin
 .section .bss
 .align 8
 handover:               .space 8        ; start of the area
+handover_size:          .space 8        ; its bytes, whole pages
 information_end:        .space 8        ; what is told: from HANDOVER_INFORMATION to here
 deferred:               .space MAX_DEFERRED * DEFERRED_SIZEOF
 deferred_count:         .space 4
+entered:                .space ENTER_STATE_SIZEOF
+efi_told:               .space 1        ; 1 once a launcher has told the kernel of EFI

@@ -138,8 +138,12 @@ launch:
         push rsi
         call check_entry
         call open_handover
-        pop  rsi
-        jmp  rsi
+        call qword ptr [rsp]            ; what the kernel is told, to see how long it is
+        call place_handover
+        je   .placed
+        call qword ptr [rsp]            ; and again, where it is to be
+.placed:
+        jmp  go
 .unknown:
         mov  rdi, rbp
         call record_name

@@ -230,8 +230,7 @@ clear_the_way:
         mov  rsi, qword ptr [r13 + BOOT_MODULE_SIZE]
         add  rsi, rdi
         call find_piece_overlap
-        test rax, rax
-        jz   .next
+        jrcxz .next
         mov  rdi, qword ptr [r13 + BOOT_MODULE_SIZE]
         call find_room
         test rax, rax

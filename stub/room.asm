@@ -2,7 +2,7 @@
 
 .include "macros.inc"
 
-.global find_room, find_room_below, find_overlap, find_piece_overlap, piece_range, room_finder
+.global find_room, find_room_below, find_low_room, find_overlap, find_piece_overlap, piece_range, room_finder
 .global place_claimer
 
 .section .text
@@ -40,7 +40,7 @@ find_room_below:
         add  rsi, qword ptr [r13 + MEMORY_RANGE_SIZE]
         cmp  rsi, r14
         cmova rsi, r14
-.candidate:
+.candidate:                             ; downwards
         mov  rdi, rsi
         sub  rdi, r12
         jb   .range
@@ -51,8 +51,7 @@ find_room_below:
         jb   .range
         lea  rsi, [rdi + r12]
         call find_overlap
-        test rax, rax
-        jz   .free
+        jrcxz .free
         mov  rsi, rax                   ; try below what is in the way
         jmp  .candidate
 .free:
@@ -67,10 +66,73 @@ find_room_below:
         pop  r14
         ret
 
+; Looks for free RAM where loaders put what kernels are told: as low as possible, below 1 MiB if there is room.
+; in:  rdi = bytes, whole pages
+; out: rax = page-aligned start, 0 for none
+; clobbers: rcx, rdx, rsi, rdi, r8, r9, r10, r11
+find_low_room:
+        push rdi
+        add  rdi, LOW_LEFT
+        mov  esi, LOW_BASE
+        mov  edx, LOW_LIMIT
+        call find_room_between
+        pop  rdi
+        test rax, rax
+        jnz  find_room_between.found
+        mov  esi, IMAGE_BASE
+        mov  edx, HANDOVER_LIMIT
+; The lowest free RAM between two limits. in: rdi = bytes, rsi = lower limit, rdx = upper limit
+find_room_between:
+        push rbx
+        push r12
+        push r13
+        push r14
+        push r15
+        mov  r12, rdi
+        mov  r14, rsi
+        mov  r15, rdx
+        lea  r13, [rip + memory_ranges - MEMORY_RANGE_SIZEOF]
+        mov  ebx, dword ptr [rip + memory_range_count]
+.range:
+        xor  eax, eax
+        dec  ebx
+        js   .done
+        add  r13, MEMORY_RANGE_SIZEOF
+        cmp  dword ptr [r13 + MEMORY_RANGE_TYPE], XEN_HVM_MEMMAP_TYPE_RAM
+        jne  .range
+        mov  rdi, qword ptr [r13 + MEMORY_RANGE_START]
+        cmp  rdi, r14
+        cmovb rdi, r14
+.candidate:                             ; upwards
+        cmp  rdi, r15
+        jae  .range
+        add  rdi, PAGE_SIZE - 1
+        and  rdi, -PAGE_SIZE
+        lea  rsi, [rdi + r12]
+        cmp  rsi, r15
+        ja   .range
+        mov  rax, qword ptr [r13 + MEMORY_RANGE_START]
+        add  rax, qword ptr [r13 + MEMORY_RANGE_SIZE]
+        cmp  rsi, rax
+        ja   .range
+        call find_overlap
+        mov  rax, rdi
+        mov  rdi, rcx                   ; try behind what is in the way
+        test rcx, rcx
+        jnz  .candidate
+.done:
+        pop  r15
+        pop  r14
+        pop  r13
+        pop  r12
+        pop  rbx
+.found:
+        ret
+
 ; What is in use and overlaps [rdi, rsi): the stub, a module, or where a piece is to go?
 ; in:  rdi, rsi
-; out: rax = start of one of them, 0 for none
-; clobbers: rcx, rdx, r8, r9, r10, r11
+; out: [rax, rcx) = one of them; rcx = 0 for none
+; clobbers: rdx, r8, r9, r10, r11
 find_overlap:
         lea  rax, [rip + __image_start]
         lea  rcx, [rip + __image_end]
@@ -83,12 +145,12 @@ find_overlap:
         mov  r9, qword ptr [rip + tables]
         mov  r9d, dword ptr [r9 + TABLES_NR_MODULES]
         call .among
-        test rax, rax
+        test rcx, rcx
         jnz  find_piece_overlap.done
         lea  r8, [rip + loader_modules]
         mov  r9d, dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES]
         call .among
-        test rax, rax
+        test rcx, rcx
         jnz  find_piece_overlap.done
         lea  r8, [rip + deferred]
         mov  r9d, dword ptr [rip + deferred_count]
@@ -113,7 +175,7 @@ find_piece_overlap:
         add  r8, rcx
         mov  r9d, dword ptr [rcx + TABLES_NR_PIECES]
 .next:
-        xor  eax, eax
+        xor  ecx, ecx
         test r9d, r9d
         jz   .done
         call piece_range
@@ -126,9 +188,9 @@ find_piece_overlap:
 .done:
         ret
 
-; in: r8 = boot_modules, r9 = their number, rdi, rsi; out: rax; clobbers: rcx, r8, r9
+; in: r8 = boot_modules, r9 = their number, rdi, rsi; out: rax, rcx; clobbers: r8, r9
 find_overlap.among:
-        xor  eax, eax
+        xor  ecx, ecx
         test r9d, r9d
         jz   find_piece_overlap.done
         mov  rax, qword ptr [r8 + BOOT_MODULE_START]

@@ -166,6 +166,7 @@ def test_the_stub_takes_it_out_as_the_reference_does(found: list[tuple[int, int,
     whole = descriptors([(kind, start * unit, count * unit >> 12) for kind, start, count in found]) + b"\xee" * tail
     machine = unicorn_machine.Machine()
     machine.set_variable("handover", first * unit)
+    machine.set_variable("handover_size", 4 * unit)
     machine.set_variable("efi_descriptor_size", 48)
     machine.write(unicorn_machine.SCRATCH, whole + b"\xdd" * 48)
     machine.call("keep_handover", rax=unicorn_machine.SCRATCH, rdi=unicorn_machine.SCRATCH + len(whole))

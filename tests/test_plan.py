@@ -138,6 +138,17 @@ def test_a_bzimage_that_is_to_be_packed(folder: Path) -> None:
         make(samples.DOMAIN.replace("good.elf", "BOTH.bz"), folder, pack='"lz4"')
 
 
+def test_room_in_front_of_the_files_where_a_kernel_takes_the_stubs_place(folder: Path) -> None:
+    """For what it is told; elsewhere there is room behind the stub."""
+    for start, kept in ((0x100000, C["HANDOVER_SIZE"]), (0x400000, 0)):
+        load = samples.Load(start, b"x" * 64, memsz=0x140000)
+        (folder / "wide.elf").write_bytes(samples.elf([load], samples.pvh_note(start)))
+        found = make(samples.DOMAIN.replace("good.elf", "wide.elf") + 'ramdisk = "ramdisk"\n', folder)
+        free = 0x240000 if kept else 0x200000
+        assert found.modules[1].load_address == free + kept
+        assert all(module.load_address >= free + kept for module in found.modules)
+
+
 def test_image_settings(folder: Path) -> None:
     settings = {
         "log": '"debug"',

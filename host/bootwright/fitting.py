@@ -178,7 +178,6 @@ def _loaded(plan: Plan, stub: Range, modules: tuple[LoaderModule, ...]) -> list[
 
 def _launched(plan: Plan, stub: Range, found: boot.Boot) -> Iterator[Claim]:
     """What lies there when the kernel starts."""
-    constants = load_abi().constants
     for number, module in enumerate(plan.modules):
         pieces = found.pieces[number] if found.pieces else [piece.range for piece in module.pieces]
         for part in _joined(pieces):
@@ -186,10 +185,8 @@ def _launched(plan: Plan, stub: Range, found: boot.Boot) -> Iterator[Claim]:
         loaded = embedded_place(module, stub).start
         if found.modules and not module.pieces and found.modules[number].start != loaded:
             yield Claim(found.modules[number], f"module {module.name}, moved")
-    if found.information_start:
-        start = found.information_start - constants["HANDOVER_INFORMATION"]
-        area = Range.sized(start, constants["HANDOVER_SIZE"])
-        yield Claim(area, "hand-over area")
+    if found.handover is not None:
+        yield Claim(found.handover, "hand-over area")
 
 
 def _moved(plan: Plan, found: boot.Boot) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What a kernel is told by each launch protocol, byte for byte: the reference for stub/launch/*.asm.
 
-    information("PVH", told, base)      # the bytes that lie at `base` when the kernel is entered
+    information("pvh", told, area)      # the bytes that the kernel finds in the hand-over area
 
 Specifications: Xen's public/arch-x86/hvm/start_info.h; Multiboot 0.6.96; Multiboot2 2.0; Linux
 Documentation/arch/x86/boot.rst and zero-page.rst.
@@ -44,10 +44,11 @@ class Told:
 
 
 class Area:
-    """The information as it grows, from address `base` on; every item is aligned."""
+    """The information as it grows, from address `base` on; every item is aligned. place: the hand-over area."""
 
-    def __init__(self, base: int) -> None:
-        self.base = base
+    def __init__(self, place: Range) -> None:
+        self.place = place
+        self.base = place.start + load_abi().constants["HANDOVER_INFORMATION"]
         self.data = bytearray()
 
     def take(self, data: bytes) -> int:
@@ -66,9 +67,11 @@ class Area:
         self.data[start : start + len(data)] = data
 
 
-def information(protocol: str, told: Told, base: int) -> bytes:
-    """The bytes at `base`, by the protocol's name as in protocols.NAMES. Raises BootFailure."""
-    area = Area(base)
+def information(protocol: str, told: Told, place: Range) -> bytes:
+    """The bytes from HANDOVER_INFORMATION on in the hand-over area `place`, by the protocol's name as in
+    protocols.NAMES; their number is the same wherever it lies. Raises BootFailure.
+    """
+    area = Area(place)
     _WRITERS[protocol](area, told)
     return bytes(area.data)
 
@@ -228,8 +231,7 @@ def _linux(area: Area, told: Told) -> None:
         params.setup_data = area.take(_record("setup_data", type=kind, len=len(more)) + more)
     _screen_info(params, told.framebuffer)
     if told.efi is not None and told.efi.usable:
-        own = Range.sized(area.base - constants["HANDOVER_INFORMATION"], constants["HANDOVER_SIZE"])
-        changed = told.efi.without(own)
+        changed = told.efi.without(area.place)
         room = len(told.efi.map) + told.efi.descriptor_size
         params.efi_info = list(_efi_info(told.efi, area.take(changed.ljust(room, b"\0")), len(changed)))
     _enter(params, header)

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 from bootwright import linux
 from bootwright.abi import load as load_abi
-from bootwright.machine import FOUR_GIB, HIGHEST, Machine, all_ram, find_room, overlap
+from bootwright.machine import FOUR_GIB, HIGHEST, Machine, all_ram, find_low_room, find_room, overlap
 from bootwright.model import BootModule, MemoryRange
 from bootwright.pack import Piece
 from bootwright.planned import PlannedModule
-from bootwright.ranges import Movable, Range, span
+from bootwright.ranges import Movable, Range, align_up, span
 from bootwright.transcript import BootFailure, line
 
 
@@ -84,7 +84,11 @@ class Loading:
 
     def _taken(self) -> list[Range]:
         brought = (Range.sized(module.start, module.size) for module in self._machine.modules)
-        return [self._machine.stub, *self.places, *brought, *self._rooms, *self._targets]
+        return [*self._lasting(), *brought]
+
+    def _lasting(self) -> list[Range]:
+        """What is in use to the end; of the loader's modules no more than where they are now."""
+        return [self._machine.stub, *self.places, *self._rooms, *self._targets]
 
     def is_free(self, wanted: Range) -> bool:
         """Is it RAM that nothing lies in or is to go to?"""
@@ -96,6 +100,22 @@ class Loading:
         if self._given is not None:
             return next(self._given, None)
         return find_room(self.ranges, size, self._taken(), limit)
+
+    def open_handover(self) -> Range:
+        """Room in which the hand-over area can be made, however long it gets. Raises BootFailure E_HANDOVER_ROOM."""
+        size = self._constants["HANDOVER_SIZE"]
+        start = self.find_room(size, self._constants["HANDOVER_LIMIT"])
+        if start is None:
+            raise BootFailure("E_HANDOVER_ROOM", size)
+        return Range.sized(start, size)
+
+    def place_handover(self, made: Range, size: int) -> Range:
+        """Where the area of `size` bytes goes that was made in `made`: where the firmware gave it, or as low as
+        possible.
+        """
+        size = align_up(size, self._constants["PAGE_SIZE"])
+        start = None if self._given is not None else find_low_room(self.ranges, size, self._lasting())
+        return made if start is None else Range.sized(start, size)
 
     def find_place(self, wanted: Range, movable: Movable) -> int | None:
         """Where a kernel is to lie that may be moved: where it wants to be, if that is free, or where there is room;

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from bootwright.abi import load as load_abi
 from bootwright.model import MemoryRange
-from bootwright.ranges import Range
+from bootwright.ranges import Range, align_up
 from bootwright.transcript import BootFailure
 
 # What each type of EFI's memory map is, from EfiReservedMemoryType on, once boot services have ended: RAM is code
@@ -206,6 +206,25 @@ def find_room(
             here = Range.sized(start, size)
             top = min((other.start for other in obstacles if overlap(here, other)), default=None)
             if top is None:
+                return start
+    return None
+
+
+def find_low_room(ranges: Sequence[MemoryRange], size: int, taken: Iterable[Range]) -> int | None:
+    """Where loaders put what kernels are told: the lowest page-aligned place for `size` bytes of RAM that is clear of
+    `taken`; below 1 MiB in what may be used there, and only where enough is left behind it.
+    """
+    constants = load_abi().constants
+    low = Range(constants["LOW_BASE"], constants["LOW_LIMIT"])
+    high = Range(constants["IMAGE_BASE"], constants["HANDOVER_LIMIT"])
+    obstacles = tuple(taken)
+    for window, needed in ((low, size + constants["LOW_LEFT"]), (high, size)):
+        # It starts where its window or RAM does, or behind something else.
+        starts = [window.start, *(part.start for part in ranges), *(other.end for other in obstacles)]
+        for start in sorted(align_up(start, constants["PAGE_SIZE"]) for start in starts):
+            wanted = Range.sized(start, needed)
+            inside = window.start <= start and wanted.end <= window.end and all_ram(ranges, wanted)
+            if inside and not any(overlap(wanted, other) for other in obstacles):
                 return start
     return None
 

@@ -47,6 +47,7 @@ class Memory:
             Placement(firmware, "the first MiB, which is the firmware's", True),
             self._stub,
         ]
+        self._kept = list(KEPT_FREE)
 
     def claim(self, taken: Range, what: str, *, lasting: bool = True) -> None:
         """Take a range that is not ours to choose; it may be the stub's, which is gone when it is used.
@@ -67,12 +68,18 @@ class Memory:
         """
         taken = [placement.range for placement in self.placements]
         room = Range(max(lowest, self._room.start), self._room.end)
-        found = first_fit(max(size, 1), [*taken, *KEPT_FREE], room, max(alignment, self._page))
+        found = first_fit(max(size, 1), [*taken, *self._kept], room, max(alignment, self._page))
         if found is None:
             where = f"below {self._room.end:#x}, where a PC can have RAM"
             raise PlanError(f"{what} of {size} bytes finds no room {where}, beside {self._lasting()}")
         self.placements.append(Placement(found, what, lasting))
         return Range.sized(found.start, size)
+
+    def keep(self, size: int) -> None:
+        """Leave the lowest room for `size` bytes that there is now to somebody else."""
+        taken = [placement.range for placement in self.placements]
+        found = first_fit(size, [*taken, *self._kept], self._room, self._page)
+        self._kept += [found] if found else []
 
     @property
     def top(self) -> int:

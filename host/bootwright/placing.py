@@ -32,6 +32,7 @@ class Placing:
         for job in self.jobs:
             self._check_memory(job)
         self._each(lambda job: job.kernel is not None, self._place_kernel)
+        self._keep_room()
         self._each(self._has_place, self._place_file)
         self._each(self._passes, self._place_packed)
         for job in self.jobs:
@@ -87,6 +88,15 @@ class Placing:
             return replace(job, kernel=kernel.moved(distance), distance=distance)
         self._check_deferred(job, kernel)
         return job
+
+    def _keep_room(self) -> None:
+        """What a kernel is told lies below 1 MiB, or behind the stub. A machine may have no room there, nor the kernel
+        leave any here; then it is not to lie behind all that is loaded.
+        """
+        constants = load_abi().constants
+        stub = Range(constants["IMAGE_BASE"], constants["IMAGE_LIMIT"])
+        if any(part.overlaps(stub) for job in self.jobs if job.kernel for part in job.kernel.ranges):
+            self.memory.keep(constants["HANDOVER_SIZE"])
 
     def _check_deferred(self, job: Job, kernel: Kernel) -> None:
         """What goes to where the stub is comes last, and the stub has room to remember only so much."""

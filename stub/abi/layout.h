@@ -19,8 +19,16 @@
 #define STACK_SIZE      0x4000
 #define EXCEPTION_STACK_SIZE 0x2000
 
-#define HANDOVER_SIZE   0x40000     /* what is left in memory for the kernel; holds the longest information there is */
+#define HANDOVER_SIZE   0x40000     /* room to make what is left in memory for the kernel; holds the longest there is */
 #define HANDOVER_LIMIT  0x40000000  /* and below this: kernels, Linux by PVH among them, first map 1 GiB and no more */
+
+/* Where it goes when it is made: as low as possible. Below 1 MiB that is above what real mode and the starting of other
+ * processors use, below what an extended BIOS data area and a kernel's setup code may take, and with room left behind
+ * it: Linux, for one, has to find a place there too. */
+#define LOW_BASE        0x10000
+#define LOW_LIMIT       0x80000
+#define LOW_LEFT        0x10000
+#define FIRMWARE_LIMIT  0x1000000   /* where the firmware is to give it, while memory is the firmware's */
 #define MAX_DEFERRED    16          /* pieces that go to where the stub is, and so come last */
 #define MAX_PIECES      128         /* of the kernel that the stub looks into itself: one for each program header */
 #define STRING_SPACE_SIZE 0x48000   /* every string that a loader or a device tree may bring */

@@ -15,7 +15,8 @@
 .section .text
 
 ; in:  hardware_domain, an open hand-over area
-; never returns
+; out: entered
+; clobbers: all but rsp
 ; fails: E_NO_BIOS, E_NO_ROOM
 launch_linux:
         mov  rcx, qword ptr [rip + hardware_domain]
@@ -58,12 +59,12 @@ launch_linux:
         je   enter_setup
         xor  r8d, r8d                   ; ENTER_PROTECTED_MODE
         cmp  word ptr [rbp + BOOT_PARAMS_VERSION], LINUX_VERSION_XLOADFLAGS
-        jb   go
+        jb   keep_state
         test word ptr [rbp + BOOT_PARAMS_XLOADFLAGS], LINUX_XLF_KERNEL_64
-        jz   go
+        jz   keep_state
         sub  dword ptr [rbp + BOOT_PARAMS_CODE32_START], LINUX_ENTRY64
         mov  r8d, ENTER_LONG_MODE
-        jmp  go
+        jmp  keep_state
 
 ; Can it be started in real mode only? So are iPXE's, without any other entry; and those from before there was a 32-bit
 ; boot protocol, memdisk and GRUB's lnxboot among them, but for kernels that may be moved, which kexec starts in 32 bits.
@@ -90,7 +91,8 @@ starts_in_real_mode:
 
 ; Puts the setup code, with the header that is filled in, where a BIOS can run it.
 ; in:  rbp = boot_params, r13 = bytes of its header, r14 = the bzImage
-; never returns
+; out: entered
+; clobbers: rax, rbx, rcx, rdx, rsi, rdi, r8
 ; fails: E_NO_BIOS, E_NO_ROOM
 enter_setup:
         cmp  qword ptr [rip + efi_system], 0
@@ -132,7 +134,7 @@ enter_setup:
         mov  rbx, qword ptr [rip + handover]
         add  rbx, HANDOVER_CODE
         mov  r8d, ENTER_REAL_MODE
-        jmp  go
+        jmp  keep_state
 .no_bios:
         mov  rdi, qword ptr [rip + hardware_domain]
         call record_name

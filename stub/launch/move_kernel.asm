@@ -85,7 +85,7 @@ find_place:
         call test_ram
         jne  .elsewhere
         call find_overlap
-        test rax, rax
+        test rcx, rcx
         mov  rax, rdi
         jz   .done
 .elsewhere:

@@ -13,7 +13,8 @@
 .section .text
 
 ; in:  hardware_domain or a hypervisor, an open hand-over area
-; never returns
+; out: entered
+; clobbers: all but rsp
 launch_multiboot1:
         mov  edi, MULTIBOOT1_INFO_SIZEOF
         call take
@@ -72,7 +73,7 @@ launch_multiboot1:
         mov  ebx, ebp
         xor  esi, esi
         mov  r8d, ENTER_PROTECTED_MODE
-        jmp  go
+        jmp  keep_state
 
 .section .rodata
 multiboot1_launcher_name:

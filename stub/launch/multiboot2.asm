@@ -14,7 +14,8 @@
 .section .text
 
 ; in:  hardware_domain or a hypervisor, an open hand-over area
-; never returns
+; out: entered
+; clobbers: all but rsp
 ; fails: E_EFI_ENDED
 launch_multiboot2:
         mov  rcx, qword ptr [rip + tables]
@@ -32,7 +33,7 @@ launch_multiboot2:
         mov  ebx, ebp
         xor  esi, esi
         mov  r8d, ENTER_PROTECTED_MODE
-        jmp  go
+        jmp  keep_state
 .ended:
         call module_record_at
         mov  rdi, rax
@@ -142,7 +143,7 @@ fill_machine:
         mov  edx, MULTIBOOT2_TAG_EFI64
         call take_tag
         mov  qword ptr [rax + MULTIBOOT2_TAG_EFI64_POINTER], rbx
-        detail_efi
+        mov  byte ptr [rip + efi_told], 1
 .end:
         ret
 

@@ -13,7 +13,8 @@
 .section .text
 
 ; in:  a hypervisor, rbp = its record, an open hand-over area
-; never returns
+; out: as launch_multiboot2, where memory is ours; else it never returns
+; clobbers: all but rsp
 ; fails: E_ENTRY, E_EFI_ENDED
 launch_multiboot2_efi:
         cmp  qword ptr [rip + room_finder], 0

@@ -14,7 +14,8 @@
 .section .text
 
 ; in:  hardware_domain, an open hand-over area
-; never returns
+; out: entered
+; clobbers: all but rsp
 launch_pvh:
         mov  edi, HVM_START_INFO_SIZEOF
         call take
@@ -59,7 +60,7 @@ launch_pvh:
         mov  ebx, ebp
         xor  esi, esi
         mov  r8d, ENTER_PROTECTED_MODE
-        jmp  go
+        jmp  keep_state
 
 .section .rodata
 pvh_launcher_name:
