@@ -14,6 +14,8 @@ find_rsdp:
         cmp  edi, EBDA_LOWEST           ; a machine without one leaves any value here
         jb   .rom
         lea  esi, [rdi + EBDA_SCAN]
+        cmp  esi, EBDA_END
+        ja   .rom
         call scan_rsdp
         test rax, rax
         jnz  .found
@@ -34,8 +36,9 @@ find_rsdp:
 scan_rsdp:
         mov  rcx, RSDP_SIGNATURE
 .next:
-        cmp  rdi, rsi
-        jae  .none
+        lea  rax, [rdi + RSDP_V1_LENGTH]
+        cmp  rax, rsi
+        ja   .none
         cmp  qword ptr [rdi], rcx
         jne  .step
         xor  eax, eax                   ; the bytes of a real one add up to 0

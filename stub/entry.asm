@@ -6,7 +6,8 @@
 
 .include "macros.inc"
 
-.global start_pvh, start, parse_loader, keep_string, add_module, add_range, empty_string
+.global start_pvh, start, parse_loader, check_part, check_reach, keep_string, keep_string_within, empty_string
+.global add_module, add_module_within, too_many_modules, add_range, map_entries, memory_map_word
 .global entry_magic, entry_info, boot_info, loader_modules, loader_ranges
 
 .section .text
@@ -101,15 +102,58 @@ find_image_names:
 
 ; --- for the entry files: copies into boot_info -------------------------------------------------
 
+; Is a part of the loader's information as long as one may be, and within reach?
+; in:  rdi = start, rsi = bytes, rdx = what it is, for the message
+; clobbers: rax
+; fails: E_LOADER_SIZE, E_LOADER_ADDRESS
+check_part:
+        cmp  rsi, MAX_INFORMATION
+        jbe  check_reach
+        mov  rcx, rdi
+        mov  r8, rsi
+        mov  r9d, MAX_INFORMATION
+        fail E_LOADER_SIZE
+
+; Does all of something that the loader has put somewhere lie within reach?
+; in:  rdi = start, rsi = bytes
+; clobbers: rax
+; fails: E_LOADER_ADDRESS
+check_reach:
+        mov  rax, rdi
+        add  rax, rsi
+        jc   .beyond
+        shr  rax, 32
+        jnz  .beyond
+        ret
+.beyond:
+        mov  rdx, rdi
+        fail E_LOADER_ADDRESS
+
 ; Copies a string of the loader.
 ; in:  rdi = string, 0 for none
 ; out: rax = the copy (the empty string for none)
 ; clobbers: rcx, rdx, rsi, rdi
-; fails: E_STRING_TOO_LONG, E_STRING_SPACE
+; fails: E_STRING_TOO_LONG, E_STRING_SPACE, E_LOADER_ADDRESS
 keep_string:
+        mov  ecx, MAX_STRING
+
+; Copies a string of the loader that has to end within so many bytes.
+; in:  rdi = string, 0 for none, ecx = bytes
+; out: rax = the copy (the empty string for none, or for no bytes)
+; clobbers: rcx, rdx, rsi, rdi
+; fails: E_STRING_TOO_LONG, E_STRING_SPACE, E_LOADER_ADDRESS
+keep_string_within:
         lea  rax, [rip + empty_string]
         test rdi, rdi
         jz   .done
+        test ecx, ecx
+        jz   .done
+        cmp  ecx, MAX_STRING
+        jbe  .bounded
+        mov  ecx, MAX_STRING
+.bounded:
+        mov  esi, ecx
+        call check_reach
         mov  rsi, rdi
         mov  rdx, rdi                   ; for the message
         mov  rdi, qword ptr [rip + string_space_used]
@@ -118,14 +162,14 @@ keep_string:
         lea  rax, [rip + string_space]
         add  rdi, rax
         mov  rax, rdi
-        mov  ecx, MAX_STRING
 .byte:
         movsb
         cmp  byte ptr [rdi - 1], 0
         je   .ended
         dec  ecx
         jnz  .byte
-        mov  ecx, MAX_STRING - 1
+        lea  rcx, [rsi - 1]
+        sub  rcx, rdx
         fail E_STRING_TOO_LONG
 .full:
         mov  edx, STRING_SPACE_SIZE
@@ -142,43 +186,51 @@ keep_string:
 ; clobbers: rax, rcx, rdx, rsi, rdi
 ; fails: E_TOO_MANY_MODULES, E_STRING_TOO_LONG, E_STRING_SPACE, E_LOADER_ADDRESS
 add_module:
-        mov  ecx, dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES]
-        cmp  ecx, MAX_MODULES
-        jae  .too_many
-        mov  rax, rdi
-        add  rax, rsi
-        jc   .out_of_reach
-        shr  rax, 32
-        jnz  .out_of_reach
+        mov  ecx, MAX_STRING
+
+; Adds a module whose string has to end within so many bytes.
+; in:  as add_module; ecx = bytes
+; clobbers: rax, rcx, rdx, rsi, rdi
+; fails: as add_module
+add_module_within:
+        call check_reach
+        mov  eax, dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES]
+        cmp  eax, MAX_MODULES
+        jae  too_many_modules
         cmp  rdi, PAGE_SIZE
         jae  .reachable
         mov  byte ptr [rip + null_page_used], 1
 .reachable:
-        imul ecx, ecx, BOOT_MODULE_SIZEOF
+        push rcx
+        imul ecx, eax, BOOT_MODULE_SIZEOF
         lea  rax, [rip + loader_modules]
         add  rax, rcx
+        pop  rcx
         mov  qword ptr [rax + BOOT_MODULE_START], rdi
         mov  qword ptr [rax + BOOT_MODULE_SIZE], rsi
         push rax
         mov  rdi, rdx
-        call keep_string
+        call keep_string_within
         pop  rcx
         mov  qword ptr [rcx + BOOT_MODULE_STRING], rax
         mov  dword ptr [rcx + BOOT_MODULE_STRING_KIND], BOOTSTR_STRING
         inc  dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES]
         ret
-.too_many:
+
+; never returns
+; fails: E_TOO_MANY_MODULES
+too_many_modules:
         mov  edx, MAX_MODULES
         fail E_TOO_MANY_MODULES
-.out_of_reach:
-        mov  rdx, rdi
-        fail E_LOADER_ADDRESS
 
-; Adds an entry of the loader's memory map.
+; Adds an entry of the loader's memory map. No walk through one is longer than this lets it be.
 ; in:  rdi = start, rsi = size in bytes, edx = type
 ; clobbers: rax, rcx
 ; fails: E_TOO_MANY_RANGES
 add_range:
+        inc  dword ptr [rip + map_entries]
+        cmp  dword ptr [rip + map_entries], MAX_MAP_ENTRIES
+        ja   .too_long
         mov  ecx, dword ptr [rip + boot_info + BOOT_INFO_NR_RANGES]
         test ecx, ecx
         jz   .new
@@ -211,6 +263,9 @@ add_range:
         mov  dword ptr [rax + MEMORY_RANGE_TYPE], edx
         inc  dword ptr [rip + boot_info + BOOT_INFO_NR_RANGES]
         ret
+.too_long:
+        mov  edx, MAX_MAP_ENTRIES
+        fail E_TOO_MANY_RANGES
 .too_many:
         mov  edx, MAX_RANGES
         fail E_TOO_MANY_RANGES
@@ -218,6 +273,8 @@ add_range:
 .section .rodata
 empty_string:
         .byte 0
+memory_map_word:
+        .asciz "loader's memory map"
 
 .section .bss
 .align 16
@@ -225,6 +282,8 @@ entry_magic:            .space 4
 entry_info:             .space 4
 boot_info:              .space BOOT_INFO_SIZEOF
 string_space_used:      .space 8
+map_entries:            .space 4        ; that were read
+.align 8
 string_space:           .space STRING_SPACE_SIZE
 loader_modules:         .space MAX_MODULES * BOOT_MODULE_SIZEOF
 .align 16

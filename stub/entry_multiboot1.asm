@@ -24,9 +24,11 @@ multiboot1_name:
 ; in:  rdi = multiboot1_info
 ; out: boot_info. The RSDP is not part of this protocol: it is looked for in the BIOS areas.
 ; clobbers: all but rbp, rsp
-; fails: E_NO_MEMORY_MAP and what add_module, add_range, keep_string fail with
+; fails: E_NO_MEMORY_MAP, E_LOADER_TAGS and what check_part, add_module, add_range, keep_string fail with
 parse_multiboot1:
         mov  rbx, rdi
+        mov  esi, MULTIBOOT1_INFO_SIZEOF
+        call check_reach
         mov  r12d, dword ptr [rbx + MULTIBOOT1_INFO_FLAGS]
 
         test r12d, MULTIBOOT1_INFO_FLAG_LOADER_NAME
@@ -46,6 +48,11 @@ parse_multiboot1:
         jz   .mmap
         mov  r13d, dword ptr [rbx + MULTIBOOT1_INFO_MODS_COUNT]
         mov  r14d, dword ptr [rbx + MULTIBOOT1_INFO_MODS_ADDR]
+        cmp  r13d, MAX_MODULES
+        ja   too_many_modules
+        mov  edi, r14d
+        imul esi, r13d, MULTIBOOT1_MODULE_SIZEOF
+        call check_reach
 .module:
         test r13d, r13d
         jz   .mmap
@@ -63,18 +70,32 @@ parse_multiboot1:
         jz   .no_map
         mov  r13d, dword ptr [rbx + MULTIBOOT1_INFO_MMAP_ADDR]
         mov  r14d, dword ptr [rbx + MULTIBOOT1_INFO_MMAP_LENGTH]
+        mov  rdi, r13
+        mov  rsi, r14
+        lea  rdx, [rip + memory_map_word]
+        call check_part
         add  r14, r13                   ; the map's end
 .mmap_entry:
         lea  rax, [r13 + MULTIBOOT1_MMAP_SIZEOF]
         cmp  rax, r14
         ja   .mmap_end
+        mov  r15d, dword ptr [r13 + MULTIBOOT1_MMAP_SIZE]
+        lea  rax, [r13 + r15 + MULTIBOOT1_MMAP_ADDR]    ; `size` does not count itself
+        cmp  rax, r14
+        ja   .bad_entry
+        cmp  r15d, MULTIBOOT1_MMAP_SIZEOF - MULTIBOOT1_MMAP_ADDR
+        jb   .bad_entry
         mov  rdi, qword ptr [r13 + MULTIBOOT1_MMAP_ADDR]
         mov  rsi, qword ptr [r13 + MULTIBOOT1_MMAP_LEN]
         mov  edx, dword ptr [r13 + MULTIBOOT1_MMAP_TYPE]
         call add_range
-        mov  eax, dword ptr [r13 + MULTIBOOT1_MMAP_SIZE]
-        lea  r13, [r13 + rax + MULTIBOOT1_MMAP_ADDR]    ; `size` does not count itself
+        lea  r13, [r13 + r15 + MULTIBOOT1_MMAP_ADDR]
         jmp  .mmap_entry
+.bad_entry:
+        mov  edx, dword ptr [rbx + MULTIBOOT1_INFO_MMAP_ADDR]
+        mov  rcx, r13
+        mov  r8, r15
+        fail E_LOADER_TAGS
 .mmap_end:
         cmp  dword ptr [rip + boot_info + BOOT_INFO_NR_RANGES], 0
         je   .no_map

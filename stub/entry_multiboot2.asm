@@ -33,6 +33,8 @@ multiboot2_header_end:
 .section .rodata
 multiboot2_name:
         .asciz "multiboot2"
+information_word:
+        .asciz "loader's information"
 
 .section .text
 
@@ -40,11 +42,16 @@ multiboot2_name:
 ; in:  rdi = multiboot2_info
 ; out: boot_info
 ; clobbers: all but rbp, rsp
-; fails: E_LOADER_TAGS, E_NO_MEMORY_MAP and what add_module, add_range, keep_string fail with
+; fails: E_LOADER_TAGS, E_NO_MEMORY_MAP and what check_part, add_module, add_range, keep_string fail with
 parse_multiboot2:
         mov  rbx, rdi                   ; rbx = information, r12 = cursor, r13 = its end
+        mov  esi, MULTIBOOT2_INFO_SIZEOF
+        call check_reach
         lea  r12, [rdi + MULTIBOOT2_INFO_SIZEOF]
         mov  r13d, dword ptr [rdi + MULTIBOOT2_INFO_TOTAL_SIZE]
+        mov  rsi, r13
+        lea  rdx, [rip + information_word]
+        call check_part
         add  r13, rdi
 .tag:
         xor  r14d, r14d                 ; r14 = size of the tag, for the message too
@@ -91,12 +98,14 @@ parse_multiboot2:
 
 .cmdline:
         lea  rdi, [r12 + MULTIBOOT2_TAG_SIZEOF]
-        call keep_string
+        lea  ecx, [r14 - MULTIBOOT2_TAG_SIZEOF]
+        call keep_string_within
         mov  qword ptr [rip + boot_info + BOOT_INFO_CMDLINE], rax
         jmp  .next
 .loader_name:
         lea  rdi, [r12 + MULTIBOOT2_TAG_SIZEOF]
-        call keep_string
+        lea  ecx, [r14 - MULTIBOOT2_TAG_SIZEOF]
+        call keep_string_within
         mov  qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME], rax
         jmp  .next
 .module:
@@ -106,7 +115,8 @@ parse_multiboot2:
         mov  esi, dword ptr [r12 + MULTIBOOT2_TAG_MODULE_MOD_END]
         sub  rsi, rdi
         lea  rdx, [r12 + MULTIBOOT2_TAG_MODULE_SIZEOF]
-        call add_module
+        lea  ecx, [r14 - MULTIBOOT2_TAG_MODULE_SIZEOF]
+        call add_module_within
         jmp  .next
 
 .mmap:

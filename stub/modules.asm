@@ -42,6 +42,9 @@ find_modules:
         jnz  .embedded
         test dword ptr [r12 + MODULE_RECORD_FLAGS], MODULE_LOADER
         jz   .by_name
+        mov  edx, dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES]
+        cmp  rax, rdx
+        jae  .not_brought
         imul eax, eax, BOOT_MODULE_SIZEOF
         lea  rdx, [rip + loader_modules]
         add  rdx, rax
@@ -79,6 +82,11 @@ find_modules:
         jmp  .module
 .found_all:
         jmp  report_left_over
+.not_brought:
+        mov  rdi, r12
+        call record_name
+        mov  rsi, rax
+        jmp  find_loader_module.missing
 .not_ram:
         mov  r14, rdi
         mov  r8, rsi

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import firmware as efi
 import pytest
@@ -245,3 +246,35 @@ def test_an_rsdp_above_4_gib_is_not_looked_at(monkeypatch: pytest.MonkeyPatch, p
     acpi = {C["MULTIBOOT2_TAG_ACPI_OLD"], C["MULTIBOOT2_TAG_ACPI_NEW"]}
     assert bool(kinds & acpi) == (place < 1 << 32) and C["MULTIBOOT2_TAG_EFI64"] in kinds
     assert "launch by multiboot2" in machine.transcript
+
+
+@pytest.mark.provokes("E_EFI_TABLES")
+@pytest.mark.parametrize("count", [C["EFI_MAX_TABLES"] + 1, (1 << 64) - 1])
+def test_a_firmware_with_more_configuration_tables_than_can_be(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    begin = efi.Firmware.__init__
+
+    def lying(self: efi.Firmware, machine: Machine, **settings: Any) -> None:
+        begin(self, machine, **settings)
+        machine.write(efi.SYSTEM + C["EFI_SYSTEM_TABLE_NUMBER_OF_TABLE_ENTRIES"], struct.pack("<Q", count))
+
+    monkeypatch.setattr(efi.Firmware, "__init__", lying)
+    machine, firmware = efi.boot()
+    check(machine, "E_EFI_TABLES", count, C["EFI_MAX_TABLES"])
+    assert "E0215" in firmware.console
+
+
+@pytest.mark.provokes("E_EFI_MEMORY_MAP")
+@pytest.mark.parametrize(("size", "descriptor"), [(C["EFI_MAP_SIZE"] + 48, 48), (96, 97), (96, (1 << 64) - 48)])
+def test_a_firmware_whose_memory_map_is_longer_than_what_it_was_given(
+    monkeypatch: pytest.MonkeyPatch, size: int, descriptor: int
+) -> None:
+    answer = efi.Firmware.get_memory_map
+
+    def lying(self: efi.Firmware, at: int, buffer: int, key: int, descriptor_at: int) -> int:
+        status = answer(self, at, buffer, key, descriptor_at)
+        self.machine.write(at, struct.pack("<Q", size))
+        self.machine.write(descriptor_at, struct.pack("<Q", descriptor))
+        return status
+
+    monkeypatch.setattr(efi.Firmware, "get_memory_map", lying)
+    check(efi.boot()[0], "E_EFI_MEMORY_MAP", 0, size)

@@ -102,7 +102,7 @@ def test_the_first_rsdp_that_counts_is_the_new_one() -> None:
 
 
 @pytest.mark.parametrize("ebda", [0, 0x9FC0])
-@pytest.mark.parametrize("place", [0x9FC00, 0x9FFF0, 0xE0000, 0xFFFE0, None])
+@pytest.mark.parametrize("place", [0x9FC00, 0x9FFE0, 0xE0000, 0xFFFE0, None])
 def test_pvh_information_without_rsdp(place: int | None, ebda: int) -> None:
     # ACPI 6.5, 5.2.5.1: in the first KiB of the EBDA or from 0xE0000 on, in steps of 16, with bytes that add up to 0
     machine = machine_with(good_tables())
@@ -296,3 +296,73 @@ def test_the_rsdp_itself_is_taken_where_a_bios_has_it(same: bool) -> None:
     assert told == (0xF5A00 if same else page)
     acpi = line("M_RANGE", page, page + 0x1000, C["XEN_HVM_MEMMAP_TYPE_ACPI"])
     assert (acpi in machine.transcript) != same
+
+
+# --- lengths that cannot be ------------------------------------------------------------------------
+
+
+def with_map(entries: bytes, length: int | None = None, at: int = LOADER + 0x500) -> Machine:
+    """A boot by multiboot1 with this memory map."""
+    machine = machine_with(good_tables())
+    machine.write(LOADER + 0x500, entries)
+    length = len(entries) if length is None else length
+    multiboot1(machine, C["MULTIBOOT1_INFO_FLAG_MMAP"], mmap_addr=at, mmap_length=length)
+    machine.boot(C["MULTIBOOT1_LOADER_MAGIC"])
+    return machine
+
+
+@pytest.mark.provokes("E_LOADER_SIZE")
+def test_information_that_is_too_long_to_be_true() -> None:
+    limit = C["MAX_INFORMATION"]
+    check(with_map(b"", limit + 1), "E_LOADER_SIZE", "loader's memory map", LOADER + 0x500, limit + 1, limit)
+    machine = machine_with(good_tables())
+    multiboot2(machine, mmap_tag(LOW, HIGH), total=limit + 8)
+    machine.boot(C["MULTIBOOT2_LOADER_MAGIC"])
+    check(machine, "E_LOADER_SIZE", "loader's information", LOADER, limit + 8, limit)
+    machine = machine_with(good_tables())
+    info = machine.record("hvm_start_info", LOADER)
+    info.memmap_entries = 0xFFFFFFFF
+    machine.write(LOADER, info.dumps())
+    machine.boot(PVH)
+    check(machine, "E_LOADER_SIZE", "loader's memory map", info.memmap_paddr, 24 * 0xFFFFFFFF, limit)
+
+
+@pytest.mark.provokes("E_LOADER_TAGS")
+@pytest.mark.parametrize("size", [0, 4, 19, 45, 0xFFFFFFFF])
+def test_a_multiboot1_map_with_an_entry_of_a_size_that_cannot_be(size: int) -> None:
+    sound = struct.pack("<IQQI", 20, *LOW)
+    machine = with_map(sound + struct.pack("<IQQI", size, *HIGH) + sound)
+    check(machine, "E_LOADER_TAGS", LOADER + 0x500, LOADER + 0x500 + len(sound), size)
+
+
+@pytest.mark.provokes("E_TOO_MANY_RANGES")
+def test_a_map_of_more_entries_than_are_read_though_they_are_one_range() -> None:
+    count = C["MAX_MAP_ENTRIES"]
+    for more, name in ((0, ""), (1, "E_TOO_MANY_RANGES")):
+        neighbours = [(HIGH[0] + 0x1000 * number, 0x1000, 1) for number in range(count - 1 + more)]
+        machine = with_map(b"".join(struct.pack("<IQQI", 20, *entry) for entry in (LOW, *neighbours)))
+        if name:
+            check(machine, name, count)
+        else:
+            assert not machine.failed
+
+
+@pytest.mark.provokes("E_LOADER_ADDRESS")
+def test_parts_of_the_information_that_reach_beyond_4_gib() -> None:
+    at = 0xFFFFFFF0
+    check(with_map(b"", 24, at), "E_LOADER_ADDRESS", at)
+    for flag, field in (("CMDLINE", "cmdline"), ("LOADER_NAME", "boot_loader_name"), ("MODS", "mods_addr")):
+        machine = machine_with(good_tables())
+        multiboot1(machine, C[f"MULTIBOOT1_INFO_FLAG_{flag}"], **{field: at}, mods_count=1)
+        machine.boot(C["MULTIBOOT1_LOADER_MAGIC"])
+        check(machine, "E_LOADER_ADDRESS", at)
+
+
+@pytest.mark.provokes("E_STRING_TOO_LONG")
+@pytest.mark.parametrize("tag", ["CMDLINE", "LOADER_NAME", "MODULE"])
+def test_a_string_that_does_not_end_in_its_tag(tag: str) -> None:
+    machine = machine_with(good_tables())
+    head = struct.pack("<II", 0x700000, 0x700010) if tag == "MODULE" else b""
+    multiboot2(machine, (C[f"MULTIBOOT2_TAG_{tag}"], head + b"12345678"), mmap_tag(LOW, HIGH))
+    machine.boot(C["MULTIBOOT2_LOADER_MAGIC"])
+    check(machine, "E_STRING_TOO_LONG", LOADER + 16 + len(head), 7)

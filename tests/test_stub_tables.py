@@ -11,6 +11,9 @@ from booting import PVH, boot, check, good_tables, line, machine_with, stub_plac
 from machine import ABI, C, Machine, Tables, pvh_info
 
 
+NO_KIND = C["BOOTMOD_LAST"] + 1
+
+
 @pytest.mark.provokes("E_TABLES_MAGIC")
 def test_tables_with_another_magic() -> None:
     machine = boot(good_tables(), magic=0x1122)
@@ -63,7 +66,7 @@ def test_tables_that_refer_outside(field: str) -> None:
         (lambda t: t.domains[0].update(configs=[2, C["NO_MODULE"]]), ("module", 2, 2)),
         (lambda t: t.domains[0].update(configs=[1, 3]), ("module", 3, 2)),
         (lambda t: t.modules[0].update(first_piece=1), ("piece", 2, 1)),
-        (lambda t: t.modules[1].update(kind=9), ("module kind", 9, 9)),
+        (lambda t: t.modules[1].update(kind=NO_KIND), ("module kind", NO_KIND, NO_KIND)),
     ],
 )
 def test_tables_with_a_reference_to_nothing(

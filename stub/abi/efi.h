@@ -12,6 +12,7 @@
 
 #define EFI_MEMORY_TYPES        15      /* 0 EfiReservedMemoryType to 14 EfiPersistentMemory */
 #define EFI_MAP_SIZE            0x10000 /* bytes kept for the memory map: some 1300 descriptors */
+#define EFI_MAX_TABLES          1024    /* configuration tables that are looked at: real firmware has some 20 */
 #define EFI_EXIT_TRIES          8       /* firmware may hand out a stale map key */
 #define EFI_SHADOW              32      /* bytes that a caller leaves for the callee (Microsoft x64 ABI) */
 #define EFI_LOADER_SIGNATURE64  0x34364c45      /* "EL64", for Linux */

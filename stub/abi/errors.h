@@ -19,11 +19,11 @@
 #define E_TOO_MANY_MODULES      0x0203
 #define E_TOO_MANY_MODULES_TEXT "the loader handed over more than %u modules"
 #define E_STRING_TOO_LONG       0x0204
-#define E_STRING_TOO_LONG_TEXT  "the loader's string at %x is longer than the %u bytes that the stub takes"
+#define E_STRING_TOO_LONG_TEXT  "the loader's string at %x does not end within the %u bytes that it may take"
 #define E_LOADER_TAGS           0x0205
-#define E_LOADER_TAGS_TEXT      "the loader's information at %x ends early: a tag at %x says it is %u bytes long"
+#define E_LOADER_TAGS_TEXT      "the loader's information at %x ends early: a part at %x says it is %u bytes long"
 #define E_LOADER_ADDRESS        0x0206
-#define E_LOADER_ADDRESS_TEXT   "the loader put something at %x, beyond the 4 GiB that the stub reaches"
+#define E_LOADER_ADDRESS_TEXT   "the loader put something at %x that does not end within the 4 GiB that the stub reaches"
 
 #define E_STRING_SPACE          0x0207
 #define E_STRING_SPACE_TEXT     "the strings of loader and device tree take more than %u bytes"
@@ -44,6 +44,12 @@
 
 #define E_EFI_PAGING            0x0213
 #define E_EFI_PAGING_TEXT       "the firmware runs with page tables of 5 levels (CR4 %x), which the stub cannot take over: turn them off there"
+
+#define E_LOADER_SIZE           0x0214
+#define E_LOADER_SIZE_TEXT      "the %s at %x says that it takes %u bytes; at most %u are read"
+
+#define E_EFI_TABLES            0x0215
+#define E_EFI_TABLES_TEXT       "the firmware says that it has %u configuration tables; at most %u are read"
 
 /* 03: the tables. */
 #define E_TABLES_MAGIC          0x0301

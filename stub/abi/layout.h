@@ -11,6 +11,8 @@
 #define MAX_MODULES     63
 #define MAX_RANGES      512         /* memory map entries, after normalising */
 #define MAX_STRING      2048        /* a command line or module string, with its terminator: what Linux reads */
+#define MAX_MAP_ENTRIES 4096        /* entries of a loader's memory map that are read: many may be one range */
+#define MAX_INFORMATION 0x40000     /* bytes of a loader's information, or of a list in it, that are read */
 #define MAX_NAME        64          /* a module, domain or image name, with its terminator */
 #define BUILD_ID_SIZE   20          /* bytes of a build id */
 #define BUILD_ID_SHOWN  8           /* of its hex digits, so many are in the first line of a boot */

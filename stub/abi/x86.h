@@ -120,3 +120,4 @@ struct tss64 {
 #define BIOS_ROM_END        0x100000
 #define EBDA_LOWEST         0x80000
 #define EBDA_SCAN           0x400
+#define EBDA_END            0xa0000 /* the screen's memory: no EBDA reaches into it */

@@ -264,9 +264,12 @@ find_load_options:
 ; in:  r12 = efi_system_table
 ; out: boot_info.rsdp
 ; clobbers: rax, rcx, rdx, rsi, rdi
+; fails: E_EFI_TABLES
 find_configuration_tables:
         mov  rsi, qword ptr [r12 + EFI_SYSTEM_TABLE_CONFIGURATION_TABLE]
         mov  rcx, qword ptr [r12 + EFI_SYSTEM_TABLE_NUMBER_OF_TABLE_ENTRIES]
+        cmp  rcx, EFI_MAX_TABLES
+        ja   .too_many
 .next:
         test rcx, rcx
         jz   .done
@@ -290,6 +293,10 @@ find_configuration_tables:
         jmp  .next
 .done:
         ret
+.too_many:
+        mov  rdx, rcx
+        mov  ecx, EFI_MAX_TABLES
+        fail E_EFI_TABLES
 
 ; The screen: the mode that the firmware is in, if it is a linear framebuffer of 32 bits.
 ; in:  rbx = efi_boot_services

@@ -52,6 +52,8 @@ read_memory_map:
         add  rsp, EFI_SHADOW + 8
         test rax, rax
         jnz  .no_map
+        cmp  qword ptr [rip + efi_map_size], EFI_MAP_SIZE
+        ja   .no_map
         ret
 .no_map:
         mov  rdx, rax
@@ -65,10 +67,12 @@ read_memory_map:
 keep_memory_map:
         lea  rbx, [rip + efi_map]
         mov  r12, qword ptr [rip + efi_map_size]
-        add  r12, rbx
         mov  r13, qword ptr [rip + efi_descriptor_size]
         cmp  r13, EFI_MEMORY_DESCRIPTOR_SIZEOF
         jb   .bad
+        cmp  r13, r12
+        ja   .bad
+        add  r12, rbx
 .next:
         lea  rax, [rbx + r13]
         cmp  rax, r12

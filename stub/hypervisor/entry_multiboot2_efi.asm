@@ -84,6 +84,7 @@ start_multiboot2_efi:
         inc  dword ptr [rip + boot_info + BOOT_INFO_NR_RANGES]  ; none is no fault here
         call parse_loader
         mov  dword ptr [rip + boot_info + BOOT_INFO_NR_RANGES], 0       ; the firmware's is the one that holds
+        mov  dword ptr [rip + map_entries], 0
         pop  r12
         pop  rbx
         jmp  leave_firmware
@@ -100,6 +101,10 @@ find_efi_tags:
         xor  r14d, r14d
         mov  ebx, dword ptr [rip + entry_info]
         mov  ecx, dword ptr [rbx + MULTIBOOT2_INFO_TOTAL_SIZE]
+        cmp  ecx, MAX_INFORMATION       ; parse_multiboot2 will say so
+        jbe  .bounded
+        mov  ecx, MAX_INFORMATION
+.bounded:
         add  rcx, rbx                   ; rcx = end, rbx = tag
         add  rbx, MULTIBOOT2_INFO_SIZEOF
 .tag:

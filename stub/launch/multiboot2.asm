@@ -114,7 +114,7 @@ fill_machine:
         mov  rbx, qword ptr [rip + boot_info + BOOT_INFO_RSDP]
         test rbx, rbx
         jz   .efi
-        mov  rax, rbx
+        lea  rax, [rbx + RSDP_SIZEOF]
         shr  rax, 32
         jnz  .efi                       ; above 4 GiB it is not to be reached
         mov  r12d, RSDP_V1_LENGTH
