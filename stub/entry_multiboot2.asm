@@ -2,6 +2,8 @@
 
 .include "macros.inc"
 
+.global multiboot2_header
+
 .section .multiboot
 .align MULTIBOOT2_ALIGN
 multiboot2_header:

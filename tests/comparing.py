@@ -107,18 +107,25 @@ def without_firmware(transcript: str) -> seen.Seen:
 
 
 def compare_boot(
-    transcript: str, built: report.Built, *, cmdline: str = "", memory: Sequence[bytes] = ()
+    transcript: str,
+    built: report.Built,
+    *,
+    cmdline: str = "",
+    memory: Sequence[bytes] = (),
+    application: bool = False,
 ) -> boot.Boot:
     """Compare every line of a boot at log = "debug"; the last has a checksum of what the kernel was told.
 
-    cmdline: the stub's own; memory: what was inspected (facts), where the protocol hands it over.
+    cmdline: the stub's own; memory: what was inspected (facts), where the protocol hands it over; application: it was
+    NAME.efi that was loaded, though not by EFI.
     """
     said = without_firmware(transcript)
     assert said.stub is not None
     started_by_efi = said.entry == "EFI"
-    file = read_application(built.elf.with_suffix(".efi")) if started_by_efi else read_elf(built.elf)
+    flat = started_by_efi or application
+    file = read_application(built.elf.with_suffix(".efi")) if flat else read_elf(built.elf)
     plan = tables.decode(file.tables)
-    anywhere = started_by_efi or plan.hypervisor is not None  # a loader may put Xen's image elsewhere
+    anywhere = flat or plan.hypervisor is not None  # a loader may put Xen's image elsewhere
     rsdp, *efi_map = memory or (b"",)
     efi, ranges, screen = said.efi, said.ranges, said.screen
     if efi is not None and efi_map:

@@ -37,7 +37,7 @@ REGISTERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 @functools.cache
 def stub() -> Linked:
     """The real stub, linked once for all tests."""
-    folders = ("", "source", "launch", "efi", "hypervisor")
+    folders = ("", "source", "launch", "efi", "anywhere", "hypervisor")
     sources = [path for folder in folders for path in sorted((ROOT / "stub" / folder).glob("*.asm"))]
     objects = [assemble.assemble(path) for path in sources]
     return link.link(objects, layout.load("stub"), reserve={"tables": TABLES_ROOM})

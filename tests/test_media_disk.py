@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from media_fixtures import make_built, read, same
+from media_fixtures import BUILD_ID, make_built, read, same
 
 from bootwright.errors import RunError, ToolError
 from bootwright.media import disk, for_sector, gpt, grub_bios
@@ -27,12 +27,10 @@ def test_read_back(tmp_path: Path) -> None:
     listed = verified(made.path)
     assert re.search(r"1 +2048 +4095 +1024.0 KiB +EF02 +BIOS boot", listed)
     assert re.search(r"2 +4096 +\d+ +33.0 MiB +EF00 +EFI system", listed)
-    for name, source in (
-        ("EFI/BOOT/BOOTX64.EFI", "lab.efi"),
-        ("boot/image.elf", "lab.elf"),
-    ):
-        read("mcopy", "-n", "-o", "-i", f"{made.path}@@{ESP}", f"::{name}", tmp_path / "copy")
-        assert same(built.elf.parent, source, tmp_path / "copy")
+    read("mcopy", "-n", "-o", "-i", f"{made.path}@@{ESP}", "::EFI/BOOT/BOOTX64.EFI", tmp_path / "copy")
+    assert same(built.elf.parent, "lab.efi", tmp_path / "copy")
+    listed = read("mdir", "-/", "-b", "-i", f"{made.path}@@{ESP}").split()
+    assert [name for name in listed if not name.endswith("/")] == ["::/EFI/BOOT/BOOTX64.EFI", f"::/boot/{BUILD_ID[:8]}"]
     with made.path.open("rb") as file:
         file.seek(ESP)
         (tmp_path / "esp").write_bytes(file.read(33 << 20))

@@ -1,7 +1,9 @@
 """verify: whatever is damaged in an image is noticed, by name."""
 
 import struct
+import subprocess
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import lief
@@ -119,6 +121,35 @@ def test_the_application_says_what_it_is_made_of(demo: report.Built) -> None:
     (section,) = [section for section in application.sections if section.name == ".sbat"]
     assert bytes(section.content)[: section.virtual_size] == (SBAT + OURS).encode()
     assert section.sizeof_raw_data >= section.virtual_size, "shim takes no other"
+
+
+def test_the_application_is_what_GRUB_can_load_flat(demo: report.Built) -> None:
+    """Every byte lies in the file where it lies in memory, and the multiboot2 header says so (specification 2.0, 3.1.5:
+    the header's own address, where loading starts, and 0 for the rest of the file; 3.1.7 and 3.1.12)."""
+    assert demo.efi is not None
+    data = demo.efi.read_bytes()
+    application = lief.PE.parse(str(demo.efi))
+    assert application is not None
+    sections = sorted(application.sections, key=lambda section: section.virtual_address)
+    for section, following in pairwise(sections):
+        assert section.pointerto_raw_data == section.virtual_address
+        assert section.virtual_address + section.sizeof_raw_data == following.virtual_address
+    header = next(at for at in range(0, 0x8000, 8) if data[at : at + 4] == struct.pack("<I", 0xE85250D6))
+    size, checksum = struct.unpack_from("<II", data, header + 8)
+    assert (0xE85250D6 + size + checksum) % (1 << 32) == 0
+    tags, at = {}, header + 16
+    while at < header + size:
+        kind, _, length = struct.unpack_from("<HHI", data, at)
+        tags[kind] = struct.unpack_from(f"<{(length - 8) // 4}I", data, at + 8)
+        at += -(-length // 8) * 8
+    header_address, load, load_end, bss_end = tags[2]
+    assert header - (header_address - load) == sections[0].pointerto_raw_data
+    assert (load, load_end, bss_end) == (0x100000, 0, 0)
+    assert tags[10] == (0x100000, 0xFFFFFFFF, 0x1000, 2), "anywhere, in whole pages, as high as possible"
+    entry = tags[3][0] - load + sections[0].pointerto_raw_data
+    assert data[entry : entry + 2] == b"\x8d\x63", "lea esp, [ebx + ...]"
+    done = subprocess.run(["grub-file", "--is-x86-multiboot2", demo.efi], check=False)
+    assert done.returncode == 0
 
 
 def test_an_application_that_says_otherwise_is_noticed(demo: report.Built, planned: Plan, tmp_path: Path) -> None:

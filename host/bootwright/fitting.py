@@ -94,7 +94,11 @@ def _notes(plan: Plan, report: Report) -> Iterator[str]:
         yield "the firmware decides where an EFI application lies; shown is one place that it may choose"
         if plan.hypervisor is not None:
             yield "by EFI the hypervisor is entered with boot services running: the last line differs"
-    elif report.entered["protocol"] == MULTIBOOT2 and plan.hypervisor is not None and plan.hypervisor.efi_entry:
+    elif report.entered["protocol"] != MULTIBOOT2:
+        pass
+    elif plan.hypervisor is None and all(module.embedded for module in plan.modules):
+        yield "shown is NAME.elf; on an ISO or a disk GRUB loads NAME.efi, and decides where it lies"
+    elif plan.hypervisor is not None and plan.hypervisor.efi_entry:
         yield "GRUB decides where the image lies; shown is its link address"
         yield "by GRUB on UEFI the hypervisor is entered with boot services running: the last line differs"
     told = {load_abi().constants[f"PROTOCOL_{name}"] for name in ("LINUX", "MULTIBOOT2")}

@@ -173,7 +173,9 @@ def link_stub(
     paths = sorted(stub.glob("*.asm"))
     services = used is not None and protocols.HYPERVISOR in used
     if efi or services:
-        paths += sorted((stub / "efi").glob("*.asm"))
+        paths += sorted((stub / "efi").glob("*.asm")) + sorted((stub / "anywhere").glob("*.asm"))
+    if efi:
+        paths += sorted((stub / "flat").glob("*.asm"))
     if services:
         paths += sorted((stub / "hypervisor").glob("*.asm"))
     if used is None:

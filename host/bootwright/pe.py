@@ -5,7 +5,10 @@
 
 Everything is position independent, so that the firmware may put it anywhere; a module lies as far from the
 stub as the tables say (load address less IMAGE_BASE). Module bytes are streamed. The checksum is filled in and
-nothing lies behind the last section: the file can be signed. Specification: Microsoft's PE and COFF; UEFI 2.10,
+nothing lies behind the last section: the file can be signed.
+
+What lies at which offset of the file lies there in memory, too, zeros included: so GRUB on a BIOS loads the same file
+by multiboot2, flat (stub/flat), and media carry the modules once. Specification: Microsoft's PE and COFF; UEFI 2.10,
 2.1.1.
 """
 
@@ -38,12 +41,13 @@ _CHECKSUM_OFFSET = 24 + 64  # from the signature, in the optional header
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the file: addresses relative to the image's base, in bytes; `data` None for a payload."""
+    """A section: its address relative to the image's base, which is its offset in the file, and its size in bytes,
+    there and in memory; zeros follow `data`, which is None for a payload.
+    """
 
     name: str
     rva: int
-    virtual_size: int
-    file_size: int
+    size: int
     flags: int
     data: bytes | None = None
     payload: Payload | None = None
@@ -67,8 +71,8 @@ def write(
     """
     sections = _sections(linked, tables, payloads, identity, sbat)
     with output.open("w+b") as stream:
-        for section, header in zip(sections, _offsets(sections), strict=True):
-            stream.seek(header)
+        for section in sections:
+            stream.seek(section.rva)
             _write_section(stream, section)
         stream.truncate(_end(sections))
         stream.seek(0)
@@ -161,22 +165,22 @@ def _sections(
         flags = constants[f"PE_SECTION_{kind}"] | constants["PE_SECTION_READ"]
         flags |= constants["PE_SECTION_EXECUTE" if executable else "PE_SECTION_WRITE"]
         name = (".text", ".data", ".tables")[len(sections)]
-        sections.append(Section(name, start - base, segment["p_memsz"], len(data), flags, bytes(data)))
+        sections.append(Section(name, start - base, segment["p_memsz"], flags, bytes(data)))
     flags = constants["PE_SECTION_DATA"] | constants["PE_SECTION_READ"]
     for index, payload in enumerate(payloads):
         name = _MODULE_NAMES.format(index)
         sections.append(
-            Section(name, payload.load_address - base, payload.size, payload.size, flags, payload=payload)
+            Section(name, payload.load_address - base, payload.size, flags, payload=payload)
         )
     said = _sbat_text(sbat)
     at = _align(end) - base
-    sections.append(Section(_SBAT.decode(), at, len(said), len(said), flags, said))
+    sections.append(Section(_SBAT.decode(), at, len(said), flags, said))
     at += _align(len(said))
     relocation = abi.load().struct("pe_base_relocation")
     size_of_block = constants["PE_BASE_RELOCATION_SIZEOF"]
     block = bytes(relocation(page_rva=at, block_size=size_of_block).dumps())
     flags |= constants["PE_SECTION_DISCARDABLE"]
-    return [*sections, Section(".reloc", at, len(block), len(block), flags, block)]
+    return [*sections, Section(".reloc", at, len(block), flags, block)]
 
 
 def _patch(data: bytearray, start: int, address: int, content: bytes) -> None:
@@ -185,17 +189,8 @@ def _patch(data: bytearray, start: int, address: int, content: bytes) -> None:
         data[address - start : address - start + len(content)] = content
 
 
-def _offsets(sections: Sequence[Section]) -> list[int]:
-    """The file offset of each section: page-aligned, behind the headers' page."""
-    offset, offsets = PAGE, []
-    for section in sections:
-        offsets.append(offset)
-        offset += _align(section.file_size)
-    return offsets
-
-
 def _end(sections: Sequence[Section]) -> int:
-    return _offsets(sections)[-1] + _align(sections[-1].file_size)
+    return sections[-1].rva + _align(sections[-1].size)
 
 
 def _write_section(stream: BinaryIO, section: Section) -> None:
@@ -223,20 +218,20 @@ def _headers(linked: Linked, sections: Sequence[Section], checksum: int) -> byte
     directories = [known.struct("pe_directory")(rva=0, size=0) for _ in range(constants["PE_DIRECTORIES"])]
     relocations = sections[-1]
     directories[constants["PE_DIRECTORY_BASERELOC"]] = known.struct("pe_directory")(
-        rva=relocations.rva, size=relocations.virtual_size
+        rva=relocations.rva, size=relocations.size
     )
     optional = record(
         "pe_optional_header",
         magic=constants["PE_MAGIC_PE32PLUS"],
-        size_of_code=_align(sections[0].file_size),
-        size_of_initialized_data=sum(_align(section.file_size) for section in sections[1:]),
+        size_of_code=_align(sections[0].size),
+        size_of_initialized_data=sum(_align(section.size) for section in sections[1:]),
         address_of_entry_point=linked.symbols["efi_start"] - base,
         base_of_code=sections[0].rva,
         image_base=base,
         section_alignment=PAGE,
         file_alignment=PAGE,
         major_image_version=0,
-        size_of_image=relocations.rva + _align(relocations.virtual_size),
+        size_of_image=_end(sections),
         size_of_headers=PAGE,
         checksum=checksum,
         subsystem=constants["PE_SUBSYSTEM_EFI_APPLICATION"],
@@ -256,14 +251,14 @@ def _headers(linked: Linked, sections: Sequence[Section], checksum: int) -> byte
         | constants["PE_LARGE_ADDRESS_AWARE"],
     )
     head += optional
-    for section, offset in zip(sections, _offsets(sections), strict=True):
+    for section in sections:
         head += record(
             "pe_section_header",
             name=section.name.encode(),
-            virtual_size=section.virtual_size,
+            virtual_size=section.size,
             virtual_address=section.rva,
-            size_of_raw_data=_align(section.file_size),
-            pointer_to_raw_data=offset,
+            size_of_raw_data=_align(section.size),
+            pointer_to_raw_data=section.rva,
             characteristics=section.flags,
         )
     return head.ljust(PAGE, b"\0")

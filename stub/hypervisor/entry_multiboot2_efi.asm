@@ -1,52 +1,23 @@
 ; Multiboot2 for a hypervisor that wants EFI's boot services: header tags that make a loader on UEFI leave them
 ; running, and the entry for that. Specification 2.0, 3.1 and 3.5.
 ;
-; The tags say too that the image may lie anywhere: with boot services running the link address may be the firmware's,
-; and GRUB would copy an image there all the same. As high as possible, because hypervisor and domains are not moved.
-; GRUB heeds that on a BIOS as well; so the 32-bit entry has to know where it is.
+; The link address may be the firmware's then, and GRUB would copy an image there all the same: anywhere/ has the tag that
+; lets it lie elsewhere.
 
 .include "macros.inc"
 
 .section .multiboot.tags
 multiboot2_services:
         .word MULTIBOOT2_HEADER_TAG_EFI_SERVICES, MULTIBOOT2_HEADER_TAG_OPTIONAL
-        .long multiboot2_entry - multiboot2_services
-multiboot2_entry:
-        .word MULTIBOOT2_HEADER_TAG_ENTRY, 0
-        .long multiboot2_entry_end - multiboot2_entry
-        .long start_multiboot2
-multiboot2_entry_end:
-.align MULTIBOOT2_ALIGN
+        .long multiboot2_entry_efi - multiboot2_services
 multiboot2_entry_efi:
         .word MULTIBOOT2_HEADER_TAG_ENTRY_EFI64, MULTIBOOT2_HEADER_TAG_OPTIONAL
         .long multiboot2_entry_efi_end - multiboot2_entry_efi
         .long start_multiboot2_efi
 multiboot2_entry_efi_end:
 .align MULTIBOOT2_ALIGN
-multiboot2_relocatable:
-        .word MULTIBOOT2_HEADER_TAG_RELOCATABLE, MULTIBOOT2_HEADER_TAG_OPTIONAL
-        .long multiboot2_relocatable_end - multiboot2_relocatable
-        .long IMAGE_BASE                ; lowest address, highest address, alignment
-        .long 0xffffffff
-        .long PAGE_SIZE
-        .long MULTIBOOT2_LOAD_HIGH
-multiboot2_relocatable_end:
-.align MULTIBOOT2_ALIGN
 
 .section .text
-.code32
-
-; Without boot services: as `start`, anywhere below 4 GiB.
-; in: eax = the loader's magic, ebx = multiboot2_info
-start_multiboot2:
-        lea  esp, [ebx + MULTIBOOT2_INFO_SIZEOF]        ; no stack yet: its reserved field takes the return address
-        call .here
-.here:
-        pop  ebp
-        sub  ebp, .here
-        cli
-        jmp  start.moved
-
 .code64
 
 ; With boot services: paging on, all memory mapped to itself, the firmware's stack, its calling conventions.

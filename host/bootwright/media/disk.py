@@ -3,7 +3,7 @@
     sector 0     MBR: protective entry, GRUB's boot code, an active entry
     sector 1     GPT
     1 MiB        BIOS boot partition: GRUB's core image (where GRUB is installed)
-    2 MiB        EFI system partition, FAT32: \\EFI\\BOOT\\BOOTX64.EFI, \\boot\\image.elf for GRUB
+    2 MiB        EFI system partition, FAT32: \\EFI\\BOOT\\BOOTX64.EFI, which GRUB loads, too
     end          backup of the GPT
 
 Without GRUB it boots on UEFI only, without NAME.efi on a BIOS only. For a device with sectors of 4096 bytes it is
@@ -17,7 +17,7 @@ from pathlib import Path
 from bootwright.errors import ToolError, Where
 from bootwright.media import drives, fat, gpt, grub_bios
 from bootwright.media.drives import Device
-from bootwright.media.medium import BOTH, Made, Medium, Settings, Way, efi_application, written
+from bootwright.media.medium import BOTH, EFI_PATH, Made, Medium, Settings, Way, efi_application, written
 from bootwright.media.pieces import Piece, Zeros, padded, total, whole, write
 from bootwright.report import Built
 
@@ -80,7 +80,7 @@ def layout(built: Built, settings: Settings, output: Path, sector: int) -> tuple
 def _for_uefi(built: Built, what: str) -> tuple[dict[str, Piece], tuple[str, ...]]:
     """As drives.contents, for a disk that no BIOS boots."""
     note = f"{what} boots on UEFI only: GRUB for BIOS boots from no sectors of {_LARGE_SECTOR} bytes"
-    return {drives.EFI_PATH: whole(efi_application(built))}, (note,)
+    return {EFI_PATH: whole(efi_application(built))}, (note,)
 
 
 def _size(wanted: int | None, least: int, sector: int, output: Path) -> int:

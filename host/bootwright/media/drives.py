@@ -8,11 +8,9 @@ from enum import Enum
 from pathlib import Path
 
 from bootwright.media import grub_bios
-from bootwright.media.medium import Medium, bios_only, boots_on_uefi, efi_application, made_anew
+from bootwright.media.medium import EFI_PATH, Medium, bios_only, boots_on_uefi, efi_application, made_anew
 from bootwright.media.pieces import Piece, whole
 from bootwright.report import Built
-
-EFI_PATH = "EFI/BOOT/BOOTX64.EFI"  # UEFI 2.10, section 3.5.1.1: what removable media are booted by
 
 
 class Device(Enum):

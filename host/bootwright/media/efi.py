@@ -9,7 +9,7 @@ from pathlib import Path
 from bootwright import scratch
 from bootwright.media import drives, fat
 from bootwright.media.drives import Device
-from bootwright.media.medium import Made, Medium, Settings, Way, efi_application
+from bootwright.media.medium import EFI_PATH, Made, Medium, Settings, Way, efi_application
 from bootwright.media.pieces import whole, write
 from bootwright.report import Built
 
@@ -27,7 +27,7 @@ def make(built: Built, settings: Settings) -> Made:
 @contextmanager
 def attach(built: Built, firmware: str) -> Iterator[list[str]]:
     """A drive without partitions: FAT with the application as what removable media are booted by."""
-    files = {drives.EFI_PATH: whole(efi_application(built))}
+    files = {EFI_PATH: whole(efi_application(built))}
     bits = fat.choose(files)
     folder = built.elf.parent
     with scratch.own(folder, built.elf.stem) as place:

@@ -1,5 +1,6 @@
 """GRUB 2 for a BIOS, as the media carry it: a core image with everything in it that loads our image by
-multiboot2.
+multiboot2: NAME.efi, which lies there for UEFI and is loaded flat (stub/flat), or NAME.elf where no NAME.efi
+boots by itself. So the modules in an image lie on the medium once.
 
 Its commands are embedded (GRUB manual, "Embedding a configuration file"), so no module or configuration is
 read from the medium, and there is no menu. Facts on the boot sectors: GRUB 2.06, grub-core/boot/i386/pc/*.S.
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from bootwright import scratch
 from bootwright.errors import ToolError
-from bootwright.media.medium import call
+from bootwright.media.medium import EFI_PATH, boots_on_uefi, call
 from bootwright.media.pieces import Piece, whole
 from bootwright.report import Built
 from bootwright.transcript import shown_build
@@ -48,8 +49,12 @@ def note(what: str) -> str:
 
 
 def files(built: Built) -> dict[str, Piece]:
-    """What GRUB reads from the medium, by path: the image, modules that the loader brings, and its mark."""
-    found: dict[str, Piece] = {IMAGE: whole(built.elf), _mark(built): b""}
+    """What GRUB alone reads from the medium, by path: its mark, and where it does not load NAME.efi the image and
+    modules that the loader brings.
+    """
+    found: dict[str, Piece] = {_mark(built): b""}
+    if not boots_on_uefi(built):
+        found[IMAGE] = whole(built.elf)
     found |= {
         f"boot/module.{number}": whole(built.elf.parent / module.file)
         for number, module in enumerate(built.modules)
@@ -57,13 +62,23 @@ def files(built: Built) -> dict[str, Piece]:
     return found
 
 
-def commands(built: Built) -> str:
-    """GRUB's commands, for its parser without conditions; a failed one is reported and skipped."""
+def commands(built: Built, holder: str = "") -> str:
+    """GRUB's commands, for its parser without conditions; a failed one is reported and skipped.
+
+    holder: a file on the medium, a FAT image, that NAME.efi lies in; "" where it lies on the medium itself.
+    """
+    image = f"/{IMAGE}"
+    loop = []
+    if boots_on_uefi(built):
+        image = f"/{EFI_PATH}"
+        if holder:
+            image, loop = f"(efi){image}", [f"loopback efi /{holder}"]
     lines = [
         "serial --unit=0 --speed=115200",
         "terminal_output console serial",
         f"search --no-floppy --file --set=root /{_mark(built)}",
-        f"multiboot2 /{IMAGE}",
+        *loop,
+        f"multiboot2 {image}",
         *(f'module2 /boot/module.{n} "{module.name}"' for n, module in enumerate(built.modules)),
         "boot",
         f'echo "bootwright: GRUB could not boot {built.name}"',
@@ -71,11 +86,14 @@ def commands(built: Built) -> str:
     return "\n".join(lines) + "\n"
 
 
-def core(built: Built, kind: str, modules: tuple[str, ...]) -> bytes:
-    """The core image in GRUB's format `kind`, with modules that find its files. Raises ToolError."""
+def core(built: Built, kind: str, modules: tuple[str, ...], holder: str = "") -> bytes:
+    """The core image in GRUB's format `kind`, with modules that find its files; holder: as for commands.
+
+    Raises ToolError.
+    """
     check()
     with scratch.own(built.elf.parent, "grub") as folder:
-        (folder / "commands").write_text(commands(built), encoding="utf-8")
+        (folder / "commands").write_text(commands(built, holder), encoding="utf-8")
         command = ["grub-mkimage", "-O", kind, "-d", str(DIRECTORY), "-p", "/boot"]
         command += ["-c", "commands", "-o", "core"]
         call([*command, *_COMMON, *modules], {"grub-mkimage": "grub-common"}, folder)
@@ -93,9 +111,9 @@ def disk(built: Built, start: int) -> tuple[bytes, bytes]:
     return bytes(boot), bytes(image)
 
 
-def eltorito(built: Built) -> bytearray:
-    """The core image for a CD; hybrid() completes it."""
-    return bytearray(core(built, "i386-pc-eltorito", ("iso9660", "part_msdos")))
+def eltorito(built: Built, holder: str) -> bytearray:
+    """The core image for a CD whose file `holder` has what UEFI boots; hybrid() completes it."""
+    return bytearray(core(built, "i386-pc-eltorito", ("iso9660", "part_msdos", "loopback", "fat"), holder))
 
 
 def hybrid(image: bytearray, start: int) -> bytes:

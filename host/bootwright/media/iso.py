@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from bootwright.media import drives, fat, gpt, grub_bios
 from bootwright.media.drives import Device
-from bootwright.media.medium import BOTH, Made, Medium, Settings, Way, written
+from bootwright.media.medium import BOTH, EFI_PATH, Made, Medium, Settings, Way, written
 from bootwright.media.pieces import Piece, Reader, total
 from bootwright.report import Built
 
@@ -50,8 +50,8 @@ def make(built: Built, settings: Settings) -> Made:
     """Write the ISO."""
     output = path(built)
     files, notes = drives.contents(built, output.name)
-    application = files.pop(drives.EFI_PATH, None)
-    core = grub_bios.eltorito(built) if files else None
+    application = files.pop(EFI_PATH, None)
+    core = grub_bios.eltorito(built, _ESP) if files else None
     contents: dict[str, list[Piece]] = {name: [piece] for name, piece in files.items()}
     if application is not None:
         contents[_ESP] = _esp(built, application)
@@ -118,7 +118,7 @@ def _add_file(iso: PyCdlib, name: str, file: BinaryIO, size: int) -> None:
 
 
 def _esp(built: Built, application: Piece) -> list[Piece]:
-    files = {drives.EFI_PATH: application}
+    files = {EFI_PATH: application}
     bits = fat.choose(files)
     size = -(-fat.least(files, bits) // _BLOCK) * _BLOCK
     return fat.build(files, bits, built.name, _serial(built), size)

@@ -14,6 +14,8 @@ from bootwright import scratch
 from bootwright.errors import ToolError, Where
 from bootwright.report import Built
 
+EFI_PATH = "EFI/BOOT/BOOTX64.EFI"  # UEFI 2.10, section 3.5.1.1: what removable media are booted by
+
 BOTH = frozenset({"bios", "uefi"})
 
 # What a write says where there is no room: the disk, a quota, a limit on the size of a file.
