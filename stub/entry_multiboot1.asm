@@ -38,10 +38,23 @@ parse_multiboot1:
         mov  qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME], rax
 .cmdline:
         test r12d, MULTIBOOT1_INFO_FLAG_CMDLINE
-        jz   .modules
+        jz   .boot_device
         mov  edi, dword ptr [rbx + MULTIBOOT1_INFO_CMDLINE]
         call keep_string
         mov  qword ptr [rip + boot_info + BOOT_INFO_CMDLINE], rax
+
+.boot_device:
+        test r12d, MULTIBOOT1_INFO_FLAG_BOOT_DEVICE
+        jz   .modules
+        mov  dword ptr [rip + boot_info + BOOT_INFO_HAS_BOOT_DEVICE], 1
+        movzx eax, byte ptr [rbx + MULTIBOOT1_INFO_BOOT_DEVICE + 3]
+        mov  dword ptr [rip + boot_info + BOOT_INFO_BOOT_DEVICE], eax
+        movzx eax, byte ptr [rbx + MULTIBOOT1_INFO_BOOT_DEVICE + 2]
+        call .partition
+        mov  dword ptr [rip + boot_info + BOOT_INFO_BOOT_PARTITION], eax
+        movzx eax, byte ptr [rbx + MULTIBOOT1_INFO_BOOT_DEVICE + 1]
+        call .partition
+        mov  dword ptr [rip + boot_info + BOOT_INFO_BOOT_SUB_PARTITION], eax
 
 .modules:
         test r12d, MULTIBOOT1_INFO_FLAG_MODS
@@ -100,6 +113,13 @@ parse_multiboot1:
         cmp  dword ptr [rip + boot_info + BOOT_INFO_NR_RANGES], 0
         je   .no_map
         jmp  find_rsdp
+; A number of 8 bits as one of 32: none is all ones. in: eax; out: eax
+.partition:
+        cmp  eax, BOOT_DEVICE_NONE & 0xff
+        jne  .known
+        mov  eax, BOOT_DEVICE_NONE
+.known:
+        ret
 .no_map:
         mov  rdx, qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME]
         fail E_NO_MEMORY_MAP

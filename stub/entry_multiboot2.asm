@@ -76,6 +76,8 @@ parse_multiboot2:
         je   .loader_name
         cmp  eax, MULTIBOOT2_TAG_MODULE
         je   .module
+        cmp  eax, MULTIBOOT2_TAG_BOOT_DEVICE
+        je   .boot_device
         cmp  eax, MULTIBOOT2_TAG_MMAP
         je   .mmap
         cmp  eax, MULTIBOOT2_TAG_FRAMEBUFFER
@@ -119,6 +121,17 @@ parse_multiboot2:
         lea  rdx, [r12 + MULTIBOOT2_TAG_MODULE_SIZEOF]
         lea  ecx, [r14 - MULTIBOOT2_TAG_MODULE_SIZEOF]
         call add_module_within
+        jmp  .next
+
+.boot_device:
+        cmp  r14d, MULTIBOOT2_TAG_BOOT_DEVICE_SIZEOF
+        jb   .cut_short
+        mov  dword ptr [rip + boot_info + BOOT_INFO_HAS_BOOT_DEVICE], 1
+        lea  rsi, [r12 + MULTIBOOT2_TAG_BOOT_DEVICE_BIOSDEV]
+        lea  rdi, [rip + boot_info + BOOT_INFO_BOOT_DEVICE]
+        movsd
+        movsd
+        movsd
         jmp  .next
 
 .mmap:

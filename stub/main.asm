@@ -59,7 +59,7 @@ report_entry:
         stosb
         ret
 
-; Prints what the cpu calls itself, and what the screen is, where somebody said so.
+; Prints what the cpu calls itself, and what the screen and the boot device are, where somebody said so.
 ; clobbers: rax, rbx, rcx, rdx, rsi, rdi, r8, r9, r10, r11
 report_machine:
         lea  rdi, [rip + cpu_brand]
@@ -103,6 +103,14 @@ report_machine:
         mov  r9d, dword ptr [rax + BOOT_INFO_FRAMEBUFFER_PITCH]
         say  M_SCREEN
 .done:
+        lea  rax, [rip + boot_info]
+        cmp  dword ptr [rax + BOOT_INFO_HAS_BOOT_DEVICE], 0
+        je   .no_device
+        mov  esi, dword ptr [rax + BOOT_INFO_BOOT_DEVICE]
+        mov  edx, dword ptr [rax + BOOT_INFO_BOOT_PARTITION]
+        mov  ecx, dword ptr [rax + BOOT_INFO_BOOT_SUB_PARTITION]
+        detail M_BOOT_DEVICE
+.no_device:
         ret
 
 ; Enters what is to run: the hypervisor, if the tables name one, or the hardware domain's kernel.

@@ -195,6 +195,11 @@ check_tables:
         cmp  ecx, r8d
         jae  .index
 .handed_to_none:
+        mov  eax, dword ptr [rbp + MODULE_RECORD_SECTIONS]
+        mov  ecx, dword ptr [rbp + MODULE_RECORD_NR_SECTIONS]
+        mov  edx, dword ptr [rbp + MODULE_RECORD_SECTION_SIZE]
+        imul rcx, rdx
+        call .check_array
         add  rbp, MODULE_RECORD_SIZEOF
         dec  r13d
         jmp  .module

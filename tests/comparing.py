@@ -150,6 +150,7 @@ def compare_boot(
         rsdp_bytes=rsdp.ljust(C["RSDP_SIZEOF"], b"\0"),
         framebuffer=screen,
         efi=efi,
+        boot_device=said.boot_device,
         cpu=said.cpu,
         contents=contents(built, file, plan),
     )

@@ -37,6 +37,9 @@ class World:
     camel: bool = False
 
 
+SYMS = {f"syms_{name}": f"u.elf_sec.{name}" for name in ("num", "size", "addr", "shndx")}
+
+
 def words(text: str) -> list[str]:
     """The words of a text."""
     return text.split()
@@ -136,6 +139,8 @@ WORLDS = {
             "elf64_ehdr": Record("Elf64_Ehdr"),
             "elf32_phdr": Record("Elf32_Phdr"),
             "elf64_phdr": Record("Elf64_Phdr"),
+            "elf32_shdr": Record("Elf32_Shdr"),
+            "elf64_shdr": Record("Elf64_Shdr"),
             "elf_nhdr": Record("Elf32_Nhdr"),
         },
         {
@@ -151,6 +156,7 @@ WORLDS = {
             "ELF_EM_X86_64": "EM_X86_64",
             "ELF_PT_LOAD": "PT_LOAD",
             "ELF_PT_NOTE": "PT_NOTE",
+            "ELF_SHT_NOBITS": "SHT_NOBITS",
         },
     ),
     "xen": World(
@@ -170,7 +176,7 @@ WORLDS = {
         {
             "multiboot1_header": Record("struct multiboot_header", prefix=True),
             "multiboot1_addresses": Record("struct multiboot_header", prefix=True),
-            "multiboot1_info": Record("struct multiboot_info", {"syms": "u"}, prefix=True),
+            "multiboot1_info": Record("struct multiboot_info", SYMS, prefix=True),
             "multiboot1_module": Record("struct multiboot_mod_list", {"string": "cmdline"}),
             "multiboot1_mmap": Record("struct multiboot_mmap_entry"),
         },
@@ -183,8 +189,10 @@ WORLDS = {
             "MULTIBOOT1_VIDEO_MODE": "MULTIBOOT_VIDEO_MODE",
             "MULTIBOOT1_ADDRESSES": "MULTIBOOT_AOUT_KLUDGE",
             "MULTIBOOT1_INFO_FLAG_MEMORY": "MULTIBOOT_INFO_MEMORY",
+            "MULTIBOOT1_INFO_FLAG_BOOT_DEVICE": "MULTIBOOT_INFO_BOOTDEV",
             "MULTIBOOT1_INFO_FLAG_CMDLINE": "MULTIBOOT_INFO_CMDLINE",
             "MULTIBOOT1_INFO_FLAG_MODS": "MULTIBOOT_INFO_MODS",
+            "MULTIBOOT1_INFO_FLAG_ELF_SECTIONS": "MULTIBOOT_INFO_ELF_SHDR",
             "MULTIBOOT1_INFO_FLAG_MMAP": "MULTIBOOT_INFO_MEM_MAP",
             "MULTIBOOT1_INFO_FLAG_LOADER_NAME": "MULTIBOOT_INFO_BOOT_LOADER_NAME",
         },

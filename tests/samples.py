@@ -153,6 +153,33 @@ def headed(header: bytes, bits: int = 32, entry: int = 0x400000) -> bytes:
     return elf([Load(0x400000, header.ljust(64, b"\xf4"))], b"", bits=bits, entry=entry, align=8)
 
 
+def with_sections(file: bytes, bits: int, tables: Sequence[bytes], **head: int) -> bytes:
+    """An ELF file of samples.elf with section headers: nothing, .text, and `tables` that no segment loads, the last of
+    them with the names. head: fields of its header to change.
+    """
+    names = [b".text", b".symtab", b".strtab", b".shstrtab"]
+    record = load_abi().struct(f"elf{bits}_shdr")
+    text = load_abi().struct(f"elf{bits}_phdr")(file[64 if bits == 64 else 52 :])
+    headers = [
+        record(sh_addr=0).dumps(),
+        record(sh_name=1, sh_type=1, sh_addr=text.p_vaddr, sh_offset=text.p_offset, sh_size=text.p_filesz).dumps(),
+    ]
+    for number, table in enumerate(tables):
+        file += bytes(-len(file) % 16)
+        kind = 2 if not number else 3
+        name = tables[-1].find(names[1 + number] + b"\0")
+        place = dict(sh_offset=len(file), sh_size=len(table), sh_link=3 * (not number), sh_entsize=16 * (not number))
+        headers.append(record(sh_name=max(name, 0), sh_type=kind, **place).dumps())
+        file += table
+    file += bytes(-len(file) % 16)
+    changed = load_abi().struct(f"elf{bits}_ehdr")(file)
+    size = len(record)
+    fields = {"e_shoff": len(file), "e_shnum": len(headers), "e_shentsize": size, "e_shstrndx": len(headers) - 1} | head
+    for name, value in fields.items():
+        setattr(changed, name, value)
+    return changed.dumps() + file[len(changed.dumps()) :] + b"".join(headers)
+
+
 def kernels() -> dict[str, bytes]:
     """The files that descriptions of tests name, by file name."""
     note = pvh_note(0x400000)

@@ -111,6 +111,7 @@ def run(seed: int) -> tuple[unicorn_machine.Machine, boot.Boot, World]:
         rsdp_bytes=RSDP,
         framebuffer=screen,
         efi=efi,
+        boot_device=found.boot_device if by_grub else None,
         contents=found.contents,
     )
     return stub, boot.boot(machine, found.plan, len(blob)), found

@@ -84,6 +84,37 @@ def test_multiboot1_information_becomes_boot_info() -> None:
     assert line("M_RANGE", 0x100000, RAM, 1) in machine.transcript
 
 
+NONE = 0xFFFFFFFF
+
+
+@pytest.mark.parametrize(
+    ("packed", "said"),
+    [
+        (0x8000FFFF, (0x80, 0, NONE)),  # what QEMU says
+        (0x00FFFFFF, (0, NONE, NONE)),
+        (0x810203FF, (0x81, 2, 3)),
+    ],
+)
+@pytest.mark.parametrize("protocol", ["multiboot1", "multiboot2"])
+def test_the_boot_device_is_handed_on(packed: int, said: tuple[int, int, int], protocol: str) -> None:
+    """Multiboot 0.6.96, 3.3, boot_device; Multiboot2 2.0, 3.6.4."""
+    tables = good_tables(protocol=C[f"PROTOCOL_{protocol.upper()}"])
+    machine = machine_with(tables)
+    machine.write(LOADER + 0x500, struct.pack("<IQQI", 20, 0, RAM, 1))
+    flags = C["MULTIBOOT1_INFO_FLAG_MMAP"] | C["MULTIBOOT1_INFO_FLAG_BOOT_DEVICE"]
+    multiboot1(machine, flags, mmap_addr=LOADER + 0x500, mmap_length=24)
+    machine.write(LOADER + 12, struct.pack("<I", packed))
+    machine.boot(C["MULTIBOOT1_LOADER_MAGIC"])
+    assert line("M_BOOT_DEVICE", *said) in machine.transcript
+    start, end = machine.information
+    if protocol == "multiboot1":
+        given, told = struct.unpack("<I8xI", machine.read(start, 16))
+        assert told == packed and given & 2
+    else:
+        tag = struct.pack("<5I", 5, 20, *said)
+        assert tag in machine.read(start, end - start)
+
+
 @pytest.mark.parametrize("low", [(0x1000, 0x9EC00, 1), (0, 0x9FC00, 2)])
 @pytest.mark.parametrize("protocol", ["multiboot1", "multiboot2"])
 def test_no_memory_from_address_0(protocol: str, low: tuple[int, int, int]) -> None:
@@ -252,6 +283,7 @@ def test_multiboot1_with_an_empty_map() -> None:
         (C["MULTIBOOT2_TAG_MMAP"], struct.pack("<II", 23, 0) + bytes(48)),
         (C["MULTIBOOT2_TAG_FRAMEBUFFER"], bytes(23)),
         (C["MULTIBOOT2_TAG_EFI64"], bytes(7)),
+        (C["MULTIBOOT2_TAG_BOOT_DEVICE"], bytes(11)),
     ],
 )
 def test_multiboot2_tags_that_are_too_short(tag: tuple[int, bytes]) -> None:

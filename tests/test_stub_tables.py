@@ -10,7 +10,6 @@ import pytest
 from booting import PVH, boot, check, good_tables, line, machine_with, stub_place
 from machine import ABI, C, Machine, Tables, pvh_info
 
-
 NO_KIND = C["BOOTMOD_LAST"] + 1
 
 
@@ -55,6 +54,16 @@ def test_tables_that_refer_outside(field: str) -> None:
         "hypervisor_cmdline": 0,
     }
     check(machine, "E_TABLES_OFFSET", length + sizes[field], length)
+
+
+@pytest.mark.provokes("E_TABLES_OFFSET")
+@pytest.mark.parametrize(("count", "size"), [(1, 1 << 20), (0x10000, 0x10000), (1, 40)])
+def test_section_headers_outside(count: int, size: int) -> None:
+    tables = good_tables()
+    length = len(tables.encode())
+    start = length - 8 & -8
+    tables.modules[0] |= dict(sections=start, nr_sections=count, section_size=size)
+    check(boot(tables), "E_TABLES_OFFSET", start + count * size, length)
 
 
 @pytest.mark.provokes("E_TABLES_INDEX")

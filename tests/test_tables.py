@@ -15,6 +15,7 @@ from bootwright.model import BootDomain, MemorySize
 from bootwright.pack import Piece
 from bootwright.plan import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
 from bootwright.ranges import Movable
+from bootwright.sections import Sections
 
 C = abi.load().constants
 u16, u32, u64 = (st.integers(0, (1 << bits) - 1) for bits in (16, 32, 64))
@@ -35,6 +36,9 @@ modules = st.builds(
     size=u64, unpacked_size=u64, start=u64, sha256=st.binary(min_size=32, max_size=32),
     pieces=st.lists(st.builds(Piece, *[u64] * 5, u32, u32), max_size=3).map(tuple), payload=st.none(),
     movable=st.one_of(st.none(), st.builds(Movable, st.integers(1, (1 << 32) - 1), u32, u32)),
+    sections=st.one_of(
+        st.none(), st.builds(Sections, st.just(3), st.just(40), u32, st.binary(min_size=120, max_size=120))
+    ),
 )  # fmt: skip
 images = st.builds(PlannedImage, words, u32, u16, u16, u32, u32, u32)
 plans = st.builds(
@@ -92,7 +96,7 @@ def change(offset: int, data: bytes, *, sum_up: bool = True) -> bytes:
     [
         (b"BWTABLES", "tables: 8 bytes are too few"),
         (change(0, b"X"), "tables: magic is 0x53454c4241545758, not 0x53454c4241545742"),
-        (change(C["TABLES_VERSION"], b"\x09"), "tables: version is 0x9, not 0x3"),
+        (change(C["TABLES_VERSION"], b"\x09"), f"tables: version is 0x9, not {C['TABLES_VERSION_VALUE']:#x}"),
         (tables.encode(PLAN)[:-1], "tables: length is "),
         (change(C["TABLES_CONSOLE"], b"\x01", sum_up=False), "tables: the checksum "),
         (change(C["TABLES_NR_DOMAINS"], b"\x40"), "tables: 64 records of boot_domain "),

@@ -13,12 +13,13 @@ from booting import KERNEL, multiboot2
 from machine import ABI, RAM, C, pvh_info
 
 from bootwright import boot, tables
-from bootwright.machine import Efi, Framebuffer, LoaderModule, Machine
+from bootwright.machine import BootDevice, Efi, Framebuffer, LoaderModule, Machine
 from bootwright.model import BootDomain, MemoryRange, MemorySize
 from bootwright.pack import Piece
 from bootwright.planned import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
 from bootwright.protocols import NAMES
 from bootwright.ranges import Movable, Range
+from bootwright.sections import Sections
 
 MIB = 1 << 20
 RSDP = b"RSD PTR \x11bochs \x02" + bytes(range(20))
@@ -40,6 +41,7 @@ class World:
     loader: str | None = None
     efi: Efi | None = None
     bios: bool = True
+    boot_device: BootDevice | None = None
 
 
 def memory_map(dice: random.Random) -> list[tuple[int, int, int]]:
@@ -166,6 +168,13 @@ def world(seed: int, brought: float = 0.5) -> World:
     found.cmdline = dice.choice(("", "image -- extra", "-- extra", "noapic", "acpi=off noapic --   a -- b"))
     found.loader = dice.choice((None, "GRUB 2.06", "GRUB 0.97"))
     found.bios = dice.random() < 0.8
+    if protocol != "linux" and dice.random() < 0.4:
+        count, size = dice.randrange(1, 40), dice.choice((40, 64))
+        told = Sections(count, size, dice.randrange(count), dice.randbytes(count * size))
+        modules[0] = replace(modules[0], sections=told)
+        found.plan = replace(found.plan, modules=tuple(modules))
+    if found.loader and dice.random() < 0.5:
+        found.boot_device = BootDevice(dice.choice((0, 0x80, 0xE0)), dice.choice((0, 0xFFFFFFFF)), 0xFFFFFFFF)
     if found.loader and dice.random() < 0.5:
         kind = dice.choice((C["MULTIBOOT2_FRAMEBUFFER_RGB"], C["MULTIBOOT2_FRAMEBUFFER_EGA_TEXT"]))
         address = dice.choice((0xB8000, 0xE0000000, 0x123400000000))
@@ -215,6 +224,7 @@ def run(found: World) -> tuple[unicorn_machine.Machine, boot.Boot]:
         efi=kept(found.efi, stub),
         contents=found.contents,
         bios=found.bios,
+        boot_device=found.boot_device,
     )
     return stub, boot.boot(machine, found.plan, len(blob))
 
@@ -244,6 +254,9 @@ def loader_tags(found: World) -> list[tuple[int, bytes]]:
         head = struct.pack("<Q3I", screen.address, screen.pitch, screen.width, screen.height)
         tags.append((C["MULTIBOOT2_TAG_FRAMEBUFFER"],
                      head + bytes([screen.bpp, screen.type, 0, 0]) + screen.colours))  # fmt: skip
+    if (device := found.boot_device) is not None:
+        content = struct.pack("<III", device.disk, device.partition, device.sub_partition)
+        tags.append((C["MULTIBOOT2_TAG_BOOT_DEVICE"], content))
     if (efi := found.efi) is not None:
         head = struct.pack("<II", efi.descriptor_size, efi.descriptor_version)
         tags.append((C["MULTIBOOT2_TAG_EFI_MMAP"], head + efi.map))

@@ -10,11 +10,12 @@ LZ4 blocks are sound.
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bootwright import builder, handover, loading, probing, protocols, treeboot, xen
+from bootwright import builder, handover, loading, probing, protocols, sections, treeboot, xen
 from bootwright.abi import load as load_abi
 from bootwright.cmdline import Hypervisor, Reader
 from bootwright.loading import Loading
@@ -22,6 +23,7 @@ from bootwright.machine import Efi, LoaderModule, Machine, all_ram, joined, norm
 from bootwright.model import BootInfo, BootModule, DomainBuilder, MemoryRange
 from bootwright.planned import Plan, PlannedModule
 from bootwright.ranges import Range
+from bootwright.sections import Sections
 from bootwright.transcript import BootFailure, line
 
 KIND_NAMES = ("unknown", "xen", "fdt", "kernel", "ramdisk", "xsm", "ucode", "dtb", "config", "module")
@@ -31,7 +33,7 @@ LAUNCHER_NAMES = {  # others are called as they are
     protocols.HYPERVISOR: "multiboot2, with EFI boot services",
 }
 # Lines for log = "debug".
-DETAILS = ("memory: [", "firmware: ")
+DETAILS = ("memory: [", "firmware: ", "boot device: ")
 PVH_ENTRY = "PVH"
 WARNING = "warning: "
 
@@ -125,6 +127,8 @@ class _Run(builder.Machine):
         if screen := machine.framebuffer:
             shape = screen.width, screen.height, screen.bpp
             yield line("M_SCREEN", *shape, screen.address, screen.pitch)
+        if device := machine.boot_device:
+            yield line("M_BOOT_DEVICE", device.disk, device.partition, device.sub_partition)
         if plan is None:
             yield from self._make_tables()
         else:
@@ -298,7 +302,9 @@ class _Run(builder.Machine):
             machine.framebuffer,
             machine.efi,
             machine.contents.get(kernel, b""),
-            self._loading.records[kernel].pieces[0].dest,
+            min(piece.dest for piece in self._loading.records[kernel].pieces),
+            self._sections(kernel),
+            machine.boot_device,
         )
         length = len(handover.information(protocol, told, made))
         if protocol == "linux":
@@ -311,6 +317,14 @@ class _Run(builder.Machine):
         targets = tuple(tuple(piece.range for piece in record.pieces) for record in self._loading.records)
         self.result = Boot((), None, protocol, entry, start, data, tuple(places), targets, area)
         yield line("M_LAUNCH", name, entry, start, start + len(data), zlib.crc32(data))
+
+    def _sections(self, kernel: int) -> Sections | None:
+        """What a kernel is told of: of one that no host has looked into, what is not loaded stays in its file."""
+        if self._plan is not None:
+            return self._loading.records[kernel].sections
+        file = self._machine.contents.get(kernel, b"")
+        found = sections.find(io.BytesIO(file))
+        return found and sections.place(found, self._loading.places[kernel].start, len(file))
 
     def _check_entry(self, who: str, kernel: int, entry: int) -> None:
         pieces = self._loading.records[kernel].pieces

@@ -15,9 +15,10 @@ from typing import Any
 
 from bootwright import linux
 from bootwright.abi import load as load_abi
-from bootwright.machine import Efi, Framebuffer, basic_memory
+from bootwright.machine import BootDevice, Efi, Framebuffer, basic_memory
 from bootwright.model import MemoryRange
 from bootwright.ranges import Range
+from bootwright.sections import Sections
 
 ITEM_ALIGN = 8
 UPPER_MEMORY = 1 << 20
@@ -27,7 +28,7 @@ UPPER_MEMORY = 1 << 20
 class Told:
     """What there is to tell. who: the domain's name, for errors. modules: start, size and string of each.
     ranges: normalised. file: the kernel as a file, at least its setup header, for Linux. load_base: where its
-    lowest piece lies, for Xen.
+    lowest piece lies; sections: headers that it is told of, with addresses.
     """
 
     who: str
@@ -41,6 +42,8 @@ class Told:
     efi: Efi | None = None
     file: bytes = b""
     load_base: int = 0
+    sections: Sections | None = None
+    boot_device: BootDevice | None = None
 
 
 class Area:
@@ -127,7 +130,15 @@ def _multiboot1(area: Area, told: Told) -> None:
         for p in told.ranges
     ]
     mmap = area.take(b"".join(entries))
-    flags = ("MEMORY", "CMDLINE", "MODS", "MMAP", "LOADER_NAME")
+    flags = ["MEMORY", "CMDLINE", "MODS", "MMAP", "LOADER_NAME"]
+    more: dict[str, Any] = {}
+    if found := told.sections:
+        flags.append("ELF_SECTIONS")
+        syms = area.take(found.headers)
+        more |= dict(syms_num=found.count, syms_size=found.size, syms_addr=syms, syms_shndx=found.names)
+    if device := told.boot_device:
+        flags.append("BOOT_DEVICE")
+        more["boot_device"] = [0xFF, *(part & 0xFF for part in (device.sub_partition, device.partition, device.disk))]
     info = _record(
         "multiboot1_info",
         flags=sum(constants[f"MULTIBOOT1_INFO_FLAG_{flag}"] for flag in flags),
@@ -139,6 +150,7 @@ def _multiboot1(area: Area, told: Told) -> None:
         mmap_length=len(entries) * constants["MULTIBOOT1_MMAP_SIZEOF"],
         mmap_addr=mmap,
         boot_loader_name=name,
+        **more,
     )
     area.put(start, info)
 
@@ -152,6 +164,9 @@ def _multiboot2(area: Area, told: Told) -> None:
         ("MMAP", struct.pack("<II", entry_size, 0) + entries),
     ]
     efi = [("EFI64", struct.pack("<Q", told.efi.system))] if told.efi else []
+    if told.efi and told.efi.usable:
+        head = struct.pack("<II", told.efi.descriptor_size, told.efi.descriptor_version)
+        efi.append(("EFI_MMAP", head + told.efi.map))
     _tags(area, [*_modules2(told), *memory, *_machine2(told), *efi])
 
 
@@ -161,7 +176,6 @@ def _multiboot2_efi(area: Area, told: Told) -> None:
         ("EFI_SERVICES", b""),
         ("EFI64", struct.pack("<Q", told.efi.system)),
         ("EFI64_HANDLE", struct.pack("<Q", told.efi.handle)),
-        ("LOAD_BASE", struct.pack("<I", told.load_base)),
     ]
     _tags(area, [*_modules2(told), *_machine2(told), *efi])
 
@@ -180,16 +194,21 @@ def _modules2(told: Told) -> Iterator[tuple[str, bytes]]:
     yield "LOADER_NAME", load_abi().strings["M_LOADER_NAME"].encode() + b"\0"
     for place, size, string in told.modules:
         yield "MODULE", struct.pack("<II", place, place + size) + string.encode() + b"\0"
+    yield "LOAD_BASE", struct.pack("<I", told.load_base)
+    if found := told.sections:
+        yield "ELF_SECTIONS", struct.pack("<III", found.count, found.size, found.names) + found.headers
 
 
 def _machine2(told: Told) -> Iterator[tuple[str, bytes]]:
     constants = load_abi().constants
+    if device := told.boot_device:
+        yield "BOOT_DEVICE", struct.pack("<III", device.disk, device.partition, device.sub_partition)
     if told.framebuffer is not None:
         yield "FRAMEBUFFER", _framebuffer(told.framebuffer)
     if 0 < told.rsdp < 1 << 32:  # above it the stub does not reach it
-        new = told.rsdp_bytes[constants["RSDP_REVISION"]] >= 2
-        size = constants["RSDP_SIZEOF" if new else "RSDP_V1_LENGTH"]
-        yield "ACPI_NEW" if new else "ACPI_OLD", told.rsdp_bytes[:size].ljust(size, b"\0")
+        yield "ACPI_OLD", told.rsdp_bytes[: constants["RSDP_V1_LENGTH"]]
+        if told.rsdp_bytes[constants["RSDP_REVISION"]] >= 2:
+            yield "ACPI_NEW", told.rsdp_bytes[: constants["RSDP_SIZEOF"]]
 
 
 def _framebuffer(screen: Framebuffer) -> bytes:

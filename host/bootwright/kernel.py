@@ -13,6 +13,7 @@ from bootwright.abi import load as load_abi
 from bootwright.elf import Segment
 from bootwright.errors import KernelError
 from bootwright.ranges import Movable, Range
+from bootwright.sections import Sections
 
 
 class OtherProtocol(KernelError):
@@ -36,8 +37,8 @@ class Kernel:
     behind the last segment that it uses before it looks at the memory map. movable: where else it may lie; None
     for a kernel that cannot be moved.
     max_cmdline: bytes of command line that it reads, without the terminator; ramdisk_end: address that its
-    ramdisk must end below; None for no such limit. efi_entry: physical address where it is entered with EFI's
-    boot services running; None where it cannot be.
+    ramdisk must end below; None for no such limit. sections: the headers that it is told of.
+    efi_entry: physical address where it is entered with EFI's boot services running; None where it cannot be.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class Kernel:
     max_cmdline: int | None = None
     ramdisk_end: int | None = None
     efi_entry: int | None = None
+    sections: Sections | None = None
 
     @property
     def ranges(self) -> tuple[Range, ...]:

@@ -45,6 +45,17 @@ class Framebuffer:
 
 
 @dataclass(frozen=True)
+class BootDevice:
+    """The BIOS disk that a multiboot loader came from, as interrupt 0x13 counts them; BOOT_DEVICE_NONE for no
+    partition.
+    """
+
+    disk: int
+    partition: int
+    sub_partition: int
+
+
+@dataclass(frozen=True)
 class Efi:
     """What there is of EFI. system: address of its system table; map: its memory map, as it was when boot services
     ended, and where the stub keeps it; empty where a loader did not hand it over.
@@ -128,6 +139,7 @@ class Machine:
     rsdp_bytes: bytes = bytes(36)
     framebuffer: Framebuffer | None = None
     efi: Efi | None = None
+    boot_device: BootDevice | None = None
     cpu: str = ""
     bios: bool = True
     contents: Mapping[int, bytes] = field(default_factory=dict, repr=False)

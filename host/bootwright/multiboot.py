@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bootwright import elf
+from bootwright import elf, sections
 from bootwright.abi import load as load_abi
 from bootwright.errors import KernelError
 from bootwright.kernel import Kernel, OtherProtocol, Protocol, Refused
+from bootwright.ranges import align_up, span
 
 # Header tags that need nothing of the stub.
 HARMLESS2 = ("CONSOLE", "FRAMEBUFFER", "MODULE_ALIGN", "ENTRY_EFI32", "RELOCATABLE")
@@ -175,14 +176,33 @@ def _require2(kind: int, content: bytes) -> None:
             raise Refused(f"requires multiboot2 information that nobody knows (tag {number})")
 
 
+def _with_sections(kernel: Kernel) -> Kernel:
+    """The kernel with its section headers, and behind it, clear of the stub, what no segment loads of the sections."""
+    constants = load_abi().constants
+    with kernel.path.open("rb") as stream:
+        found = sections.find(stream)
+    if found is None:
+        return kernel
+    loose = [part for header in found.records if (part := sections.not_loaded(header, kernel.size))]
+    if not loose:
+        return replace(kernel, sections=found)
+    part, page = span(loose), constants["PAGE_SIZE"]
+    start = align_up(max(kernel.span.end, constants["IMAGE_LIMIT"]), page) + part.start % page
+    if start + part.size > elf.FOUR_GIB:
+        return kernel
+    placed = sections.place(found, start - part.start, kernel.size)
+    segment = elf.Segment(part.start, part.size, start, part.size)
+    return replace(kernel, segments=(*kernel.segments, segment), sections=placed)
+
+
 def look1(path: Path, folder: Path) -> Kernel:
     """The multiboot1 kernel at `path`. Raises KernelError; OSError passes."""
-    return _look(path, "multiboot1", _find1)
+    return _with_sections(_look(path, "multiboot1", _find1))
 
 
 def look2(path: Path, folder: Path) -> Kernel:
     """The multiboot2 kernel at `path`. Raises KernelError; OSError passes."""
-    return _look(path, "multiboot2", _find2)
+    return _with_sections(_look(path, "multiboot2", _find2))
 
 
 MULTIBOOT1 = Protocol("multiboot1", look1)

@@ -117,6 +117,7 @@ def _module(job: Job, description: Description, info: BootInfo) -> PlannedModule
         sha256=job.packed.sha256,
         pieces=tuple(piece.moved(job.start or job.distance) for piece in job.packed.pieces),
         movable=job.kernel.movable if job.kernel else None,
+        sections=job.kernel.sections if job.kernel else None,
         payload=job.packed.path,
     )
 

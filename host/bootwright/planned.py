@@ -10,6 +10,7 @@ from bootwright.model import BootDomain
 from bootwright.pack import Piece
 from bootwright.placement import Placement
 from bootwright.ranges import Movable, Range
+from bootwright.sections import Sections
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class PlannedImage:
 
 @dataclass(frozen=True)
 class PlannedModule:
-    """struct module_record with its pieces. movable: of a kernel, where else it may lie. payload: the file with the
+    """struct module_record with its pieces. movable: of a kernel, where else it may lie; sections: the
+    headers that it is told of. payload: the file with the
     `size` bytes that are embedded or loaded.
     """
 
@@ -42,6 +44,7 @@ class PlannedModule:
     sha256: bytes
     pieces: tuple[Piece, ...] = ()
     movable: Movable | None = None
+    sections: Sections | None = None
     payload: Path | None = field(default=None, compare=False)
 
     @property

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from bootwright.abi import load as load_abi
-from bootwright.machine import Efi, Framebuffer
+from bootwright.machine import BootDevice, Efi, Framebuffer
 from bootwright.model import MemoryRange
 from bootwright.ranges import Range
 
@@ -29,7 +29,7 @@ class SeenModule:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the lines say. lines: but for signs of life, which depend on how fast the machine is. build: the first digits
+    """What the lines say. lines: but for signs of life, which depend on how fast the machine is. build: the beginning
     of the build id. loader: None where the protocol names none. screen: RGB in an unknown order, unless it is VGA's
     text. efi: without the bytes of its memory map, which lie at efi_map; with what the firmware must have given of its
     memory while boot services went on. information: where what the kernel was told lay, None without a launch.
@@ -43,6 +43,7 @@ class Seen:
     stub: Range | None = None
     cpu: str = ""
     screen: Framebuffer | None = None
+    boot_device: BootDevice | None = None
     rsdp: int = 0
     ranges: tuple[MemoryRange, ...] = ()
     modules: tuple[SeenModule, ...] = ()
@@ -69,6 +70,7 @@ def parse_transcript(text: str) -> Seen:
         Range(int(start, 16), int(end, 16)) if start else None,
         "".join(value for values in _all(lines, "M_CPU") for value in values),
         _screen(lines),
+        next((BootDevice(*(int(value, 16) for value in values)) for values in _all(lines, "M_BOOT_DEVICE")), None),
         int(memory[0][2], 16) if memory else 0,
         tuple(
             MemoryRange(int(start, 16), int(end, 16), int(kind))

@@ -3,8 +3,8 @@
     blob = encode(plan)
     decode(blob) == plan            # raises VerifyError for bytes that are no tables
 
-Layout: struct tables, the arrays (8-byte aligned), the strings, each once, in the order in which they are
-first referred to; the last byte is a zero. The records are those of stub/abi/tables.h and builder.h. The same
+Layout: struct tables, the arrays (8-byte aligned), section headers, the strings, each once, in the order in which they
+are first referred to; the last byte is a zero. The records are those of stub/abi/tables.h and builder.h. The same
 plan gives the same bytes.
 """
 
@@ -20,6 +20,7 @@ from bootwright.model import BootDomain, MemorySize
 from bootwright.pack import Piece
 from bootwright.planned import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
 from bootwright.ranges import Movable, Range, align_up
+from bootwright.sections import Sections
 
 ARRAY_ALIGN = 8
 
@@ -56,12 +57,18 @@ def encode(plan: Plan) -> bytes:
     ):
         starts.append(offset if count else 0)
         offset = align_up(offset + count * size, ARRAY_ALIGN)
+    headers: dict[int, int] = {}  # where a module's section headers are
+    for number, module in enumerate(plan.modules):
+        if module.sections:
+            headers[number] = offset
+            offset = align_up(offset + len(module.sections.headers), ARRAY_ALIGN)
     strings = _Strings(offset)
     name = strings.add(plan.image.name)
     arrays = (
         [_encode_domain(domain, strings) for domain in plan.domains],
-        _encode_modules(plan, strings),
+        _encode_modules(plan, strings, headers),
         [_encode_piece(piece) for piece in pieces],
+        *([module.sections.headers] for module in plan.modules if module.sections),
     )
     hypervisor = plan.hypervisor
     cmdline = strings.add(hypervisor.cmdline) if hypervisor else 0
@@ -139,7 +146,7 @@ def _reference(index: int | None) -> int:
     return load_abi().constants["NO_MODULE"] if index is None else index
 
 
-def _encode_modules(plan: Plan, strings: _Strings) -> list[bytes]:
+def _encode_modules(plan: Plan, strings: _Strings, headers: dict[int, int]) -> list[bytes]:
     record = load_abi().struct("module_record")
     handed_to = {mod: 1 + index for index, planned in enumerate(plan.domains) for mod in planned.domain.handed}
     found: list[bytes] = []
@@ -161,11 +168,18 @@ def _encode_modules(plan: Plan, strings: _Strings) -> list[bytes]:
                     sha256=list(module.sha256),
                     handed_to=handed_to.get(number, 0),
                     **(asdict(module.movable) if module.movable else {}),
+                    **_encode_sections(module.sections, headers.get(number, 0)),
                 ).dumps()
             )
         )
         first += len(module.pieces)
     return found
+
+
+def _encode_sections(found: Sections | None, start: int) -> dict[str, int]:
+    if found is None:
+        return {}
+    return {"sections": start, "nr_sections": found.count, "section_size": found.size, "section_names": found.names}
 
 
 def _encode_piece(piece: Piece) -> bytes:
@@ -272,7 +286,16 @@ def _decode_module(blob: bytes, record: Any, pieces: list[Piece]) -> PlannedModu
         sha256=bytes(record.sha256),
         pieces=tuple(pieces[record.first_piece : end]),
         movable=Movable(record.alignment, record.lowest, record.highest) if record.alignment else None,
+        sections=_decode_sections(blob, record) if record.sections else None,
     )
+
+
+def _decode_sections(blob: bytes, record: Any) -> Sections:
+    where = Range.sized(record.sections, record.nr_sections * record.section_size)
+    if where.end > len(blob):
+        raise VerifyError(f"tables: section headers {where} end past the {len(blob):#x} bytes")
+    headers = blob[where.start : where.end]
+    return Sections(record.nr_sections, record.section_size, record.section_names, headers)
 
 
 def _decode_domain(blob: bytes, record: Any, handed: tuple[int, ...]) -> PlannedDomain:

@@ -1,6 +1,8 @@
 /* boot_info: what the loader handed over, in one form whatever the loader was. The entry files
  * (stub/entry_*.asm) fill it with copies, so that nothing in it lies in the loader's memory. */
 
+#define BOOT_DEVICE_NONE    0xffffffff
+
 struct boot_info {
     uint64 entry_name;      /* string: the boot protocol that was used */
     uint64 loader_name;     /* string, 0 if the protocol has none */
@@ -17,6 +19,11 @@ struct boot_info {
     uint8  framebuffer_bpp;
     uint8  framebuffer_type;    /* MULTIBOOT2_FRAMEBUFFER_* */
     uint8  framebuffer_colours[6];  /* position and size of red, green, blue */
+    uint32 has_boot_device; /* the loader said which BIOS disk it came from */
+    uint32 boot_device;     /* as interrupt 0x13 counts them */
+    uint32 boot_partition;  /* BOOT_DEVICE_NONE: the whole disk */
+    uint32 boot_sub_partition;
+    uint32 reserved;
 };
 
 struct boot_module {

@@ -14,6 +14,7 @@
 #define ELF_PT_NOTE     4
 #define ELF_MAX_HEADERS 128             /* program headers of a kernel; they have fewer than ten */
 #define ELF_MAX_NOTES   0x100000        /* bytes of a note segment */
+#define ELF_SHT_NOBITS  8
 #define XEN_NOTE_NAME   0x006e6558      /* "Xen" */
 
 #define PROBE_ENTRY     0               /* what probe_elf looks for: the multiboot header's entry, or the file's */
@@ -73,6 +74,32 @@ struct elf64_phdr {
     uint64 p_filesz;
     uint64 p_memsz;
     uint64 p_align;
+};
+
+struct elf32_shdr {
+    uint32 sh_name;
+    uint32 sh_type;
+    uint32 sh_flags;
+    uint32 sh_addr;
+    uint32 sh_offset;
+    uint32 sh_size;
+    uint32 sh_link;
+    uint32 sh_info;
+    uint32 sh_addralign;
+    uint32 sh_entsize;
+};
+
+struct elf64_shdr {
+    uint32 sh_name;
+    uint32 sh_type;
+    uint64 sh_flags;
+    uint64 sh_addr;
+    uint64 sh_offset;
+    uint64 sh_size;
+    uint32 sh_link;
+    uint32 sh_info;
+    uint64 sh_addralign;
+    uint64 sh_entsize;
 };
 
 struct elf_nhdr {

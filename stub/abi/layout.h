@@ -18,6 +18,8 @@
 #define BUILD_ID_SHOWN  8           /* of its hex digits, so many are in the first line of a boot */
 #define MAX_CHUNK       0x400000    /* unpacked bytes of one piece */
 
+#define MAX_SECTION_HEADERS 0x4000  /* bytes of a kernel's section headers: 256 of 64 bits */
+
 #define STACK_SIZE      0x4000
 #define EXCEPTION_STACK_SIZE 0x2000
 

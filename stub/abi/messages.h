@@ -7,6 +7,7 @@
 #define M_ENTRY         "image %s build %s at [%x, %x), entered by %s from %s"
 #define M_CPU           "cpu: %s, long mode"
 #define M_SCREEN        "screen: %u x %u x %u at %x, pitch %u"
+#define M_BOOT_DEVICE   "boot device: BIOS disk %x, partition %x, %x"
 #define M_TABLES        "tables: %u bytes, %u domains, %u modules"
 #define M_MEMORY        "memory: %u ranges, %u MiB of RAM, RSDP at %x"
 #define M_RANGE         "memory: [%x, %x) type %u"

@@ -10,8 +10,10 @@
 #define MULTIBOOT1_REQUIREMENTS     0xffff          /* flags that a loader must understand; those above are remarks */
 
 #define MULTIBOOT1_INFO_FLAG_MEMORY (1 << 0)        /* multiboot1_info.flags */
+#define MULTIBOOT1_INFO_FLAG_BOOT_DEVICE (1 << 1)
 #define MULTIBOOT1_INFO_FLAG_CMDLINE (1 << 2)
 #define MULTIBOOT1_INFO_FLAG_MODS (1 << 3)
+#define MULTIBOOT1_INFO_FLAG_ELF_SECTIONS (1 << 5)
 #define MULTIBOOT1_INFO_FLAG_MMAP (1 << 6)
 #define MULTIBOOT1_INFO_FLAG_LOADER_NAME (1 << 9)
 
@@ -36,11 +38,14 @@ struct multiboot1_info {
     uint32 flags;
     uint32 mem_lower;       /* KiB from 0 */
     uint32 mem_upper;       /* KiB from 1 MiB */
-    uint32 boot_device;
+    uint8  boot_device[4];  /* sub-sub-partition, sub-partition, partition, BIOS disk; 0xff for none */
     uint32 cmdline;
     uint32 mods_count;
     uint32 mods_addr;
-    uint32 syms[4];
+    uint32 syms_num;        /* section headers of an ELF kernel */
+    uint32 syms_size;
+    uint32 syms_addr;
+    uint32 syms_shndx;
     uint32 mmap_length;
     uint32 mmap_addr;
     uint32 drives_length;

@@ -25,8 +25,10 @@
 #define MULTIBOOT2_TAG_LOADER_NAME  2
 #define MULTIBOOT2_TAG_MODULE       3
 #define MULTIBOOT2_TAG_BASIC_MEMORY 4
+#define MULTIBOOT2_TAG_BOOT_DEVICE  5       /* the BIOS disk that the loader came from */
 #define MULTIBOOT2_TAG_MMAP         6
 #define MULTIBOOT2_TAG_FRAMEBUFFER  8
+#define MULTIBOOT2_TAG_ELF_SECTIONS 9
 #define MULTIBOOT2_TAG_EFI64        12      /* the EFI system table */
 #define MULTIBOOT2_TAG_EFI_SERVICES 18      /* boot services are still running */
 #define MULTIBOOT2_TAG_EFI64_HANDLE 20      /* the image handle; as multiboot2_tag_efi64 */
@@ -96,6 +98,14 @@ struct multiboot2_tag_basic_memory {
     uint32 mem_upper;       /* KiB from 1 MiB */
 };
 
+struct multiboot2_tag_boot_device {
+    uint32 type;
+    uint32 size;
+    uint32 biosdev;         /* as interrupt 0x13 counts them */
+    uint32 partition;       /* BOOT_DEVICE_NONE: the whole disk */
+    uint32 sub_partition;
+};
+
 struct multiboot2_tag_mmap {
     uint32 type;
     uint32 size;
@@ -122,6 +132,14 @@ struct multiboot2_tag_framebuffer {
     uint16 reserved;
     uint8  colours[6];      /* RGB: position and size of red, green, blue */
     uint16 padding;
+};
+
+struct multiboot2_tag_elf_sections {
+    uint32 type;
+    uint32 size;
+    uint32 num;
+    uint32 entsize;
+    uint32 shndx;           /* the section headers follow */
 };
 
 struct multiboot2_tag_efi64 {

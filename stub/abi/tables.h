@@ -5,7 +5,7 @@
  * Arrays are 8-byte aligned; strings are UTF-8 and end with a zero byte, and so does the blob. */
 
 #define TABLES_MAGIC_VALUE      0x53454c4241545742  /* "BWTABLES" */
-#define TABLES_VERSION_VALUE    3
+#define TABLES_VERSION_VALUE    4
 
 #define NO_MODULE       0xffffffff              /* a boot_domain's reference to no module */
 
@@ -69,6 +69,10 @@ struct module_record {
     uint32 lowest;          /* and not below this address */
     uint32 highest;         /* nor with its last byte above this one */
     uint32 handed_to;       /* 1 + number of the domain whose kernel is told of it behind the ramdisk; 0 for none */
+    uint32 sections;        /* of a kernel that is told of its section headers: those, 8-byte aligned; 0 for none */
+    uint32 nr_sections;
+    uint32 section_size;    /* bytes of each */
+    uint32 section_names;   /* number of that with the names */
 };
 
 /* A run of bytes on its way from a packed module to its final place. */

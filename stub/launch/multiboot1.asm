@@ -20,6 +20,17 @@ launch_multiboot1:
         call take
         mov  rbp, rax                   ; rbp = multiboot1_info
         mov  dword ptr [rbp + MULTIBOOT1_INFO_FLAGS], MULTIBOOT1_INFO_FLAG_MEMORY | MULTIBOOT1_INFO_FLAG_CMDLINE | MULTIBOOT1_INFO_FLAG_MODS | MULTIBOOT1_INFO_FLAG_MMAP | MULTIBOOT1_INFO_FLAG_LOADER_NAME
+        cmp  dword ptr [rip + boot_info + BOOT_INFO_HAS_BOOT_DEVICE], 0
+        je   .memory
+        or   dword ptr [rbp + MULTIBOOT1_INFO_FLAGS], MULTIBOOT1_INFO_FLAG_BOOT_DEVICE
+        mov  al, byte ptr [rip + boot_info + BOOT_INFO_BOOT_DEVICE]
+        mov  byte ptr [rbp + MULTIBOOT1_INFO_BOOT_DEVICE + 3], al
+        mov  al, byte ptr [rip + boot_info + BOOT_INFO_BOOT_PARTITION]
+        mov  byte ptr [rbp + MULTIBOOT1_INFO_BOOT_DEVICE + 2], al
+        mov  al, byte ptr [rip + boot_info + BOOT_INFO_BOOT_SUB_PARTITION]
+        mov  byte ptr [rbp + MULTIBOOT1_INFO_BOOT_DEVICE + 1], al
+        mov  byte ptr [rbp + MULTIBOOT1_INFO_BOOT_DEVICE], BOOT_DEVICE_NONE & 0xff
+.memory:
         call basic_memory
         mov  dword ptr [rbp + MULTIBOOT1_INFO_MEM_LOWER], eax
         mov  dword ptr [rbp + MULTIBOOT1_INFO_MEM_UPPER], edx
@@ -69,6 +80,21 @@ launch_multiboot1:
         dec  r12d
         jnz  .range
 
+        push rbp
+        call find_kernel
+        call find_sections
+        pop  rbp
+        jrcxz .done
+        or   dword ptr [rbp + MULTIBOOT1_INFO_FLAGS], MULTIBOOT1_INFO_FLAG_ELF_SECTIONS
+        mov  edi, ecx
+        call take
+        mov  dword ptr [rbp + MULTIBOOT1_INFO_SYMS_ADDR], eax
+        mov  dword ptr [rbp + MULTIBOOT1_INFO_SYMS_NUM], r9d
+        mov  dword ptr [rbp + MULTIBOOT1_INFO_SYMS_SIZE], r10d
+        mov  dword ptr [rbp + MULTIBOOT1_INFO_SYMS_SHNDX], r11d
+        mov  rdi, rax
+        call copy_sections
+.done:
         mov  eax, MULTIBOOT1_LOADER_MAGIC
         mov  ebx, ebp
         xor  esi, esi

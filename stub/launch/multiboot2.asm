@@ -42,7 +42,7 @@ launch_multiboot2:
         mov  rcx, qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME]
         fail E_EFI_ENDED
 
-; Starts the information: command lines and modules.
+; Starts the information: command lines, modules, and what the kernel is.
 ; out: rbp = multiboot2_info
 ; clobbers: all but rsp
 fill_modules:
@@ -74,6 +74,29 @@ fill_modules:
         call end_tag
         jmp  .module
 .done:
+
+; What the kernel is: where it lies, and its section headers.
+; in:  rbp = multiboot2_info
+; clobbers: all but rbp, rsp
+fill_kernel:
+        push rbp
+        call find_kernel
+        mov  edi, MULTIBOOT2_TAG_LOAD_BASE_SIZEOF
+        mov  edx, MULTIBOOT2_TAG_LOAD_BASE
+        call take_tag
+        mov  dword ptr [rax + MULTIBOOT2_TAG_LOAD_BASE_LOAD_BASE_ADDR], r13d
+        call find_sections
+        jrcxz .none
+        lea  edi, [rcx + MULTIBOOT2_TAG_ELF_SECTIONS_SIZEOF]
+        mov  edx, MULTIBOOT2_TAG_ELF_SECTIONS
+        call take_tag
+        mov  dword ptr [rax + MULTIBOOT2_TAG_ELF_SECTIONS_NUM], r9d
+        mov  dword ptr [rax + MULTIBOOT2_TAG_ELF_SECTIONS_ENTSIZE], r10d
+        mov  dword ptr [rax + MULTIBOOT2_TAG_ELF_SECTIONS_SHNDX], r11d
+        lea  rdi, [rax + MULTIBOOT2_TAG_ELF_SECTIONS_SIZEOF]
+        call copy_sections
+.none:
+        pop  rbp
         ret
 
 ; The memory map. clobbers: all but rbp, rsp
@@ -96,8 +119,19 @@ fill_memory:
         call take_copy
         jmp  end_tag
 
-; Screen, ACPI and EFI. clobbers: all but rbp, rsp
+; Boot device, screen, ACPI and EFI. clobbers: all but rbp, rsp
 fill_machine:
+        cmp  dword ptr [rip + boot_info + BOOT_INFO_HAS_BOOT_DEVICE], 0
+        je   .screen
+        mov  edi, MULTIBOOT2_TAG_BOOT_DEVICE_SIZEOF
+        mov  edx, MULTIBOOT2_TAG_BOOT_DEVICE
+        call take_tag
+        lea  rsi, [rip + boot_info + BOOT_INFO_BOOT_DEVICE]
+        lea  rdi, [rax + MULTIBOOT2_TAG_BOOT_DEVICE_BIOSDEV]
+        movsd
+        movsd
+        movsd
+.screen:
         cmp  dword ptr [rip + boot_info + BOOT_INFO_HAS_FRAMEBUFFER], 0
         je   .acpi
         mov  edi, MULTIBOOT2_TAG_FRAMEBUFFER_SIZEOF
@@ -117,21 +151,14 @@ fill_machine:
         lea  rax, [rbx + RSDP_SIZEOF]
         shr  rax, 32
         jnz  .efi                       ; above 4 GiB it is not to be reached
-        mov  r12d, RSDP_V1_LENGTH
+        mov  ecx, RSDP_V1_LENGTH        ; a new one starts with all of an old one
         mov  edx, MULTIBOOT2_TAG_ACPI_OLD
+        call .rsdp
         cmp  byte ptr [rbx + RSDP_REVISION], 2
-        jb   .rsdp
-        mov  r12d, RSDP_SIZEOF
+        jb   .efi
+        mov  ecx, RSDP_SIZEOF
         mov  edx, MULTIBOOT2_TAG_ACPI_NEW
-.rsdp:
-        mov  edi, MULTIBOOT2_TAG_SIZEOF
-        call take_tag
-        mov  r13, rax
-        mov  rsi, rbx
-        mov  ecx, r12d
-        call take_copy
-        lea  ecx, [r12 + MULTIBOOT2_TAG_SIZEOF]
-        mov  dword ptr [r13 + MULTIBOOT2_TAG_SIZE], ecx
+        call .rsdp
 .efi:                                   ; not for a hypervisor: Xen's entry takes it as a loader's mistake
         mov  rbx, qword ptr [rip + efi_system]
         test rbx, rbx
@@ -144,7 +171,38 @@ fill_machine:
         call take_tag
         mov  qword ptr [rax + MULTIBOOT2_TAG_EFI64_POINTER], rbx
         mov  byte ptr [rip + efi_told], 1
+        call fill_efi_map
 .end:
+        ret
+; in: rbx = the RSDP, ecx = its bytes, edx = type of its tag; clobbers: rax, rcx, rdx, rsi, rdi, r8
+.rsdp:
+        lea  edi, [rcx + MULTIBOOT2_TAG_SIZEOF]
+        call take_tag
+        mov  rsi, rbx
+        lea  rdi, [rax + MULTIBOOT2_TAG_SIZEOF]
+        rep movsb
+        ret
+
+; EFI's memory map as it was when boot services ended, where there is one that can be one.
+; clobbers: rax, rcx, rdx, rsi, rdi, r8
+fill_efi_map:
+        mov  rcx, qword ptr [rip + efi_descriptor_size]
+        cmp  rcx, EFI_MEMORY_DESCRIPTOR_SIZEOF
+        jb   .done
+        mov  rsi, qword ptr [rip + efi_map_size]
+        cmp  rcx, rsi
+        ja   .done
+        lea  edi, [rsi + MULTIBOOT2_TAG_EFI_MMAP_SIZEOF]
+        mov  edx, MULTIBOOT2_TAG_EFI_MMAP
+        call take_tag
+        mov  dword ptr [rax + MULTIBOOT2_TAG_EFI_MMAP_DESCR_SIZE], ecx
+        mov  ecx, dword ptr [rip + efi_descriptor_version]
+        mov  dword ptr [rax + MULTIBOOT2_TAG_EFI_MMAP_DESCR_VERS], ecx
+        mov  rcx, rsi
+        lea  rsi, [rip + efi_map]
+        lea  rdi, [rax + MULTIBOOT2_TAG_EFI_MMAP_SIZEOF]
+        rep movsb
+.done:
         ret
 
 ; in: rbp = multiboot2_info; clobbers: rax, rcx, rdx, rdi, r8

@@ -40,15 +40,6 @@ launch_multiboot2_efi:
         call take_tag
         mov  rcx, qword ptr [rip + efi_handle]
         mov  qword ptr [rax + MULTIBOOT2_TAG_EFI64_POINTER], rcx
-        mov  edi, MULTIBOOT2_TAG_LOAD_BASE_SIZEOF
-        mov  edx, MULTIBOOT2_TAG_LOAD_BASE
-        call take_tag
-        mov  rdx, rax
-        mov  rcx, qword ptr [rip + tables]
-        mov  ebp, dword ptr [rcx + TABLES_HYPERVISOR]
-        call first_piece
-        mov  rax, qword ptr [r12 + PIECE_DEST]
-        mov  dword ptr [rdx + MULTIBOOT2_TAG_LOAD_BASE_LOAD_BASE_ADDR], eax
         mov  rbp, qword ptr [rip + handover]
         add  rbp, HANDOVER_INFORMATION
         call fill_end

@@ -229,6 +229,7 @@ def compare_generic(result: qemu.Result, stub: Path, files: list[Path], strings:
         modules=tuple(modules),
         rsdp=said.rsdp,
         framebuffer=said.screen,
+        boot_device=said.boot_device,
         cpu=said.cpu,
         contents={number: path.read_bytes() for number, path in enumerate(files)},
     )
