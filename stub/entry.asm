@@ -32,6 +32,7 @@ start:
 .code64
         call load_descriptors
         call protect_memory
+        call use_write_back
         call apply_settings
         call parse_loader
         call keep_bios_data

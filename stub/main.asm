@@ -15,6 +15,7 @@ main:
         call console_start
         call report_entry
         call report_machine
+        call report_caching
         call find_tables
         call normalise_memory
         call find_modules

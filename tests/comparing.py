@@ -152,6 +152,7 @@ def compare_boot(
         efi=efi,
         boot_device=said.boot_device,
         cpu=said.cpu,
+        memory_type=said.memory_type,
         contents=contents(built, file, plan),
     )
     expected = boot.boot(machine, plan, len(file.tables))

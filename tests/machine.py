@@ -66,6 +66,7 @@ class Machine:
         self._seconds = 0
         self.uc = unicorn.Uc(unicorn.UC_ARCH_X86, mode)
         self.uc.mem_map(0, RAM)
+        self.uc.msr_write(C["MSR_MTRR_DEF_TYPE"], C["MTRR_DEF_TYPE_ENABLED"] | C["MEMORY_WRITE_BACK"])
         for segment in ELFFile(io.BytesIO(stub().image)).iter_segments("PT_LOAD"):
             self.uc.mem_write(segment["p_paddr"] + moved, segment.data())
         self.uc.mem_write(self.symbols["__start_tables"], tables)

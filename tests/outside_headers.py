@@ -346,6 +346,7 @@ BY_THE_BOOK = {
     r"idt_gate|IDT_\w+|tss64|GDT_\w+": "Intel SDM 3, 3.4.5, 6.14 and 8.7",
     r"MSR_EFER|EFER_\w+|MSR_\w+": "Intel SDM 4, 2.1; AMD APM 2, A",
     r"PTE_\w+|PAGE_\w+": "Intel SDM 3, 4.5",
+    r"MTRR_\w+|MEMORY_WRITE_BACK": "Intel SDM 3, 12.11",
     r"CPUID_\w+": "Intel SDM 2, CPUID",
     r"CR0_\w+|CR4_\w+|EFLAGS_\w+|MXCSR_\w+|FCW_\w+": "Intel SDM 3, 2.5",
     r"UART_COM1|VGA_\w+|PORT_\w+|CMOS_\w+|RESET_HARD|KEYBOARD_RESET": "the PC's ports",
@@ -367,7 +368,7 @@ OUR_HEADERS = {
 }
 OURS = re.compile(
     r"segment|domain_cell|module_kind|(ACPI|UART|SMBIOS_MAX|EFI_EXIT)_\w*TRIES|UART_SCRATCH_TEST|EFI_MAP_SIZE|"
-    r"FDT_MAGIC_BYTES|FDT_MAX_DEPTH|ELF_MAX_\w+|PROBE_\w+|EXCEPTION_\w+|LIFE_TICKS"
+    r"FDT_MAGIC_BYTES|FDT_MAX_DEPTH|ELF_MAX_\w+|PROBE_\w+|EXCEPTION_\w+|LIFE_TICKS|EFI_MAX_TABLES"
 )
 
 

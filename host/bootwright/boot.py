@@ -129,6 +129,8 @@ class _Run(builder.Machine):
             yield line("M_SCREEN", *shape, screen.address, screen.pitch)
         if device := machine.boot_device:
             yield line("M_BOOT_DEVICE", device.disk, device.partition, device.sub_partition)
+        if machine.memory_type is not None:
+            yield line("M_UNCACHED", stub.start, machine.memory_type)
         if plan is None:
             yield from self._make_tables()
         else:

@@ -125,7 +125,8 @@ class Machine:
     of the ACPI RSDP and its bytes, as many as it has. stub: where the stub lies, with all that it uses; build: what it
     shows of its build id.
     contents: of boot modules that the stub looks into, by their number in the tables. bios: whether the interrupt
-    vectors of a BIOS are there; with EFI they do not count.
+    vectors of a BIOS are there; with EFI they do not count. memory_type: by the MTRRs, of where
+    the stub lies; None for write-back.
     """
 
     entry: str
@@ -142,6 +143,7 @@ class Machine:
     boot_device: BootDevice | None = None
     cpu: str = ""
     bios: bool = True
+    memory_type: int | None = None
     contents: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
 

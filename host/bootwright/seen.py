@@ -50,6 +50,7 @@ class Seen:
     efi: Efi | None = None
     efi_map: Range | None = None
     information: Range | None = None
+    memory_type: int | None = None
 
 
 def parse_transcript(text: str) -> Seen:
@@ -83,6 +84,7 @@ def parse_transcript(text: str) -> Seen:
         efi,
         efi_map,
         information,
+        next((int(kind) for _, kind in _all(lines, "M_UNCACHED")), None),
     )
 
 

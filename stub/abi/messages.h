@@ -8,6 +8,7 @@
 #define M_CPU           "cpu: %s, long mode"
 #define M_SCREEN        "screen: %u x %u x %u at %x, pitch %u"
 #define M_BOOT_DEVICE   "boot device: BIOS disk %x, partition %x, %x"
+#define M_UNCACHED      "warning: the MTRRs call the memory at %x type %u, not write-back: slow, and for Linux no RAM"
 #define M_TABLES        "tables: %u bytes, %u domains, %u modules"
 #define M_MEMORY        "memory: %u ranges, %u MiB of RAM, RSDP at %x"
 #define M_RANGE         "memory: [%x, %x) type %u"

@@ -23,9 +23,19 @@
 #define EFER_LMA        (1 << 10)
 #define EFER_NXE_BIT    11
 
+#define MSR_MTRR_CAP            0xfe        /* AL: number of variable ranges */
+#define MSR_MTRR_FIRST_BASE     0x200       /* base and mask of each range */
+#define MSR_PAT                 0x277
+#define MSR_MTRR_DEF_TYPE       0x2ff
+#define MTRR_DEF_TYPE_ENABLED   (1 << 11)
+#define MTRR_MASK_VALID         (1 << 11)
+#define MEMORY_WRITE_BACK       6           /* a type of memory: SDM 3, table 12-2 */
+
 #define EFLAGS_FIXED    (1 << 1)    /* always set */
 #define EFLAGS_ID       (1 << 21)
 
+#define CPUID_FEATURES_EDX_MTRR_BIT 12
+#define CPUID_FEATURES_EDX_PAT_BIT  16
 #define CPUID_MAX_EXTENDED      0x80000000
 #define CPUID_EXTENDED          0x80000001
 #define CPUID_EXTENDED_EDX_LM   (1 << 29)

@@ -51,6 +51,7 @@ leave_firmware:
         call own_cpu
         call load_descriptors
         call protect_memory
+        call use_write_back
         call forbid_null_page
         call keep_memory_map
         jmp  main

@@ -29,6 +29,7 @@ def test_the_demo(project: Path) -> None:
     result = start(built, "demo: powering off\n", facts)
     assert result.outcome is Outcome.AS_EXPECTED, result
     assert ", entered by EFI from Das U-Boot\n" in result.transcript
+    assert "warning: the MTRRs call the memory at " in result.transcript
     compare_boot(result.transcript, built, memory=result.memory)
 
 
