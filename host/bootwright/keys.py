@@ -167,7 +167,10 @@ def domain() -> dict[str, Field]:
             says="its label in the security policy",
         ),
         "kernel": Field(
-            values.file, form=FILE, says="ELF or bzImage; .asm is assembled first. The initial domain has one"
+            values.file,
+            form=FILE,
+            says="ELF, bzImage, or a file whose multiboot header says where it goes (docs/kernels.md); .asm is assembled "
+            "first. The initial domain has one",
         ),
         "ramdisk": Field(
             values.ramdisk,

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import samples
 from comparing import ROOT, C, compare_boot, facts, stub_range, variant
 from elftools.elf.elffile import ELFFile
 
@@ -73,6 +74,21 @@ def test_a_bzimage_whose_place_the_loader_has_cut_out_of_memory(linux: report.Bu
     assert "d0: kernel moved from [0x1000000, " in result.transcript
     expected = compare_boot(result.transcript, linux)
     assert expected.protocol == "linux" and expected.entry > 0x1000200
+
+
+@pytest.mark.parametrize("protocol", ["linux", "pvh"])
+def test_linux_reads_2047_bytes_of_command_line(protocol: str, folder: Path) -> None:
+    """Its console is the last word, without which it would say nothing."""
+    text = (ROOT / "images/debian.toml").read_text()
+    (said,) = re.findall(r'^cmdline = "(.*)"$', text, re.MULTILINE)
+    console, _, others = said.partition(" ")
+    longest = f"{others} ".ljust(2047 - len(f" {console}"), "x") + f" {console}"
+    assert len(longest) == 2047 and console.startswith("console=")
+    changes = (f'cmdline = "{said}"', f'cmdline = "{longest}"'), ('protocol = "pvh"', f'protocol = "{protocol}"')
+    built = variant(folder, "debian", *changes, ('name = "debian"', f'name = "long-{protocol}"'))
+    result = run.boot(built, run.Options(expect=INIT, timeout=90), lambda text: None, facts)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    assert compare_boot(result.transcript, built, memory=result.memory).protocol == protocol
 
 
 @pytest.mark.parametrize(
@@ -228,6 +244,7 @@ def compare_generic(result: qemu.Result, stub: Path, files: list[Path], strings:
         cmdline=cmdline,
         modules=tuple(modules),
         rsdp=said.rsdp,
+        rsdp_bytes=b"".join(result.memory),
         framebuffer=said.screen,
         boot_device=said.boot_device,
         cpu=said.cpu,
@@ -272,3 +289,55 @@ def test_the_generic_stub_from_grub(generic: Path, kernels: dict[str, Path], tmp
     assert result.outcome is Outcome.AS_EXPECTED, result
     files = [kernels["vmlinux"], kernels["initrd"]]
     compare_generic(result, generic, files, ["console=ttyS0 panic=-1", "disk"], "")
+
+
+# --- a kernel of no format, whose header says where it goes ---
+
+FLAT_BASE, FLAT_ENTRY, FLAT_TEXT, FLAT_BSS = 0x800000, 0x80, 0x100, 0x1000  # where it goes, and offsets in it
+FLAT_SAID = "FLAT-OK"
+
+
+def flat_kernel(protocol: str) -> bytes:
+    """One that says FLAT-OK on COM1 if it was entered by this protocol, and its bss is clear."""
+    entry = FLAT_BASE + FLAT_ENTRY
+    code = b"\x3d" + C[f"{protocol.upper()}_LOADER_MAGIC"].to_bytes(4, "little")  # cmp eax, magic
+    code += b"\x75\x1a"  # jne .stop
+    code += b"\x83\x3d" + (FLAT_BASE + FLAT_BSS).to_bytes(4, "little") + b"\0"  # cmp dword ptr [bss], 0
+    code += b"\x75\x11"  # jne .stop
+    code += b"\xbe" + (FLAT_BASE + FLAT_TEXT).to_bytes(4, "little")  # mov esi, text
+    code += b"\x66\xba\xf8\x03"  # mov dx, COM1
+    code += b"\xac\x84\xc0\x74\x03\xee\xeb\xf8"  # .next: lodsb; test al, al; jz .stop; out dx, al; jmp .next
+    code += b"\xf4\xeb\xfd"  # .stop: hlt; jmp .stop
+    addresses = FLAT_BASE, FLAT_BASE, FLAT_BASE + FLAT_BSS, FLAT_BASE + 2 * FLAT_BSS
+    if protocol == "multiboot1":
+        header = samples.multiboot1(C["MULTIBOOT1_ADDRESSES"], *addresses, entry)
+    else:
+        header = samples.multiboot2(samples.tag2(2, *addresses), samples.tag2(3, entry))
+    file = header.ljust(entry - FLAT_BASE, b"\0") + code
+    return file.ljust(FLAT_TEXT, b"\0") + FLAT_SAID.encode().ljust(FLAT_BSS - FLAT_TEXT, b"\0") + b"symbols"
+
+
+@pytest.mark.parametrize("protocol", ["multiboot1", "multiboot2"])
+def test_a_flat_kernel_by_the_generic_stub(protocol: str, generic: Path) -> None:
+    path = generic.parent / f"flat.{protocol}"
+    path.write_bytes(flat_kernel(protocol))
+    command = qemu.command(qemu.Machine(128 << 20), ["-kernel", str(generic), "-initrd", path.name])
+    result = qemu.run(
+        command, expect=FLAT_SAID, timeout=30, show=lambda text: None, directory=generic.parent, inspect=facts
+    )
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    expected = compare_generic(result, generic, [path], [path.name], f"{generic} ")
+    assert (expected.protocol, expected.entry) == (protocol, FLAT_BASE + FLAT_ENTRY)
+
+
+@pytest.mark.parametrize("protocol", ["multiboot1", "multiboot2"])
+def test_a_flat_kernel_of_a_description(protocol: str, folder: Path) -> None:
+    kernel = folder / f"flat.{protocol}"
+    kernel.write_bytes(flat_kernel(protocol))
+    built = variant(
+        folder, "demo", ('name = "demo"', f'name = "flat-{protocol}"'), ("../stub/kernels/demo.asm", str(kernel))
+    )
+    result = run.boot(built, run.Options(expect=FLAT_SAID, timeout=30), lambda text: None, facts)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    expected = compare_boot(result.transcript, built, memory=result.memory)
+    assert (expected.protocol, expected.entry) == (protocol, FLAT_BASE + FLAT_ENTRY)
