@@ -35,6 +35,8 @@ from bootwright.planned import Plan
 from bootwright.sign import Signing, sign
 
 MOVER = "move_kernel"
+SECTIONS = "sections"  # of use to these:
+TOLD_OF_SECTIONS = ("multiboot2", "multiboot1", protocols.HYPERVISOR)
 Stage = Callable[[str], None]
 
 
@@ -180,7 +182,9 @@ def link_stub(
         paths += sorted((stub / "hypervisor").glob("*.asm"))
     if used is None:
         paths += sorted((stub / "source").glob("*.asm"))
-    paths += [stub / "launch" / f"{name}.asm" for name in ((*protocols.NAMES, MOVER) if used is None else used)]
+    names = (*protocols.NAMES, MOVER) if used is None else tuple(used)
+    names += (SECTIONS,) if set(names) & set(TOLD_OF_SECTIONS) else ()
+    paths += [stub / "launch" / f"{name}.asm" for name in names]
     cache = sources.cache_directory()
     return assembly.program(paths, "stub", cache, reserve={"tables": tables_size}, spare_headers=modules)
 

@@ -58,6 +58,43 @@ def test_a_bzimage_by_the_linux_boot_protocol(via: str, firmware: str, linux: re
     assert expected.protocol == "linux" and "Kernel command line: console=ttyS0" in result.transcript
 
 
+def test_by_protocol_auto_linux_finds_efi(folder: Path) -> None:
+    """Runtime services and variables: by PVH it would not (images/debian.toml)."""
+    built = variant(folder, "debian", ('protocol = "pvh"\n', ""), ('name = "debian"', 'name = "auto"'))
+    assert "protocol auto is linux" in built.notes[0] and "is told of EFI" in built.notes[0]
+    options = run.Options(via="efi", firmware="uefi", expect=INIT, timeout=90)
+    result = run.boot(built, options, lambda text: None, facts)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    assert compare_boot(result.transcript, built, memory=result.memory).protocol == "linux"
+    assert "efi: EFI v2" in result.transcript and "Registered efivars operations" in result.transcript
+
+
+MACH = """
+[image]
+name = "mach"
+log = "debug"
+
+[[domain]]
+name = "mach"
+functions = ["initial-domain"]
+memory = "64M"
+kernel = { package = "gnumach-image-1.8-486", file = "boot/gnumach-*" }
+cmdline = "console=com0"
+"""
+
+
+@pytest.mark.parametrize(("via", "firmware"), [("kernel", "bios"), ("grub", "bios")])
+def test_gnu_mach(via: str, firmware: str, folder: Path) -> None:
+    """A multiboot1 kernel of 64 bits that reads the memory map, and stops without the Hurd's servers."""
+    (folder / "mach.toml").write_text(MACH)
+    built = image.build(folder / "mach.toml", lambda stage: None)
+    options = run.Options(via=via, firmware=firmware, expect="bootstrap_create: No bootstrap code loaded", timeout=60)
+    result = run.boot(built, options, lambda text: None)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    assert compare_boot(result.transcript, built).protocol == "multiboot1"
+    assert "biosmem: physical memory map:" in result.transcript
+
+
 def test_a_bzimage_whose_place_the_loader_has_cut_out_of_memory(linux: report.Built, tmp_path: Path) -> None:
     """GRUB's cutmem, which is for bad RAM, takes 64 KiB out of the memory map: between 15 MiB and the kernel's code."""
     config = tmp_path / "grub.cfg"

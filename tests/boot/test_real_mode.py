@@ -85,7 +85,8 @@ def test_grub_s_own_core_by_its_lnxboot(tmp_path: Path) -> None:
     subprocess.run([*command, *modules], check=True, capture_output=True)
     core = (tmp_path / "core").read_bytes()
     (tmp_path / "grub.lkrn").write_bytes(lnxboot + core)
-    built = build(tmp_path, "lnxboot", tmp_path / "grub.lkrn")
+    # GRUB's core has a multiboot1 header as well, which auto would take.
+    built = build(tmp_path, "lnxboot", tmp_path / "grub.lkrn", 'protocol = "linux"\n')
     result = run.boot(built, run.Options(expect="GRUB-IS-THERE", timeout=60), lambda text: None)
     assert result.outcome is Outcome.AS_EXPECTED, result
     assert compare_boot(result.transcript, built).protocol == "linux"
