@@ -169,8 +169,8 @@ def domain() -> dict[str, Field]:
         "kernel": Field(
             values.file,
             form=FILE,
-            says="ELF, bzImage, or a file whose multiboot header says where it goes (docs/kernels.md); .asm is assembled "
-            "first. The initial domain has one",
+            says="ELF, bzImage, or a file whose multiboot header says where it goes (docs/kernels.md); .asm is "
+            "assembled first. The initial domain has one",
         ),
         "ramdisk": Field(
             values.ramdisk,
