@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 import struct
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from bootwright import abi, image, multiboot, places, progress, report
+from bootwright import image, multiboot, places, report
 from bootwright.errors import BootwrightError, SourceError
 
 ROOT = Path(__file__).parent.parent
@@ -59,7 +58,6 @@ def test_outputs(project: Path) -> None:
         f"lab/lab.{kind}" for kind in ("elf", "efi", "map", "json", "lst")
     }
     assert "assembling the stub" in stages
-    assert image.map_path(project / "images/lab.toml") == built.elf.with_suffix(".json")
 
 
 def test_one_build_id_in_every_file_of_an_image_and_another_in_each_image(project: Path) -> None:
@@ -189,53 +187,6 @@ def header_tags(image: bytes) -> dict[int, bytes]:
         place += -(-size // 8) * 8
     assert place == end and kind == 0, "the end tag is the last"
     return tags
-
-
-def later(path: Path, than: Path) -> None:
-    moment = than.stat().st_mtime_ns + 1
-    os.utime(path, ns=(moment, moment))
-
-
-@pytest.mark.slow
-def test_an_image_is_built_anew_when_what_it_is_made_of_is_newer(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(project)
-    kernel = project / "images/kernel.asm"
-    path = describe(project / "images", kernel=Path("kernel.asm"))
-    (project / "images/part.inc").write_text('.include "power_off.inc"\n')
-    source = KERNEL.read_text().replace('"../', '"').replace('"power_off.inc"', '"part.inc"')
-    kernel.write_text(source)
-    (project / "images/power_off.inc").write_text((KERNEL.parent / "power_off.inc").read_text())
-    first = progress.current("lab")
-    assert "building lab" in capsys.readouterr().err
-    made = first.elf.with_suffix(".json")
-    for name in ("lab.toml", "ramdisk", "kernel.asm", "part.inc"):
-        later(project / "images" / name, made)
-        assert image.newer_input(path, made) == project / "images" / name
-        progress.current("lab")
-        line = f"images/{name} is newer than build/lab/lab.json: building lab\n"
-        assert capsys.readouterr().err.startswith(line)
-        assert progress.current("lab").build_id == first.build_id
-        assert capsys.readouterr().err == ""
-    (project / "images/ramdisk").write_bytes(b"other")
-    later(project / "images/ramdisk", made)
-    assert progress.current("lab").build_id != first.build_id
-
-
-@pytest.mark.parametrize("folder", ["stub", "linker"])
-def test_an_image_is_older_than_a_stub_that_was_edited(
-    folder: str, project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = describe(project / "images")
-    made = build(path).elf.with_suffix(".json")
-    copy = project / folder
-    shutil.copytree(ROOT / folder, copy)
-    edited = max(file for file in copy.rglob("*") if file.is_file())
-    monkeypatch.setattr(abi, f"{folder}_directory", lambda: copy)
-    assert image.newer_input(path, made) is None
-    later(edited, made)
-    assert image.newer_input(path, made) == edited
 
 
 def test_descriptions_by_name_and_by_path(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

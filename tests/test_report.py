@@ -9,6 +9,7 @@ import samples
 
 from bootwright import image, places, report
 from bootwright.errors import SourceError
+from bootwright.origin import Input, MadeMedium, Options, Origin, Output, Tool
 from bootwright.report import Domain, Map, Module, Place
 
 FOUND = Map(
@@ -31,6 +32,15 @@ FOUND = Map(
     ),
     hypervisor=None,
     notes=("something to know",),
+)
+
+MADE_OF = Origin(
+    Tool("1.2", "aa" * 32),
+    "images/lab.toml",
+    (Input("images/lab.toml", 99, "bb" * 32), Input("boot/vmlinuz-*", 4097, "cc" * 32, "linux")),
+    Options(("1=vmlinuz",), "keys/db.key", "keys/db.pem", "dd" * 32, {"size": None}),
+    (Output("lab.elf", 0x9001, "ee" * 32), Output("lab.efi", 0x9000, "ff" * 32)),
+    {"lab.img": MadeMedium("disk", {"size": None}, 1 << 20, "")},
 )
 
 TEXT = f"""\
@@ -76,7 +86,7 @@ def test_text() -> None:
 
 
 def test_json_holds_the_same_facts() -> None:
-    data = json.loads(report.as_json(FOUND))
+    data = json.loads(report.as_json(FOUND, MADE_OF))
     assert data["memory"][0] == {"start": 0x200000, "end": 0x2000000, "what": "ramdisk initrd.gz"}
     assert data["domains"][0]["cmdline"] == "console=ttyS0"
     assert [domain["built"] for domain in data["domains"]] == [True, False]
@@ -85,12 +95,13 @@ def test_json_holds_the_same_facts() -> None:
 
 def test_a_built_image_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "lab.json"
-    path.write_text(report.as_json(FOUND))
+    path.write_text(report.as_json(FOUND, MADE_OF))
     built = report.load(path)
     assert built.elf == tmp_path / "lab.elf"
     assert [(m.name, m.file) for m in built.modules] == [("initrd.gz", "modules/initrd.gz")]
     assert (built.machine_memory, built.stub_size, built.notes) == (512 << 20, 4096, FOUND.notes)
     assert built.serial_port == 0x2F8
+    assert built.origin == MADE_OF and built.efi == tmp_path / "lab.efi"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 0}', '{"format": 1, "name": "lab"}', "\xff"])

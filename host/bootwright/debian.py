@@ -30,10 +30,10 @@ def fetch(package: str, pattern: str, cache: Path) -> Path:
     Raises SourceError when the package cannot be had or has not exactly one such file, ToolError when
     apt-get or dpkg-deb is missing. OSError passes.
     """
-    folder = cache / "debian" / package / quote(pattern, safe="")
-    cached = next(folder.iterdir(), None) if folder.is_dir() else None
-    if cached is not None:
-        return cached
+    there = cached(package, pattern, cache)
+    if there is not None:
+        return there
+    folder = _folder(package, pattern, cache)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with scratch.own(folder.parent, "fetch") as work:
         found_in = work / "found"
@@ -46,6 +46,16 @@ def fetch(package: str, pattern: str, cache: Path) -> Path:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
     return next(folder.iterdir())
+
+
+def cached(package: str, pattern: str, cache: Path) -> Path | None:
+    """The file if it has been fetched already."""
+    folder = _folder(package, pattern, cache)
+    return next(folder.iterdir(), None) if folder.is_dir() else None
+
+
+def _folder(package: str, pattern: str, cache: Path) -> Path:
+    return cache / "debian" / package / quote(pattern, safe="")
 
 
 def _fetch(package: str, version: str, pattern: str, work: Path, out: Path, depth: int) -> None:

@@ -50,7 +50,7 @@ def find(name: str, medium: str, sector: int) -> Path:
     built = progress.current(name)
     with progress.stages() as stage:
         stage(f"making {places.shown(found.path(built))}")
-        return made_anew(found, built)
+        return made_anew(found, built).path
 
 
 def candidates(disks: tuple[devices.Disk, ...]) -> str:

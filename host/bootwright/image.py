@@ -9,8 +9,9 @@ that fails leaves what was there before. Outputs are a pure function of the inpu
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bootwright import (
@@ -18,6 +19,7 @@ from bootwright import (
     assembly,
     devicetree,
     model,
+    origin,
     patch,
     pe,
     places,
@@ -30,9 +32,10 @@ from bootwright import (
     verify,
 )
 from bootwright.description import Description
+from bootwright.errors import BootwrightError, Where
 from bootwright.linked import Linked
 from bootwright.planned import Plan
-from bootwright.sign import Signing, sign
+from bootwright.sign import Signing, check, sign
 
 MOVER = "move_kernel"
 SECTIONS = "sections"  # of use to these:
@@ -40,16 +43,34 @@ TOLD_OF_SECTIONS = ("multiboot2", "multiboot1", protocols.HYPERVISOR)
 Stage = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class Media:
+    """What is made of an image before it is published. make: makes media beside the image, and says what it made, by
+    the name of the file; settings: what the command line says of them.
+    """
+
+    make: Callable[[report.Built], Mapping[str, origin.MadeMedium]] = lambda built: {}
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+
 def build(
-    path: Path, stage: Stage, modules: devicetree.Files | None = None, signing: Signing | None = None
+    path: Path,
+    stage: Stage,
+    modules: devicetree.Files | None = None,
+    signing: Signing | None = None,
+    media: Media | None = None,
 ) -> report.Built:
-    """Build the image that the description at `path` describes, below places.output.
+    """Build the image that the description at `path` describes, below places.output, with media of it.
 
     stage is told what is being done; modules: the files of a device tree, by module-index; signing: sign the
     EFI application for Secure Boot. Raises BootwrightError for everything that a person can put right.
     """
     stage("reading the description")
+    media = media or Media()
+    gathering = origin.Gathering(path)
     described = devicetree.describe(path, modules or {})
+    gathering.add_own(described)
+    options = _options(modules or {}, signing, media)
     output = places.output(described.image.name)
     output.parent.mkdir(parents=True, exist_ok=True)
     with scratch.own(output.parent, output.name) as folder:
@@ -76,30 +97,51 @@ def build(
         stage("reading it back")
         found = report.map_image(planned, linked, patched, verify.verify(elf, planned))
         elf.with_suffix(".map").write_text(report.text(found), encoding="utf-8")
-        elf.with_suffix(".json").write_text(report.as_json(found), encoding="utf-8")
         elf.with_suffix(".lst").write_text(linked.listing, encoding="utf-8")
+        made_of = origin.Origin(origin.tool(), places.recorded(path), gathering.inputs(), options, _outputs(made))
+        record = elf.with_suffix(".json")
+        record.write_text(report.as_json(found, made_of), encoding="utf-8")
+        with _published_places(made, output):
+            made_of = replace(made_of, media=media.make(report.load(record)))
+        record.write_text(report.as_json(found, made_of), encoding="utf-8")
         publish(made, output)
-    return report.load(output / elf.with_suffix(".json").name)
+        _remember(made_of.outputs, output)
+    return report.load(output / record.name)
 
 
-def map_path(path: Path) -> Path:
-    """The NAME.json that building the description at `path` writes. Raises as devicetree.describe does."""
-    name = devicetree.describe(path).image.name
-    return places.output(name) / f"{name}.json"
+def _options(modules: devicetree.Files, signing: Signing | None, media: Media) -> origin.Options:
+    files = tuple(f"{number}={places.recorded(file)}" for number, file in sorted(modules.items()))
+    if signing is None:
+        return origin.Options(files, media=media.settings)
+    key, certificate = (places.recorded(file) for file in (signing.key, signing.cert))
+    return origin.Options(files, key, certificate, check(signing), media.settings)
 
 
-def newer_input(path: Path, than: Path) -> Path | None:
-    """A file that the image of the description at `path` is made of and that was changed after `than`, None for none.
+def _outputs(made: Path) -> tuple[origin.Output, ...]:
+    hashes = origin.Hashes()
+    files = sorted(file for file in made.rglob("*") if file.is_file())
+    return tuple(origin.Output(file.relative_to(made).as_posix(), *hashes.of(file)) for file in files)
 
-    What came out of a Debian package does not change. Raises as devicetree.describe does.
-    """
-    stub = (file for folder in (abi.stub_directory(), abi.linker_directory()) for file in sorted(folder.rglob("*")))
-    made = than.stat().st_mtime_ns
-    for file in (path, *sources.named(devicetree.describe(path)), *stub):
-        # What is not there any more is not newer; an image without it can only be what there is.
-        if file.is_file() and file.stat().st_mtime_ns > made:
-            return file
-    return None
+
+def _remember(outputs: Sequence[origin.Output], output: Path) -> None:
+    """So that who reads them first need not hash them again."""
+    hashes = origin.Hashes()
+    with suppress(OSError):  # another build may have put its own there
+        for made in outputs:
+            hashes.remember(output / made.path, made.sha256)
+        hashes.save()
+
+
+@contextmanager
+def _published_places(made: Path, output: Path) -> Iterator[None]:
+    """An error about a file that is being made names the place that it was meant for."""
+    try:
+        yield
+    except BootwrightError as error:
+        if error.where and Path(error.where.path).is_relative_to(made):
+            place = output / Path(error.where.path).relative_to(made)
+            raise type(error)(error.message, Where(str(place))) from error
+        raise
 
 
 def plan_image(described: Description, work: Path, stage: Stage) -> Plan:
@@ -219,6 +261,8 @@ def publish(made: Path, output: Path) -> None:
         (made / record.name).replace(report.pending(record))
         record.unlink(missing_ok=True)
         shutil.rmtree(output / report.MODULES, ignore_errors=True)
+        if not (made / f"{output.name}.efi").exists():
+            (output / f"{output.name}.efi").unlink(missing_ok=True)
         for file in sorted(made.iterdir()):
             if file.is_dir():
                 shutil.rmtree(output / file.name, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from bootwright.abi import stub_directory
@@ -32,6 +33,12 @@ def description(name: str) -> Path:
 def output(image: str) -> Path:
     """The directory that the output of the image with this name goes to."""
     return root() / "build" / image
+
+
+def recorded(path: Path) -> str:
+    """A path as records have it: relative to the project's root where it lies below, else absolute."""
+    absolute, top = Path(os.path.abspath(path)), Path(os.path.abspath(root()))
+    return str(absolute.relative_to(top)) if absolute.is_relative_to(top) else str(absolute)
 
 
 def shown(path: Path) -> str:

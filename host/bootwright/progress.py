@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
-from bootwright import debug, devicetree, export, image, media, places, qemu, report, run, serve
-from bootwright.errors import ToolError
-from bootwright.media.medium import is_current
-from bootwright.sign import Signing
+from bootwright import debug, devicetree, export, image, media, places, qemu, report, run, scratch, serve
+from bootwright.errors import BootwrightError, SourceError, ToolError, Where
+from bootwright.media.medium import made_anew, made_record
+from bootwright.origin import MadeMedium, Origin, changed
+from bootwright.sign import Signing, check
 
 
 @contextmanager
@@ -38,52 +40,103 @@ def build(
     modules: "N=FILE" for modules of a device tree; wanted: media as in media.chosen; signing: of the EFI
     application. Raises BootwrightError.
     """
-    files = devicetree.files(modules)
     names = media.chosen(wanted)
+    settings = settings or media.Settings()
+    known = media.for_sector(settings.sector)
+    optional = media.MEDIA if not wanted or "all" in wanted else ()
+    return _build(name, modules, [(known[name], settings) for name in names], settings, signing, optional)
+
+
+def rebuild(name: str, before: report.Built, origin: Origin) -> report.Built:
+    """Build the image of a description again as it was built before: with the same modules, media and signature.
+
+    Raises BootwrightError, also where it was signed and the key is not there.
+    """
+    options = origin.options
+    named = (module.partition("=") for module in options.modules)
+    modules = [f"{number}={_found(file)}" for number, _, file in named]
+    signing = None
+    if options.key:
+        signing = Signing(_found(options.key), _found(options.certificate))
+        try:
+            check(signing)
+        except BootwrightError as error:
+            message = f"it was signed, and is not built without: {error}; `image` takes another key, or none"
+            raise type(error)(message, Where(name)) from error
+    wanted = [(media.MEDIA[name], media.Settings()) for name in media.USUAL]
+    files = media.by_file(before)
+    wanted += [(files[name], media.Settings(**made.settings)) for name, made in origin.media.items() if name in files]
+    return _build(name, modules, wanted, media.Settings(**options.media), signing, media.USUAL)
+
+
+def _found(recorded: str) -> Path:
+    """The file that a record names (places.recorded)."""
+    return Path(places.shown(places.root() / recorded))
+
+
+def _build(
+    name: str,
+    modules: Sequence[str],
+    wanted: Sequence[tuple[media.Medium, media.Settings]],
+    settings: media.Settings,
+    signing: Signing | None,
+    optional: Collection[str],
+) -> report.Built:
+    """optional: media that are left out, with a note, where they cannot be made."""
+    files = devicetree.files(modules)
     started = time.monotonic()
+    making = _Making(wanted, optional)
     with stages() as stage:
-        done = image.build(places.description(name), stage, files, signing)
-        whole = not wanted or "all" in wanted
-        made, notes = make_media(done, names, settings or media.Settings(), stage, whole)
-    for note in [*done.notes, *notes]:
+        to_make = image.Media(lambda built: making.make(built, stage), asdict(settings))
+        done = image.build(places.description(name), stage, files, signing, to_make)
+    for note in [*done.notes, *making.notes, *_left(done)]:
         print(f"note: {note}", file=sys.stderr)
     outputs = [f"{places.shown(done.elf)} ({done.elf.stat().st_size:,} bytes)"]
     outputs += [done.elf.with_suffix(suffix).name for suffix in (".map", ".json", ".lst")]
+    made = [medium.path(done) for medium in making.made if medium.path(done) != done.elf]
     outputs += [f"{p.name}/" if p.is_dir() else f"{p.name} ({p.stat().st_size:,} bytes)" for p in made]
     seconds = time.monotonic() - started
     print(f"{', '.join(outputs)} in {seconds:.1f} s; stub code and read-only data: {done.stub_size} bytes")
     return done
 
 
-def make_media(
-    built: report.Built,
-    names: Sequence[str],
-    settings: media.Settings,
-    stage: Callable[[str], None],
-    whole: bool,
-) -> tuple[list[Path], list[str]]:
-    """Make media of an image: the files beside the image itself, and notes.
+class _Making:
+    """Media being made of an image that is not published yet, beside it. made: those that could be."""
 
-    whole: a medium that cannot be made is no error, but a note. Raises ToolError.
-    """
-    made, notes = [], []
-    for medium in media.for_sector(settings.sector).values():
-        path = medium.path(built)
-        if medium.name in names:
-            stage(f"making {path.name}")
+    def __init__(self, wanted: Sequence[tuple[media.Medium, media.Settings]], optional: Collection[str]) -> None:
+        self._wanted = wanted
+        self._optional = optional
+        self.made: list[media.Medium] = []
+        self.notes: list[str] = []
+
+    def make(self, built: report.Built, stage: Callable[[str], None]) -> dict[str, MadeMedium]:
+        """What NAME.json says of each. Raises ToolError."""
+        found = {}
+        for medium, settings in self._wanted:
+            name = medium.path(built).name
+            stage(f"making {name}")
             try:
-                result = medium.make(built, settings)
+                self.notes += medium.make(built, settings).notes
             except ToolError as error:
-                if not whole:
+                if medium.name not in self._optional:
                     raise
                 # That an image has no EFI application is said by the media that miss it.
-                notes += [str(error)] * (medium.name not in media.USUAL)
+                self.notes += [f"{name}: {error.message}" if error.where else error.message] * (
+                    medium.name not in media.USUAL
+                )
                 continue
-            notes += result.notes
-            made += [path] * (path != built.elf)
-        elif path.exists() and path.stat().st_mtime_ns < built.elf.stat().st_mtime_ns:
-            notes.append(f"{path.name} is of an earlier build; --media {medium.name} makes it anew")
-    return made, notes
+            self.made.append(medium)
+            if medium.name not in media.USUAL:
+                found[name] = made_record(medium, built, settings)
+        return found
+
+
+def _left(built: report.Built) -> Iterator[str]:
+    """A sentence for each medium of an earlier build that still lies beside an image."""
+    assert built.origin is not None
+    for name, medium in media.by_file(built).items():
+        if name not in built.origin.media and medium.path(built).exists():
+            yield f"{name} is of an earlier build; --media {medium.name} makes it anew"
 
 
 def serve_folder(name: str, options: serve.Options) -> None:
@@ -93,11 +146,8 @@ def serve_folder(name: str, options: serve.Options) -> None:
     serve.check_rights()  # first what can be wrong
     built = current(name)
     serve.command(built.elf.parent, options, Path())
-    for note in serve.notes(options):
+    for note in [*serve.notes(options), *made_anew(media.pxe.MEDIUM, built).notes]:
         print(f"note: {note}", file=sys.stderr)
-    if not is_current(media.pxe.MEDIUM, built):
-        for note in media.pxe.make(built, media.Settings()).notes:
-            print(f"note: {note}", file=sys.stderr)
     serve.serve(media.pxe.path(built), options)
 
 
@@ -127,17 +177,43 @@ def boot(name: str, options: run.Options) -> qemu.Outcome:
 
 
 def current(name: str) -> report.Built:
-    """The image of a description, built where it has not been, or where what it is made of is newer."""
-    described = places.description(name)
-    path = image.map_path(described)
-    if not path.exists():
-        why = f"{places.shown(path)} is not there yet"
-    elif newer := image.newer_input(described, path):
-        why = f"{places.shown(newer)} is newer than {places.shown(path)}"
-    else:
-        return report.load(path)
+    """The image of a description, built where it has not been, or where building it now would make another; as it was
+    built before, if that was from the same description. Raises BootwrightError.
+    """
+    path = places.description(name)
+    image_name = devicetree.describe(path).image.name
+    record = places.output(image_name) / f"{image_name}.json"
+    before, why = _state(path, record)
+    if why is None:
+        assert before is not None
+        return before
     print(f"{why}: building {name}", file=sys.stderr)
-    return build(name)
+    if before is None or before.origin is None or before.origin.description != places.recorded(path):
+        return build(name)
+    return rebuild(name, before, before.origin)
+
+
+def _state(path: Path, record: Path) -> tuple[report.Built | None, str | None]:
+    """What was built before where the description at `path` goes, None for nothing that is known; and why it is not
+    what would be built now, None where it is.
+    """
+    shown, unfinished = places.shown(record), report.pending(record)
+    missing = f"{shown} is not there yet"
+    if not record.parent.is_dir():
+        return None, missing
+    with scratch.locked(record.parent):  # nobody is publishing
+        found = record if record.exists() else unfinished
+        if not found.exists():
+            return None, missing
+        try:
+            before = report.load(record, found)
+        except SourceError:
+            return None, f"{shown} is of another bootwright"
+        assert before.origin is not None
+        why = changed(before.origin, path, record.parent)
+        if found is unfinished:
+            why = why or f"{shown} is not there, for a build did not come to its end"
+        return before, why
 
 
 def show(text: str) -> None:

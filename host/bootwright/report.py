@@ -1,7 +1,8 @@
 """The map of an image: where everything lies in memory and in the file, for people and for machines.
 
 NAME.map is text with aligned columns and half-open ranges in hex; NAME.json holds the same facts, and is
-what `run` and the media know of a built image. Both are a pure function of the map: no times, no paths.
+what `run` and the media know of a built image, with all that it was made of (origin.py). Both have no times: they are a
+pure function of what went in, and of what it was called.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bootwright import abi, protocols
+from bootwright import abi, origin, protocols, scratch
 from bootwright.bindings import HANDED_KIND, KINDS
 from bootwright.errors import SourceError, Where, format_range
 from bootwright.linked import Linked
+from bootwright.origin import MadeMedium, Origin
 from bootwright.patch import Patched
 from bootwright.planned import Plan, PlannedDomain, PlannedModule
 from bootwright.values import COM_PORTS
 from bootwright.verify import Image
 
-FORMAT = 1
+FORMAT = 2
 MODULES = "modules"
 
 # What the stub needs on a machine of which nothing else is known, and what a hypervisor keeps for itself.
@@ -121,7 +123,8 @@ class Built:
 
     serial_port: I/O port that the stub prints on, None for none;
     stub_size: bytes of the stub's code and read-only data; notes: sentences that a user may want to know;
-    efi: the same image as an EFI application, None for the generic stub; build_id: in hex.
+    efi: the same image as an EFI application, None for the generic stub; build_id: in hex; origin: what it was made of,
+    None where no NAME.json says so.
     """
 
     name: str
@@ -133,6 +136,7 @@ class Built:
     efi: Path | None = None
     build_id: str = ""
     serial_port: int | None = COM_PORTS["com1"]
+    origin: Origin | None = None
 
 
 def pending(path: Path) -> Path:
@@ -292,18 +296,35 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[i
     ]
 
 
-def as_json(found: Map) -> str:
+def as_json(found: Map, made_of: Origin) -> str:
     """NAME.json."""
-    return json.dumps({"format": FORMAT} | dataclasses.asdict(found), indent=2, ensure_ascii=False) + "\n"
+    return _dumped({"format": FORMAT} | dataclasses.asdict(found) | dataclasses.asdict(made_of))
 
 
-def load(path: Path) -> Built:
-    """The built image that NAME.json at `path` describes. Raises SourceError where there is none."""
+def _dumped(data: dict[str, Any]) -> str:
+    data["media"] = dict(sorted(data["media"].items()))
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def add_medium(path: Path, name: str, medium: MadeMedium) -> None:
+    """Write down in NAME.json at `path` that a medium was made. OSError passes."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    data["media"][name] = dataclasses.asdict(medium)
+    with scratch.own(path.parent, path.name) as folder:
+        (folder / path.name).write_text(_dumped(data), encoding="utf-8")
+        (folder / path.name).replace(path)
+
+
+def load(path: Path, source: Path | None = None) -> Built:
+    """The built image that NAME.json at `path` describes, or what lies at `source` for it. Raises SourceError where
+    there is none.
+    """
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        data: Any = json.loads((source or path).read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
             raise ValueError(data["format"])
         application = path.with_suffix(".efi")
+        made_of = origin.read(data)
         return Built(
             name=data["name"],
             elf=path.with_suffix(".elf"),
@@ -311,11 +332,12 @@ def load(path: Path) -> Built:
             machine_memory=data["machine_memory"],
             stub_size=data["stub_size"],
             notes=tuple(data["notes"]),
-            efi=application if application.is_file() else None,
+            efi=application if application.name in {output.path for output in made_of.outputs} else None,
             build_id=data["build_id"],
             serial_port=data["serial_port"],
+            origin=made_of,
         )
     except OSError as error:
         raise SourceError(f"cannot be read: {error.strerror}", Where(str(path))) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SourceError("is not the map of an image; build the image anew", Where(str(path))) from error

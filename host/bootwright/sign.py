@@ -6,6 +6,7 @@ that differs from run to run.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -31,18 +32,27 @@ def signing(key: str, cert: str) -> Signing | None:
     return Signing(Path(key), Path(cert)) if key else None
 
 
+def check(signing: Signing) -> str:
+    """The SHA-256 of a certificate that can be signed with.
+
+    Raises SourceError for a key or certificate that cannot be read, ToolError where sbsign is missing.
+    """
+    for what, path in (("key", signing.key), ("certificate", signing.cert)):
+        try:
+            found = path.read_bytes()
+        except OSError as error:
+            raise SourceError(f"{what} {path} cannot be read: {error.strerror}") from error
+    if shutil.which("sbsign") is None:
+        raise ToolError(f"sbsign is not installed; it is in the package {PACKAGE}")
+    return hashlib.sha256(found).hexdigest()
+
+
 def sign(application: Path, signing: Signing) -> None:
     """Sign an application in place: the signed file is written beside it and renamed.
 
-    Raises ToolError where sbsign is missing or fails, SourceError for a key or certificate that cannot be read.
+    Raises as check does, and ToolError where sbsign fails.
     """
-    if shutil.which("sbsign") is None:
-        raise ToolError(f"sbsign is not installed; it is in the package {PACKAGE}")
-    for what, path in (("key", signing.key), ("certificate", signing.cert)):
-        try:
-            path.open("rb").close()
-        except OSError as error:
-            raise SourceError(f"{what} {path} cannot be read: {error.strerror}") from error
+    check(signing)
     signed = application.with_suffix(".signed")
     command = ["sbsign", "--key", str(signing.key), "--cert", str(signing.cert)]
     done = subprocess.run(

@@ -154,6 +154,8 @@ class _Reader:
             raise self._error(used, f"{shown} includes itself")
         if resolved in self._seen:
             return
+        if path.exists() and not path.is_file():  # a named pipe would wait for its other end
+            raise self._error(used, f"{shown}: is not a regular file")
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

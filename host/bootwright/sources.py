@@ -77,6 +77,11 @@ def named(description: Description) -> Iterator[Path]:
                 yield from read_assembly(path).files
 
 
+def packaged(description: Description) -> Iterator[PackageSource]:
+    """The files out of packages."""
+    return (source for *_, source in _wanted(description) if isinstance(source, PackageSource))
+
+
 def _wanted(description: Description) -> Iterator[tuple[int, str, Where | None, str, Source]]:
     """Every file that is named: index of the domain, how an error names that, its place, key and value."""
     for index, domain in enumerate(description.domains):

@@ -81,7 +81,8 @@ def _read(entry: Path) -> dict[str, Any] | None:
 
 def _hash_of(path: Path) -> str | None:
     try:
-        return _HASH(path.read_bytes()).hexdigest()
+        # Reading a named pipe would wait for its other end.
+        return _HASH(path.read_bytes()).hexdigest() if path.is_file() else None
     except OSError:
         return None
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from bootwright.errors import RunError
 from bootwright.media import disk, efi, elf, gpt, grub, iso, kernel, pxe
 from bootwright.media.medium import Made, Medium, Settings, Way
+from bootwright.report import Built
 
 MEDIA: dict[str, Medium] = {
     medium.name: medium for medium in (elf.MEDIUM, efi.MEDIUM, iso.MEDIUM, disk.MEDIUM, pxe.MEDIUM)
@@ -35,6 +36,12 @@ def for_sector(sector: int) -> dict[str, Medium]:
     return MEDIA if sector == gpt.SECTOR else MEDIA | {disk.MEDIUM_4K.name: disk.MEDIUM_4K}
 
 
+def by_file(built: Built) -> dict[str, Medium]:
+    """Every medium that lies in a file or folder of its own, by that one's name."""
+    found = {medium.path(built).name: medium for sector in gpt.SECTORS for medium in for_sector(sector).values()}
+    return {name: medium for name, medium in found.items() if medium.name not in USUAL}
+
+
 def settings(names: Sequence[str], size: int | None, sector: int) -> Settings:
     """What is said of the media that are wanted: size in bytes, or None, and bytes of a sector.
 
@@ -47,4 +54,4 @@ def settings(names: Sequence[str], size: int | None, sector: int) -> Settings:
     return Settings(size, sector)
 
 
-__all__ = ["MEDIA", "USUAL", "WAYS", "Made", "Medium", "Settings", "Way", "chosen", "for_sector", "settings"]
+__all__ = ["MEDIA", "USUAL", "WAYS", "Made", "Medium", "Settings", "Way", "by_file", "chosen", "for_sector", "settings"]

@@ -100,7 +100,7 @@ def _size(wanted: int | None, least: int, sector: int, output: Path) -> int:
     return size
 
 
-MEDIUM = Medium("disk", path, make)
+MEDIUM = Medium("disk", path, make, grub_bios.tools)
 MEDIUM_4K = Medium("disk", path_4k, make_4k)
 
 WAYS = (

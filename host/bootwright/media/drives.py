@@ -63,6 +63,6 @@ def attach(medium: Medium, device: Device) -> Callable[[Built, str], AbstractCon
             grub_bios.check()
         else:
             efi_application(built)
-        yield arguments(Path(made_anew(medium, built).name), device)
+        yield arguments(Path(made_anew(medium, built).path.name), device)
 
     return attached

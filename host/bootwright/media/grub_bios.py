@@ -37,6 +37,11 @@ def is_installed() -> bool:
     return (DIRECTORY / "boot.img").is_file()
 
 
+def tools() -> list[Path]:
+    """What of GRUB for BIOS may go onto a medium."""
+    return [file for file in DIRECTORY.glob("*") if file.is_file()] if is_installed() else []
+
+
 def check() -> None:
     """Raises ToolError, naming the package, where GRUB for BIOS is missing."""
     if not is_installed():

@@ -157,7 +157,7 @@ def _still_clock() -> Iterator[None]:
             vars(module)["time"] = clock
 
 
-MEDIUM = Medium("iso", path, make)
+MEDIUM = Medium("iso", path, make, grub_bios.tools)
 
 WAYS = (
     Way("iso-cd", BOTH, drives.attach(MEDIUM, Device.CD)),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import errno
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bootwright import scratch
-from bootwright.errors import ToolError, Where
-from bootwright.report import Built
+from bootwright.errors import RunError, ToolError, Where
+from bootwright.origin import MadeMedium, fingerprint
+from bootwright.report import Built, add_medium, load
 
 EFI_PATH = "EFI/BOOT/BOOTX64.EFI"  # UEFI 2.10, section 3.5.1.1: what removable media are booted by
 
@@ -44,13 +45,15 @@ class Made:
 class Medium:
     """A medium. make(built, settings) writes it beside the image, at path(built).
 
-    It raises ToolError where a program is missing or fails or the disk is full. What cannot be on it for want
+    tools: the files of other packages that go onto it. make raises ToolError where a program is missing or fails or the
+    disk is full. What cannot be on it for want
     of a package it leaves out, and says so in a note, as long as some machine can boot the rest.
     """
 
     name: str
     path: Callable[[Built], Path]
     make: Callable[[Built, Settings], Made]
+    tools: Callable[[], Iterable[Path]] = tuple
 
 
 @dataclass(frozen=True)
@@ -110,15 +113,34 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def is_current(medium: Medium, built: Built) -> bool:
-    """Whether the medium of an image is there, and not older than the image."""
+def made_record(medium: Medium, built: Built, settings: Settings) -> MadeMedium:
+    """What NAME.json says of a medium that was made, or would be."""
     path = medium.path(built)
-    return path.exists() and path.stat().st_mtime_ns >= built.elf.stat().st_mtime_ns
+    files = [path] if path.is_file() else path.rglob("*")
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    return MadeMedium(medium.name, asdict(settings), size, fingerprint(medium.tools()))
 
 
-def made_anew(medium: Medium, built: Built) -> Path:
-    """The medium of an image, made where it is not current."""
-    return medium.path(built) if is_current(medium, built) else medium.make(built, Settings()).path
+def made_anew(medium: Medium, built: Built) -> Made:
+    """The medium of an image, made where it is not current: of this image, with its settings, by what is installed.
+
+    The settings are those that it was made with before, or else that were said of the image's media.
+    """
+    path = medium.path(built)
+    if built.origin is None:
+        return medium.make(built, Settings())
+    with scratch.locked(built.elf.parent):
+        # Another process may have made it meanwhile; or another image.
+        now = load(built.elf.with_suffix(".json"))
+        if now.origin is None or now.build_id != built.build_id:
+            raise RunError(f"{built.name} was built anew by someone else meanwhile", Where(str(built.elf.parent)))
+        known = now.origin.media.get(path.name)
+        settings = Settings(**(known.settings if known else now.origin.options.media))
+        if path.exists() and known == made_record(medium, now, settings):
+            return Made(path)
+        made = medium.make(now, settings)
+        add_medium(built.elf.with_suffix(".json"), path.name, made_record(medium, now, settings))
+    return made
 
 
 def efi_application(built: Built) -> Path:

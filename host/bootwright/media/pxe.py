@@ -181,7 +181,7 @@ def attach(by_http: bool) -> Callable[[Built, str], AbstractContextManager[list[
     def attached(built: Built, firmware: str) -> Iterator[list[str]]:
         if firmware == "uefi":
             efi_application(built)
-        folder = made_anew(MEDIUM, built)
+        folder = made_anew(MEDIUM, built).path
         with ExitStack() as opened:
             file, card = SCRIPT, _CARD
             if by_http:
@@ -194,5 +194,10 @@ def attach(by_http: bool) -> Callable[[Built, str], AbstractContextManager[list[
     return attached
 
 
-MEDIUM = Medium("pxe", path, make)
+def tools() -> list[Path]:
+    """The files of iPXE that are there."""
+    return [IPXE / program for program in IPXE_FILES if (IPXE / program).is_file()]
+
+
+MEDIUM = Medium("pxe", path, make, tools)
 WAYS = (Way("pxe", BOTH, attach(by_http=False)), Way("pxe-http", BOTH, attach(by_http=True)))
