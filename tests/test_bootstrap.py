@@ -148,6 +148,15 @@ def test_status_of_the_task(checkout: Checkout) -> None:
     assert checkout.run()[0] == 5
 
 
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version_is_bootwrights(option: str, checkout: Checkout) -> None:
+    package = checkout.root / "host/bootwright"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text('__version__ = "9.8.7"\n')
+    assert checkout.run(option)[:2] == (0, "bootwright 9.8.7\n")
+    assert checkout.run("hello")[:2] == (0, "hello from the task\n")
+
+
 def test_no_python(checkout: Checkout) -> None:
     (checkout.bin / "python3").unlink()
     status, out, err = checkout.run()

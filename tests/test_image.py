@@ -12,7 +12,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from bootwright import image, multiboot, places, report
-from bootwright.errors import BootwrightError, SourceError
+from bootwright.errors import BootwrightError, ErrorList, SourceError
 
 ROOT = Path(__file__).parent.parent
 KERNEL = ROOT / "stub/kernels/demo.asm"
@@ -187,6 +187,59 @@ def header_tags(image: bytes) -> dict[int, bytes]:
         place += -(-size // 8) * 8
     assert place == end and kind == 0, "the end tag is the last"
     return tags
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "kind"),
+    [
+        ("x.elf", b"\x7fELF", "an ELF file"),
+        ("x.efi", b"MZ", "an EFI application"),
+        ("vmlinuz", b"MZ".ljust(0x202) + b"HdrS", r"a Linux kernel \(bzImage\)"),
+        ("x.iso", bytes(0x8001) + b"CD001", "an ISO"),
+        ("x.img", bytes(512) + b"EFI PART", "a disk image"),
+        ("x.4k.img", bytes(4096) + b"EFI PART", "a disk image"),
+        ("initrd", b"070701", r"a ramdisk \(cpio\)"),
+        ("initrd.gz", b"\x1f\x8b", "a compressed file"),
+        ("tree", b"\xd0\x0d\xfe\xed", r"a device tree blob whose name does not end in \.dtb"),
+        ("notes.txt", b"", "a file"),
+        ("folder", None, "a folder"),
+    ],
+)
+def test_a_file_that_is_no_description_is_called_what_it_is(
+    name: str, head: bytes | None, kind: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    Path(name).mkdir() if head is None else Path(name).write_bytes(head)
+    message = rf"^{name} is {kind}, no description: name one of .*demo.*, or a path ending in \.toml, \.dts or \.dtb$"
+    with pytest.raises(SourceError, match=message):
+        places.description(name)
+
+
+def test_a_missing_file_is_among_all_that_is_wrong(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    path = describe(project / "images")
+    path.write_text(
+        path.read_text().replace('"ramdisk"', '"gone"').replace('"64M"', '"much"')
+        + 'colour = "red"\nmodules = ["lost", { path = "away", string = "x" }]\n'
+    )
+    with pytest.raises(ErrorList) as caught:
+        build(Path("images/lab.toml"))
+    said = str(caught.value)
+    for part in ('"colour"', "memory: ", "ramdisk images/gone cannot be read: No such file or directory",
+                 "modules images/lost cannot be read", "modules images/away cannot be read"):  # fmt: skip
+        assert part in said
+    line = next(error for error in caught.value.errors if "images/gone" in error.message)
+    assert line.where is not None and path.read_text().splitlines()[(line.where.line or 0) - 1].startswith("ramdisk")
+
+
+def test_a_missing_file_is_among_all_that_is_wrong_in_a_tree(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    tree = Path(ROOT / "tests/trees/own.dts").read_text()
+    Path("own.dts").write_text(tree.replace("permissions = <", "permissions = <0x1000 ", 1))
+    with pytest.raises(ErrorList) as caught:
+        build(Path("own.dts"))
+    assert len([error for error in caught.value.errors if "cannot be read" in error.message]) >= 1
+    assert any("permissions" in error.message for error in caught.value.errors)
 
 
 def test_descriptions_by_name_and_by_path(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

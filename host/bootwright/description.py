@@ -10,21 +10,24 @@ types, ranges, and the rules between domains. Whether files exist and fit is fou
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
 from bootwright import consoles, fields, keys, rules, toml
 from bootwright.abi import load as load_abi
 from bootwright.described import Description, DomainDescription, HypervisorDescription, ImageDescription
-from bootwright.errors import BootwrightError, DescriptionError, ErrorList
+from bootwright.errors import BootwrightError, DescriptionError, ErrorList, Where
 from bootwright.fields import Field
 from bootwright.toml import Node
-from bootwright.values import Console, FileSource, PackageSource, Source
+from bootwright.values import Console, FileSource, HandedModule, PackageSource, Source
 
 __all__ = [
     "Console",
     "Description",
     "DomainDescription",
+    "FaultyDescription",
     "FileSource",
     "HypervisorDescription",
     "ImageDescription",
@@ -33,6 +36,17 @@ __all__ = [
     "load",
     "parse",
 ]
+
+
+class FaultyDescription(ErrorList):
+    """All that is wrong with a description, and the files that it names all the same: for each what names it
+    (`domain "dom0": kernel`), where, and what it is. folder: what paths start from.
+    """
+
+    def __init__(self, errors: Iterable[BootwrightError], root: Node, path: Path) -> None:
+        super().__init__(errors)
+        self.folder = path.parent
+        self.files = tuple(_files(root))
 
 
 def load(path: Path) -> Description:
@@ -50,7 +64,31 @@ def read(root: Node, path: Path) -> Description:
     return _description(root, path)
 
 
+def _files(root: Node) -> Iterator[tuple[str, Where, Source]]:
+    """The files that a document names, as far as they can be read whatever else is wrong."""
+    domains = root.parts["domain"].elements if "domain" in root.parts else ()
+    tables = [(_subject(node, number), node, keys.domain()) for number, node in enumerate(domains)]
+    if "hypervisor" in root.parts:
+        tables.append(("[hypervisor]", root.parts["hypervisor"], keys.hypervisor()))
+    for subject, node, known in tables:
+        for key, part in node.parts.items():
+            with suppress(BootwrightError):
+                value = known[key].read(part) if key in known else None
+                for source in value if isinstance(value, tuple) else (value,):
+                    if isinstance(source, FileSource | PackageSource):
+                        yield f"{subject}: {key}", part.where, source
+                    elif isinstance(source, HandedModule):
+                        yield f"{subject}: {key}", source.where or part.where, source.source
+
+
 def _description(root: Node, path: Path) -> Description:
+    try:
+        return _read(root, path)
+    except ErrorList as error:
+        raise FaultyDescription([error], root, path) from error
+
+
+def _read(root: Node, path: Path) -> Description:
     top = {
         "image": Field(lambda node: _image(node, path), own_subject=True),
         "hypervisor": Field(_hypervisor, own_subject=True),
@@ -119,8 +157,12 @@ def _domains(node: Node) -> tuple[DomainDescription, ...]:
 
 
 def _domain(node: Node, index: int) -> DomainDescription:
+    read, places = fields.read_table(node, keys.domain(), _subject(node, index))
+    return DomainDescription(**read, where=node.where, places=MappingProxyType(places))
+
+
+def _subject(node: Node, index: int) -> str:
+    """How an error calls a domain."""
     named = node.parts.get("name")
     shown = named.data if named is not None and isinstance(named.data, str) else None
-    subject = f"domain {fields.quoted(shown)}" if shown else f"domain number {index + 1}"
-    read, places = fields.read_table(node, keys.domain(), subject)
-    return DomainDescription(**read, where=node.where, places=MappingProxyType(places))
+    return f"domain {fields.quoted(shown)}" if shown else f"domain number {index + 1}"

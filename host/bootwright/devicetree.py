@@ -20,7 +20,7 @@ from bootwright import bindings, description, dts, fdt, words
 from bootwright.abi import load as load_abi
 from bootwright.bindings import OWN, Value
 from bootwright.description import Description
-from bootwright.errors import BootwrightError, DescriptionError, ErrorList, SourceError, Where, counted
+from bootwright.errors import BootwrightError, DescriptionError, SourceError, Where, counted
 from bootwright.fields import nearest, quoted
 from bootwright.toml import MAX_BYTES
 from bootwright.toml import Node as TomlNode
@@ -109,7 +109,7 @@ class _Reader:
                 )
             )
         if self._errors:
-            raise ErrorList(self._errors)
+            raise description.FaultyDescription(self._errors, root, self._path)
         return description.read(root, self._path)
 
     def _where(self, node: str, name: str | None = None) -> Where:

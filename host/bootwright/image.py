@@ -31,8 +31,8 @@ from bootwright import (
     tables,
     verify,
 )
-from bootwright.description import Description
-from bootwright.errors import BootwrightError, Where
+from bootwright.description import Description, FaultyDescription
+from bootwright.errors import BootwrightError, ErrorList, Where
 from bootwright.linked import Linked
 from bootwright.planned import Plan
 from bootwright.sign import Signing, check, sign
@@ -68,7 +68,7 @@ def build(
     stage("reading the description")
     media = media or Media()
     gathering = origin.Gathering(path)
-    described = devicetree.describe(path, modules or {})
+    described = describe(path, modules or {})
     gathering.add_own(described)
     options = _options(modules or {}, signing, media)
     output = places.output(described.image.name)
@@ -107,6 +107,14 @@ def build(
         publish(made, output)
         _remember(made_of.outputs, output)
     return report.load(output / record.name)
+
+
+def describe(path: Path, modules: devicetree.Files | None = None) -> Description:
+    """As devicetree.describe; where it raises, files that are named and missing are among what is wrong."""
+    try:
+        return devicetree.describe(path, modules)
+    except FaultyDescription as faulty:
+        raise ErrorList([faulty, *sources.missing(faulty)]) from faulty
 
 
 def _options(modules: devicetree.Files, signing: Signing | None, media: Media) -> origin.Options:

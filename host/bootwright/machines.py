@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bootwright import devicetree, fitting, image, places, probe, progress, scratch, serial_line
+from bootwright import fitting, image, places, probe, progress, scratch, serial_line
 from bootwright.errors import PlanError, SourceError, Where
 from bootwright.ranges import Range
 from bootwright.transcript import shown_build
@@ -63,7 +63,7 @@ def plan(name: str, machine: str) -> None:
 
 def fitted(path: Path, report: probe.Report, stage: image.Stage) -> fitting.Fit:
     """The image that the description at `path` describes, on a machine. Raises as a build does."""
-    described = devicetree.describe(path)
+    described = image.describe(path)
     if described.image.generic:
         message = "what this image boots is known at boot only, so there is nothing to plan"
         raise PlanError(message, described.image.where)

@@ -8,6 +8,23 @@ from pathlib import Path
 from bootwright.abi import stub_directory
 from bootwright.errors import SourceError
 
+# How the name of a description ends.
+SUFFIXES = (".toml", ".dts", ".dtb")
+
+# Files that are given in place of a description, by what stands where in them; the first that fits.
+_KINDS = {
+    "a Linux kernel (bzImage)": [(0x202, b"HdrS")],
+    "an EFI application": [(0, b"MZ")],
+    "an ELF file": [(0, b"\x7fELF")],
+    "an ISO": [(0x8001, b"CD001")],
+    "a disk image": [(512, b"EFI PART"), (4096, b"EFI PART")],
+    "a device tree blob whose name does not end in .dtb": [(0, b"\xd0\x0d\xfe\xed")],
+    "device tree source whose name does not end in .dts": [(0, b"/dts-v1/")],
+    "a ramdisk (cpio)": [(0, b"070701")],
+    "a compressed file": [(0, b"\x1f\x8b"), (0, b"\xfd7zXZ"), (0, b"\x28\xb5\x2f\xfd"), (0, b"BZh")],
+}
+_HEAD = 0x8800
+
 
 def root() -> Path:
     """The project's root in a checkout; the working directory for an installed bootwright."""
@@ -20,14 +37,32 @@ def description(name: str) -> Path:
 
     An installed bootwright also has the images that came with it. Raises SourceError.
     """
-    if name.endswith((".toml", ".dts", ".dtb")):
+    if name.endswith(SUFFIXES):
         return Path(name)
     places = dict.fromkeys([root() / "images", stub_directory().parent / "images"])
     for place in places:
         if (place / f"{name}.toml").is_file():
             return Path(shown(place / f"{name}.toml"))
     known = sorted({path.stem for place in places for path in place.glob("*.toml")})
+    if Path(name).exists():
+        named = f"one of {', '.join(known)}, or " if known else ""
+        endings = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        raise SourceError(f"{name} is {_kind(Path(name))}, no description: name {named}a path ending in {endings}")
     raise SourceError(f"no description images/{name}.toml; there is: {', '.join(known) or 'none'}")
+
+
+def _kind(path: Path) -> str:
+    """What the file or folder at a path is, by its first bytes."""
+    if path.is_dir():
+        return "a folder"
+    if not path.is_file():
+        return "no regular file"
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        return f"a file that cannot be read ({error.strerror})"
+    return next((kind for kind, places in _KINDS.items() if any(head[at:].startswith(m) for at, m in places)), "a file")
 
 
 def output(image: str) -> Path:

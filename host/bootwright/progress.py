@@ -181,7 +181,7 @@ def current(name: str) -> report.Built:
     built before, if that was from the same description. Raises BootwrightError.
     """
     path = places.description(name)
-    image_name = devicetree.describe(path).image.name
+    image_name = image.describe(path).image.name
     record = places.output(image_name) / f"{image_name}.json"
     before, why = _state(path, record)
     if why is None:

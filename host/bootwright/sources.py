@@ -15,7 +15,7 @@ from pathlib import Path
 from bootwright import cpio, debian
 from bootwright.abi import stub_directory
 from bootwright.assembly import program
-from bootwright.description import Description, FileSource, PackageSource, Source
+from bootwright.description import Description, FaultyDescription, FileSource, PackageSource, Source
 from bootwright.errors import BootwrightError, ErrorList, SourceError, ToolError, Where
 from bootwright.model import HYPERVISOR
 from bootwright.source import read as read_assembly
@@ -62,6 +62,17 @@ def resolve(
     if errors:
         raise ErrorList(dict.fromkeys(errors))
     return files
+
+
+def missing(faulty: FaultyDescription) -> Iterator[SourceError]:
+    """An error for each file of the user's own that a description with faults names, and that cannot be had either."""
+    for subject, where, source in faulty.files:
+        path = source.path if isinstance(source, FileSource) else source.init
+        try:
+            if path is not None:
+                _readable(faulty.folder / path)
+        except SourceError as error:
+            yield SourceError(f"{subject} {error.message}", where)
 
 
 def named(description: Description) -> Iterator[Path]:
