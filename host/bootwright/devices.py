@@ -201,14 +201,14 @@ def _mounts(system: System) -> Mapping[str, tuple[str, ...]]:
         for number in numbers - {""}:
             add(number, point)
     for line in _text(system.proc / "swaps").splitlines()[1:]:
-        if number := _number(system, _unescaped(line.split()[0])):
+        if number := _number(system, _unescaped(line.partition(" ")[0])):
             add(number, SWAP)
     return found
 
 
 def _number(system: System, source: str) -> str:
     """The number of the device that a path names; "" for none."""
-    if not source.startswith("/dev/"):
+    if not source.startswith("/dev/") or "\0" in source:
         return ""
     real = os.path.realpath(system.dev / source.removeprefix("/dev/"))
     return _line(system.sys / "class/block" / Path(real).name / "dev")

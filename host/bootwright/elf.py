@@ -28,7 +28,7 @@ FOUR_GIB = 1 << 32
 NOTE_HEADER = struct.Struct("<III")  # n_namesz, n_descsz, n_type; name and desc follow, each padded to 4
 
 # What pyelftools raises for files that are cut off or not what they say.
-_BROKEN = (
+BROKEN = (
     ELFError,
     ConstructError,
     struct.error,
@@ -99,7 +99,7 @@ def read(path: Path) -> ElfKernel:
             segments = _segments(headers, size)
             start = _start(elf["e_entry"], headers)
             entry, movable, linux = _boot_notes(stream, headers, size)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise KernelError(f"is a broken ELF file: {error or type(error).__name__}") from error
     return ElfKernel(path, size, segments, start, entry, movable, linux)
 

@@ -80,11 +80,11 @@ def load(name: str | Path) -> Layout:
     try:
         with path.open("rb") as file:
             read = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML
         raise SourceError(f"cannot be read: {error}", where) from error
     try:
         return _layout(read, where.path)
-    except (KeyError, TypeError, ValueError, AssemblyError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, AssemblyError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise SourceError(f"not a layout: {reason}", where) from error
 

@@ -26,6 +26,7 @@ from typing import Any
 
 from bootwright import __version__, abi, debian, dts, places, scratch, sources
 from bootwright.description import Description
+from bootwright.shapes import NUMBER, PATH, TEXT, Items, Keys, Shape, check
 
 # Libraries whose version may be seen in the bytes of an output.
 LIBRARIES = ("dissect.cstruct", "keystone-engine", "lief", "lz4", "pycdlib", "zstandard")
@@ -102,8 +103,26 @@ class Origin:
     media: Mapping[str, MadeMedium] = field(default_factory=dict)
 
 
+_FILE: dict[str, Shape] = {"path": PATH, "size": NUMBER, "sha256": TEXT}
+_OPTIONS: dict[str, Shape] = {"modules": Items(TEXT), "key": PATH, "certificate": PATH, "certificate_sha256": TEXT}
+SHAPE = Keys(
+    {
+        "tool": Keys({"version": TEXT, "sha256": TEXT}),
+        "description": PATH,
+        "inputs": Items(Keys(_FILE | {"package": TEXT})),
+        "options": Keys(_OPTIONS | {"media": Keys({})}),
+        "outputs": Items(Keys(_FILE)),
+        "media": Keys({}),
+    }
+)
+_MEDIUM = Keys({"medium": TEXT, "settings": Keys({}), "size": NUMBER, "tools": TEXT})
+
+
 def read(data: Mapping[str, Any]) -> Origin:
-    """The origin in what NAME.json says. Raises KeyError and TypeError for what is none."""
+    """The origin in what NAME.json says. Raises ShapeError and TypeError for what is none."""
+    check(data, SHAPE)
+    for medium in data["media"].values():
+        check(medium, _MEDIUM)
     options = dict(data["options"])
     return Origin(
         Tool(**data["tool"]),
@@ -154,7 +173,7 @@ class Hashes:
         self._file = places.root() / "build" / ".hashes.json"
         self._known: dict[str, list[Any]] = {}
         self._changed = False
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, RecursionError):
             found = json.loads(self._file.read_text(encoding="utf-8"))
             self._known = found if isinstance(found, dict) else {}
 

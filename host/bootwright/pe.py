@@ -36,6 +36,8 @@ _BUFFER = 1 << 20
 _MODULE_NAMES = ".m{}"
 _SBAT = b".sbat"  # shim 15.3 and later start nothing without it
 _SBAT_HEAD = "sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md"
+# What reading headers raises where the file ends early, or has numbers that cannot be.
+_BROKEN = (EOFError, ValueError, OverflowError)
 _CHECKSUM_OFFSET = 24 + 64  # from the signature, in the optional header
 
 
@@ -87,6 +89,13 @@ def verify(path: Path, plan: Plan, sbat: Sequence[str]) -> None:
 
     Raises VerifyError, which names the file and what differs.
     """
+    try:
+        _verify(path, plan, sbat)
+    except (OSError, *_BROKEN) as error:
+        raise VerifyError(f"{path}: does not read back: {error or type(error).__name__}") from error
+
+
+def _verify(path: Path, plan: Plan, sbat: Sequence[str]) -> None:
     known, constants = abi.load(), abi.load().constants
     with path.open("rb") as stream:
         head = stream.read(PAGE)
@@ -100,14 +109,16 @@ def verify(path: Path, plan: Plan, sbat: Sequence[str]) -> None:
             known.struct("pe_section_header")(head[start + size * index :])
             for index in range(file_header.number_of_sections)
         ]
-        end = max(section.pointer_to_raw_data + section.size_of_raw_data for section in sections)
+        end = max((section.pointer_to_raw_data + section.size_of_raw_data for section in sections), default=0)
         if end != path.stat().st_size:
             raise VerifyError(f"{path}: the sections end at {end:#x}, the file at {path.stat().st_size:#x}")
         if optional.checksum != _checksum(stream, end, start=head.index(b"PE\0\0") + _CHECKSUM_OFFSET):
             raise VerifyError(f"{path}: the checksum in the header, {optional.checksum:#x}, is wrong")
         base = constants["IMAGE_BASE"] - PAGE
         found = {section.virtual_address + base: section for section in sections}
-        table = next(section for section in sections if bytes(section.name).startswith(b".tables"))
+        table = next((section for section in sections if bytes(section.name).startswith(b".tables")), None)
+        if table is None:
+            raise VerifyError(f"{path}: there is no section .tables")
         stream.seek(table.pointer_to_raw_data)
         if decode(stream.read(table.virtual_size)) != plan:
             raise VerifyError(f"{path}: the tables do not say what was planned")

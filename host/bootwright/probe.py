@@ -22,7 +22,22 @@ from bootwright.abi import load as load_abi
 from bootwright.errors import SourceError, Where
 from bootwright.machine import Framebuffer
 from bootwright.model import MemoryRange
-from bootwright.shapes import HEX, NUMBER, TEXT, Items, Keys, Nullable, Shape, ShapeError, check
+from bootwright.shapes import (
+    BYTE,
+    HEX,
+    HEX32,
+    NUMBER,
+    TEXT,
+    WORD,
+    Items,
+    Keys,
+    Nullable,
+    Plain,
+    Shape,
+    ShapeError,
+    check,
+    check_text,
+)
 
 # Terminal control as firmware and GRUB send it (ECMA-48), and what serial lines add: CR, and NUL from noise.
 _CONTROL = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]*[0-Z\\-~])|[\r\0]")
@@ -37,7 +52,10 @@ _NO_NAME = re.compile(
 )
 
 _TABLE: dict[str, Shape] = {"signature": Nullable(TEXT), "address": HEX}
-_ACPI: dict[str, Shape] = {"revision": NUMBER, "oem": TEXT, "rsdt": HEX, "xsdt": HEX}
+_OEM = Plain(
+    "text of 6 bytes", lambda value: isinstance(value, str) and re.fullmatch(r"[\0-\xff]{0,6}", value) is not None
+)
+_ACPI: dict[str, Shape] = {"revision": BYTE, "oem": _OEM, "rsdt": HEX32, "xsdt": HEX}
 _ACPI |= {"tables": Items(Keys(_TABLE))}
 _REGISTERS = dict.fromkeys(("leaf", "eax", "ebx", "ecx", "edx"), HEX)
 _CPU: dict[str, Shape] = {
@@ -49,12 +67,12 @@ _CPU: dict[str, Shape] = {
 }
 _CPU |= {"hypervisor": TEXT, "microcode": Nullable(HEX)}
 _SMBIOS = dict.fromkeys(("bios_vendor", "bios_version", "manufacturer", "product", "serial"), TEXT)
-_SCREEN: dict[str, Shape] = dict.fromkeys(("pitch", "width", "height", "bpp", "type"), NUMBER)
-_SCREEN |= {"address": HEX, "colours": Items(NUMBER, 6)}
+_SCREEN: dict[str, Shape] = dict.fromkeys(("pitch", "width", "height"), WORD)
+_SCREEN |= {"bpp": BYTE, "type": BYTE, "address": HEX, "colours": Items(BYTE, 6)}
 SHAPE = Keys(
     {
         "format": NUMBER,
-        "memory": Items(Keys({"start": HEX, "size": HEX, "type": NUMBER})),
+        "memory": Items(Keys({"start": HEX, "size": HEX, "type": WORD})),
         "acpi": Nullable(Keys(_ACPI)),
         "cpus": NUMBER,
         "cpuid": Items(Keys(_REGISTERS)),
@@ -141,9 +159,7 @@ def extract(capture: bytes, where: Where | None = None) -> Report:
     data = _CONTROL.sub(b"", capture)
     before, *parts = data.split(begin)
     if not parts:
-        raise SourceError(
-            f'holds no report: there is no line "{strings["PROBE_BEGIN"].strip()}" in it', where
-        )
+        raise SourceError(f'holds no report: there is no line "{strings["PROBE_BEGIN"].strip()}" in it', where)
     failure: SourceError | None = None
     for number in range(len(parts) - 1, -1, -1):
         try:
@@ -169,9 +185,7 @@ def is_complete(capture: bytes) -> bool:
 def _document(part: bytes, end: bytes, where: Where | None) -> dict[str, Any]:
     text, found, rest = part.partition(end)
     if not found:
-        raise SourceError(
-            f'the report is cut off: there is no line "{end.decode().strip()}" behind it', where
-        )
+        raise SourceError(f'the report is cut off: there is no line "{end.decode().strip()}" behind it', where)
     checksum = _CHECKSUM.match(rest)
     if checksum is None:
         raise SourceError("the report is cut off: its CRC-32 is not behind it", where)
@@ -181,7 +195,7 @@ def _document(part: bytes, end: bytes, where: Where | None) -> dict[str, Any]:
         raise SourceError(message, where)
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"the report is no JSON: {error}", where) from error
     return _checked(document, where)
 
@@ -194,6 +208,7 @@ def _checked(document: Any, where: Where | None) -> dict[str, Any]:
         raise SourceError(message, where)
     try:
         check(document, SHAPE)
+        check_text(document)
     except ShapeError as error:
         raise SourceError(f"the report is not as it should be: {error}", where) from error
     return dict(document)
@@ -272,7 +287,7 @@ def load(name: str) -> Report:
         raise SourceError(f"cannot be read: {error.strerror}", where) from error
     except ShapeError as error:
         raise SourceError(f"the report is not as it should be: entered: {error}", where) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"the report is no JSON: {error}", where) from error
     return Report(_checked(document, where), entered)
 

@@ -21,6 +21,7 @@ from bootwright.linked import Linked
 from bootwright.origin import MadeMedium, Origin
 from bootwright.patch import Patched
 from bootwright.planned import Plan, PlannedDomain, PlannedModule
+from bootwright.shapes import NUMBER, PATH, TEXT, WORD, Items, Keys, Nullable, check, check_text
 from bootwright.values import COM_PORTS
 from bootwright.verify import Image
 
@@ -315,6 +316,20 @@ def add_medium(path: Path, name: str, medium: MadeMedium) -> None:
         (folder / path.name).replace(path)
 
 
+# What is read of NAME.json, but for its origin.
+_SHAPE = Keys(
+    {
+        "name": PATH,
+        "modules": Items(Keys({"name": TEXT, "file": Nullable(PATH)})),
+        "machine_memory": NUMBER,
+        "stub_size": NUMBER,
+        "notes": Items(TEXT),
+        "build_id": TEXT,
+        "serial_port": Nullable(WORD),
+    }
+)
+
+
 def load(path: Path, source: Path | None = None) -> Built:
     """The built image that NAME.json at `path` describes, or what lies at `source` for it. Raises SourceError where
     there is none.
@@ -323,6 +338,8 @@ def load(path: Path, source: Path | None = None) -> Built:
         data: Any = json.loads((source or path).read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
             raise ValueError(data["format"])
+        check(data, _SHAPE)
+        check_text(data)
         application = path.with_suffix(".efi")
         made_of = origin.read(data)
         return Built(
@@ -339,5 +356,5 @@ def load(path: Path, source: Path | None = None) -> Built:
         )
     except OSError as error:
         raise SourceError(f"cannot be read: {error.strerror}", Where(str(path))) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SourceError("is not the map of an image; build the image anew", Where(str(path))) from error

@@ -5,6 +5,7 @@ check(value, Keys({"start": HEX, "ranges": Items(NUMBER)}))     # raises ShapeEr
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -48,14 +49,31 @@ class Keys:
 Shape = Plain | Nullable | Items | Keys
 
 _HIGHEST = 1 << 64
-TEXT = Plain("text", lambda value: isinstance(value, str))
+TEXT = Plain("text", lambda value: isinstance(value, str) and value == value.encode("utf-8", "replace").decode())
 NUMBER = Plain(
     "number from 0 up", lambda value: type(value) is int and 0 <= value < _HIGHEST
 )  # True is an int, too
+PATH = Plain("path", lambda value: TEXT.accepts(value) and "\0" not in value)
+BYTE = Plain("number from 0 to 255", lambda value: type(value) is int and 0 <= value < 1 << 8)
+WORD = Plain("number of 32 bits", lambda value: type(value) is int and 0 <= value < 1 << 32)
+HEX32 = Plain(
+    "hex number of 32 bits",
+    lambda value: isinstance(value, str) and re.fullmatch(r"0x[0-9a-f]{1,8}", value) is not None,
+)
 HEX = Plain(
     "hex number",
     lambda value: isinstance(value, str) and re.fullmatch(r"0x[0-9a-f]{1,16}", value) is not None,
 )
+
+
+def check_text(value: Any) -> None:
+    """Raises ShapeError where text in a document, looked at or not, cannot be written: JSON can say half a character,
+    a surrogate alone.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ShapeError(f"it has half a character, {ord(error.object[error.start]):#06x}") from error
 
 
 def check(value: Any, shape: Shape, where: str = "") -> None:

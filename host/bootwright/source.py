@@ -210,7 +210,11 @@ class _Reader:
         if match[1].endswith(".h"):
             raise line.error(f"{match[1]}: constants of stub/abi are always known; leave this line out")
         for directory in (path.parent, stub_directory()):
-            if (directory / match[1]).is_file():
+            try:
+                there = (directory / match[1]).is_file()
+            except OSError as error:  # a name that is too long
+                raise line.error(f"{match[1]}: cannot be read: {error.strerror}") from error
+            if there:
                 self.read_file(directory / match[1], line)
                 return
             self.source.absent.append(directory / match[1])

@@ -15,11 +15,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.segments import NoteSegment
 
 from bootwright import abi, tables
+from bootwright.elf import BROKEN
 from bootwright.errors import VerifyError, Where, format_range
 from bootwright.planned import Plan, PlannedModule
 
@@ -67,8 +67,8 @@ def verify(path: Path, plan: Plan) -> Image:
             return _verify(file, path.stat().st_size, plan)
     except VerifyError as error:
         raise VerifyError(error.message, Where(str(path))) from None
-    except (ELFError, struct.error, OSError) as error:
-        raise VerifyError(f"does not read back: {error}", Where(str(path))) from error
+    except (*BROKEN, OSError) as error:
+        raise VerifyError(f"does not read back: {error or type(error).__name__}", Where(str(path))) from error
 
 
 def _verify(file: BinaryIO, size: int, plan: Plan) -> Image:

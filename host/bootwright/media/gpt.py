@@ -110,7 +110,7 @@ def moved(head: bytes, size: int) -> tuple[tuple[int, bytes], ...]:
     checksums.
     """
     sector = sector_of(head)
-    if sector is None:
+    if sector is None or len(head) < sector + _HEADER.size:
         return ()
     (_, revision, length, checksum, _, own, other, first_usable, _, identity, entries_at, count, entry_size, crc) = (
         _HEADER.unpack_from(head, sector)
