@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "host"))
 sys.dont_write_bytecode = False  # invoke turns it off; a checkout would be compiled anew in every run
 
-from bootwright.command import task  # noqa: E402
-from bootwright.tasks import namespace  # noqa: E402
+from bootwright.cli.invoke_task import task  # noqa: E402
+from bootwright.cli.tasks import namespace  # noqa: E402
 
 
 @task(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bootwright import assemble, link
-from bootwright.layout import Layout, LayoutSection, LayoutSegment
-from bootwright.linked import Linked
+from bootwright.asm import assemble
+from bootwright.link import linker
+from bootwright.link.layout import Layout, LayoutSection, LayoutSegment
+from bootwright.link.linked import Linked
 
 BASE = 0x100000
 LAYOUT = Layout(
@@ -39,7 +40,7 @@ def link_text(folder: Path, *texts: str, layout: Layout = LAYOUT, **options: Any
         path = folder / f"{name}.asm"
         path.write_text(f"{text}\n.global start\n" if "start:" in text else text)
         objects.append(assemble.assemble(path))
-    return link.link(objects, layout, **options)
+    return linker.link(objects, layout, **options)
 
 
 def contents(linked: Linked, name: str) -> bytes:

@@ -12,10 +12,15 @@ from pathlib import Path
 import lief
 from elftools.elf.elffile import ELFFile
 
-from bootwright import abi, boot, image, report, seen, tables
-from bootwright.machine import LoaderModule, Machine
-from bootwright.planned import Plan
-from bootwright.ranges import Range
+from bootwright.common import abi
+from bootwright.common.ranges import Range
+from bootwright.image import build
+from bootwright.image import built as image_built
+from bootwright.plan import tables
+from bootwright.plan.records import Plan
+from bootwright.reference import boot
+from bootwright.reference import transcript as reference_transcript
+from bootwright.reference.machine import LoaderModule, Machine
 
 ROOT = Path(__file__).parent.parent
 C = abi.load().constants
@@ -23,7 +28,7 @@ C = abi.load().constants
 COLOURS = bytes([16, 8, 8, 8, 0, 8])
 
 
-def variant(folder: Path, name: str, *changes: tuple[str, str], log: str = "debug") -> report.Built:
+def variant(folder: Path, name: str, *changes: tuple[str, str], log: str = "debug") -> image_built.Built:
     """The image of images/NAME.toml with other text in it, built below `folder`, which places.root gives."""
     if not (folder / "images").exists():
         shutil.copytree(ROOT / "images", folder / "images")
@@ -34,7 +39,7 @@ def variant(folder: Path, name: str, *changes: tuple[str, str], log: str = "debu
         assert old in text, f"{name}.toml has no {old!r}"
         text = text.replace(old, new)
     path.write_text(text)
-    return image.build(path, lambda stage: None)
+    return build.build(path, lambda stage: None)
 
 
 def stub_range(elf: ELFFile) -> Range:
@@ -72,7 +77,7 @@ def read_application(path: Path) -> File:
     return File(stub, found[base + section.virtual_address], found)
 
 
-def contents(built: report.Built, file: File, plan: Plan) -> dict[int, bytes]:
+def contents(built: image_built.Built, file: File, plan: Plan) -> dict[int, bytes]:
     """The modules of an image, by number."""
     files = {module.name: built.elf.parent / module.file for module in built.modules}
     return {
@@ -87,15 +92,15 @@ def facts(transcript: str) -> list[Range] | None:
     """
     if "bootwright: launch by " not in transcript:
         return None
-    said = seen.parse_transcript(transcript)
+    said = reference_transcript.parse_transcript(transcript)
     return [Range.sized(said.rsdp, C["RSDP_SIZEOF"]), *([said.efi_map] if said.efi_map and said.efi_map.size else [])]
 
 
-def without_firmware(transcript: str) -> seen.Seen:
+def without_firmware(transcript: str) -> reference_transcript.Seen:
     """What the stub said without what the firmware's console, on the same serial line, said for it: the first line,
     and while boot services go on each line once more.
     """
-    said = seen.parse_transcript(transcript)
+    said = reference_transcript.parse_transcript(transcript)
     services = said.efi is not None and said.efi.given is not None
     if said.entry != "EFI" and not services:
         return said
@@ -103,12 +108,12 @@ def without_firmware(transcript: str) -> seen.Seen:
     if services:
         assert lines[0::2] == lines[1::2]
         lines = lines[1::2]
-    return seen.parse_transcript("\n".join(lines))
+    return reference_transcript.parse_transcript("\n".join(lines))
 
 
 def compare_boot(
     transcript: str,
-    built: report.Built,
+    built: image_built.Built,
     *,
     cmdline: str = "",
     memory: Sequence[bytes] = (),

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bootwright import image, places, report
+from bootwright.common import paths
+from bootwright.image import build, built
 
 # They assert for the tests that import them.
 pytest.register_assert_rewrite("booting", "firmware", "probe_machine", "worlds")
@@ -15,14 +16,14 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder that output goes below."""
-    monkeypatch.setattr(places, "root", lambda: tmp_path)
+    monkeypatch.setattr(paths, "root", lambda: tmp_path)
     return tmp_path
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> report.Built:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> built.Built:
     """The demo's image, built once for all tests."""
     with pytest.MonkeyPatch.context() as patched:
         folder = tmp_path_factory.mktemp("demo")
-        patched.setattr(places, "root", lambda: folder)
-        return image.build(ROOT / "images/demo.toml", lambda stage: None)
+        patched.setattr(paths, "root", lambda: folder)
+        return build.build(ROOT / "images/demo.toml", lambda stage: None)

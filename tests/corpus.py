@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from itertools import product
 
-from bootwright.encode import BRANCHES_SHORT_ONLY
-from bootwright.instructions import INSTRUCTIONS, STRINGS
+from bootwright.asm.encode import BRANCHES_SHORT_ONLY
+from bootwright.asm.instructions import INSTRUCTIONS, STRINGS
 
 _REGISTERS = {
     8: ("al", "dl", "bh", "r9b", "sil"),

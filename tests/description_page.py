@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bootwright import consoles, description, keys
-from bootwright.fields import Field
+from bootwright.description import consoles, load, schema
+from bootwright.description.readers import Field
 
 PAGE = Path(__file__).parent.parent / "docs" / "description.md"
 
@@ -40,7 +40,7 @@ ALONE = '[[domain]]\nname = "dom0"\nmemory = "64M"\nkernel = "vmlinuz"\n'
 
 def render() -> str:
     """The page. Raises KeyError for a key that nothing is said about."""
-    tables = {"[image]": keys.image(), "[[domain]]": keys.domain(), "[hypervisor]": keys.hypervisor()}
+    tables = {"[image]": schema.image(), "[[domain]]": schema.domain(), "[hypervisor]": schema.hypervisor()}
     return HEAD + "".join(_table(name, fields) for name, fields in tables.items()) + _consoles()
 
 
@@ -53,7 +53,7 @@ def _consoles() -> str:
     """What {console} becomes, for consoles of every kind."""
     rows = []
     for written in CONSOLES:
-        console = description.parse(f"[image]\nconsole = {written}\n{ALONE}", Path("x.toml")).image.console
+        console = load.parse(f"[image]\nconsole = {written}\n{ALONE}", Path("x.toml")).image.console
         rows.append(
             " | ".join([f"| `{written}`", *(f"`{told(console)}`" for told in consoles.READERS.values())]) + " |"
         )

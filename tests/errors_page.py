@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from bootwright import abi
+from bootwright.common import abi
 
 TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "errors.md"

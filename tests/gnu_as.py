@@ -18,10 +18,10 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
-from bootwright.encode import render
-from bootwright.linked import LinkedInstruction
-from bootwright.operands import Instruction, Operand, Register, Target
-from bootwright.template import relative
+from bootwright.asm.encode import render
+from bootwright.asm.operands import Instruction, Operand, Register, Target
+from bootwright.asm.template import relative
+from bootwright.link.linked import LinkedInstruction
 
 # What GNU as calls differently in Intel syntax for 32- and 64-bit code: its ljmp is the 16:16 one.
 _NAMES = {"ljmp": "jmp fword ptr", "lcall": "call fword ptr"}

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from bootwright import abi
+from bootwright.common import abi
 
 ABI = abi.load()
 BEGIN, END = (ABI.strings[name] for name in ("PROBE_BEGIN", "PROBE_END"))

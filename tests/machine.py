@@ -18,8 +18,10 @@ import unicorn
 from elftools.elf.elffile import ELFFile
 from unicorn import x86_const as x86
 
-from bootwright import abi, assemble, layout, link
-from bootwright.linked import Linked
+from bootwright.asm import assemble
+from bootwright.common import abi
+from bootwright.link import layout, linker
+from bootwright.link.linked import Linked
 
 ROOT = Path(__file__).parent.parent
 ABI = abi.load()
@@ -40,7 +42,7 @@ def stub() -> Linked:
     folders = ("", "source", "launch", "efi", "anywhere", "hypervisor")
     sources = [path for folder in folders for path in sorted((ROOT / "stub" / folder).glob("*.asm"))]
     objects = [assemble.assemble(path) for path in sources]
-    return link.link(objects, layout.load("stub"), reserve={"tables": TABLES_ROOM})
+    return linker.link(objects, layout.load("stub"), reserve={"tables": TABLES_ROOM})
 
 
 class Machine:

@@ -15,10 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootwright import image, places, report, run
-from bootwright.errors import BootwrightError
+from bootwright.common import paths
+from bootwright.common.errors import BootwrightError
+from bootwright.emulate import run
+from bootwright.emulate.qemu import FIRMWARE, Outcome
+from bootwright.image import build as image_build
+from bootwright.image import built as image_built
 from bootwright.media import MEDIA, WAYS, Settings
-from bootwright.qemu import FIRMWARE, Outcome
 
 ROOT = Path(__file__).parent.parent
 OUTPUT = ROOT / "build" / "matrix"
@@ -78,7 +81,7 @@ def rows() -> dict[str, str]:
     return ROWS | {way: way for way in WAYS if way not in ROWS.values()}
 
 
-def build(case: Case) -> report.Built:
+def build(case: Case) -> image_built.Built:
     """The case's image and all its media, made anew."""
     path = ROOT / f"images/{case.description}.toml"
     if case.changes:
@@ -89,7 +92,7 @@ def build(case: Case) -> report.Built:
         OUTPUT.mkdir(parents=True, exist_ok=True)
         path = OUTPUT / f"{case.description}-changed.toml"
         path.write_text(text, encoding="utf-8")
-    built = image.build(path, lambda stage: None)
+    built = image_build.build(path, lambda stage: None)
     for medium in MEDIA.values():
         # What cannot be made shows in the cells that need it.
         try:
@@ -99,7 +102,7 @@ def build(case: Case) -> report.Built:
     return built
 
 
-def boot(built: report.Built, case: Case, way: str, firmware: str) -> Cell:
+def boot(built: image_built.Built, case: Case, way: str, firmware: str) -> Cell:
     """One cell."""
     if firmware not in WAYS[way].firmware:
         return Cell(reason=WAYS[way].reason)
@@ -115,7 +118,7 @@ def boot(built: report.Built, case: Case, way: str, firmware: str) -> Cell:
 
 def run_all(only: str = "") -> Cells:
     """Every cell, each reported as it comes; only: a pattern that "row, case, firmware" has to match."""
-    places.output = lambda name: OUTPUT / name  # beside what the user has built
+    paths.output = lambda name: OUTPUT / name  # beside what the user has built
     cells: dict[tuple[str, str, str], Cell] = {}
     for name, case in CASES.items():
         wanted = [

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from bootwright.report import Built, Loaded
+from bootwright.image.built import Built, Loaded
 
 BUILD_ID = "0123456789abcdef0123456789abcdef01234567"
 

@@ -13,8 +13,11 @@ import unicorn
 from elftools.elf.elffile import ELFFile
 from unicorn import x86_const as x86
 
-from bootwright import abi, assemble, layout, link, probe
-from bootwright.linked import Linked
+from bootwright.asm import assemble
+from bootwright.common import abi
+from bootwright.lab import report
+from bootwright.link import layout, linker
+from bootwright.link.linked import Linked
 
 ABI = abi.load()
 C = ABI.constants
@@ -34,7 +37,7 @@ NAMES = (
 def kernel() -> Linked:
     """The probe as it is built."""
     source = assemble.assemble(abi.stub_directory() / "kernels/probe.asm")
-    return link.link([source], layout.load("kernel"))
+    return linker.link([source], layout.load("kernel"))
 
 
 class Machine:
@@ -75,7 +78,7 @@ class Machine:
         self.write(INFO, info)
         for routine in ("read_information", "read_words", "console_start", "emit_document", "print_document"):
             self.call(routine)
-        return probe.extract(bytes(self.serial)).document
+        return report.extract(bytes(self.serial)).document
 
 
 def told(

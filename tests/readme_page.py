@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bootwright import image, report, run
+from bootwright.emulate import run
+from bootwright.image import build
+from bootwright.image import built as image_built
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "README.md"
@@ -30,11 +32,11 @@ def page(transcript: str) -> str:
     return text
 
 
-def transcript(built: report.Built) -> str:
+def transcript(built: image_built.Built) -> str:
     """What the demo prints on QEMU's machine, as `invoke run demo` starts it."""
     return run.boot(built, run.Options(timeout=60), lambda text: None).transcript
 
 
 def render() -> str:
     """The page as it has to be: builds the demo, and boots it."""
-    return page(transcript(image.build(ROOT / "images/demo.toml", lambda stage: None)))
+    return page(transcript(build.build(ROOT / "images/demo.toml", lambda stage: None)))

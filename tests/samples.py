@@ -13,7 +13,7 @@ from pathlib import Path
 import lz4.block
 import zstandard
 
-from bootwright.abi import load as load_abi
+from bootwright.common.abi import load as load_abi
 
 PT_LOAD, PT_NOTE = 1, 4
 

@@ -17,7 +17,7 @@ import pytest
 import unicorn
 from machine import Machine, stub
 
-from bootwright.linked import LinkedInstruction
+from bootwright.link.linked import LinkedInstruction
 
 TESTS = Path(__file__).parent
 TELLING = 12  # bytes of code that may say where they are from

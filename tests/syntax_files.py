@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bootwright.assemble import DIRECTIVES
-from bootwright.instructions import INSTRUCTIONS, PREFIXES
-from bootwright.operands import REGISTERS, SIZES
+from bootwright.asm.assemble import DIRECTIVES
+from bootwright.asm.instructions import INSTRUCTIONS, PREFIXES
+from bootwright.asm.operands import REGISTERS, SIZES
 
 FOLDER = Path(__file__).parent.parent / "docs/editors"
 _WORDS = {

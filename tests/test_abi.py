@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bootwright import abi
-from bootwright.abi import Abi
-from bootwright.errors import SourceError
+from bootwright.common import abi
+from bootwright.common.abi import Abi
+from bootwright.common.errors import SourceError
 
 
 def test_the_stubs_headers_load() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from assembling import BASE, code, contents, link_text, one
 
-from bootwright.errors import BootwrightError, ErrorList
+from bootwright.common.errors import BootwrightError, ErrorList
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 import samples
 
-from bootwright import description, model, plan, sources
-from bootwright.errors import BootwrightError
+from bootwright.common.errors import BootwrightError
+from bootwright.description import load
+from bootwright.hyperlaunch import model
+from bootwright.inputs import resolve
+from bootwright.plan import make
 
 BAD = Path(__file__).parent / "descriptions" / "bad"
 
@@ -20,16 +23,16 @@ def test_bad_description(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     samples.write_kernels(tmp_path)
     shutil.copy(BAD / f"{name}.toml", tmp_path)
     with pytest.raises(BootwrightError) as caught:
-        described = description.load(Path(f"{name}.toml"))
-        info = model.build(described, sources.resolve(described, Path("work"), Path("cache")))
-        plan.make(described, info, Path("work"))
+        described = load.load(Path(f"{name}.toml"))
+        info = model.build(described, resolve.resolve(described, Path("work"), Path("cache")))
+        make.make(described, info, Path("work"))
     assert str(caught.value) == (BAD / f"{name}.txt").read_text().rstrip("\n")
 
 
 def test_a_description_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BootwrightError) as caught:
-        description.load(Path("lab.toml"))
+        load.load(Path("lab.toml"))
     assert str(caught.value) == "lab.toml: the description cannot be read: No such file or directory"
 
 
@@ -43,10 +46,10 @@ def test_a_file_of_a_package_is_named_by_the_package(tmp_path: Path, monkeypatch
     source = '{ package = "linux-image", file = "boot/vmlinuz-*" }'
     text = (BAD / "multiboot2-asked.toml").read_text().replace('"good.elf"', source)
     path.write_text(text.replace('"multiboot2"', '"multiboot1"'))
-    described = description.load(path)
-    info = model.build(described, sources.resolve(described, Path("work"), tmp_path / "cache"))
+    described = load.load(path)
+    info = model.build(described, resolve.resolve(described, Path("work"), tmp_path / "cache"))
     with pytest.raises(BootwrightError) as caught:
-        plan.make(described, info, Path("work"))
+        make.make(described, info, Path("work"))
     said = str(caught.value)
     assert 'domain "dom0": kernel vmlinuz-6.1 of package linux-image has no multiboot1 header' in said
     assert said.endswith('; use protocol = "auto" or "pvh"') and "%2F" not in said

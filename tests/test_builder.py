@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootwright import abi, builder
-from bootwright.builder import NATIVE, BootFailure, BuiltDomain, Hypervisor, Launcher, Outcome, VcpuState
-from bootwright.cmdline import Reader
-from bootwright.model import BootDomain, BootInfo, BootModule, DomainBuilder, MemoryRange, MemorySize
+from bootwright.common import abi
+from bootwright.hyperlaunch import builder
+from bootwright.hyperlaunch.builder import NATIVE, BootFailure, BuiltDomain, Hypervisor, Launcher, Outcome, VcpuState
+from bootwright.hyperlaunch.cmdline import Reader
+from bootwright.hyperlaunch.model import BootDomain, BootInfo, BootModule, DomainBuilder, MemoryRange, MemorySize
 
 C = abi.load().constants
 XEN = Launcher(multi_domain=True, pv=True, pvh=True)

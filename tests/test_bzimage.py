@@ -11,8 +11,8 @@ import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootwright import bzimage
-from bootwright.errors import KernelError
+from bootwright.common.errors import KernelError
+from bootwright.kernels import bzimage
 
 METHODS = ["gzip", "xz", "lz4", "zstd", "bzip2", "lzma"]
 DATA = samples.elf() + bytes(range(256)) * 40

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bootwright.check import check
-from bootwright.errors import AssemblyError
-from bootwright.operands import Immediate, Instruction, Memory, Operand, Register, Target
+from bootwright.asm.check import check
+from bootwright.asm.operands import Immediate, Instruction, Memory, Operand, Register, Target
+from bootwright.common.errors import AssemblyError
 
 AT = 0x100000
 EAX, ECX, RAX, RCX = (Register(name) for name in ("eax", "ecx", "rax", "rcx"))

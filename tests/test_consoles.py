@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 import samples
 
-from bootwright import consoles, description, export, model, plan, sources
-from bootwright.description import Description
+from bootwright.description import consoles, load
+from bootwright.description.load import Description
+from bootwright.devicetree import writer
+from bootwright.hyperlaunch import model
+from bootwright.inputs import resolve
+from bootwright.plan import make
 
 IMAGE = "[image]\nconsole = {}\n"
 XEN = '[image]\nlauncher = "xen"\nconsole = {}\n[hypervisor]\nkernel = "mb2.elf"\n'
@@ -16,7 +20,7 @@ BOTH, SERIAL, SCREEN = '["com1,115200", "vga"]', '["com1,115200"]', '["vga"]'
 
 
 def parse(text: str) -> Description:
-    return description.parse(text, Path("lab.toml"))
+    return load.parse(text, Path("lab.toml"))
 
 
 def domain(cmdline: str = "{console}") -> str:
@@ -81,9 +85,9 @@ def test_it_is_filled_in_for_handed_modules_too() -> None:
 
 
 def noted(text: str, folder: Path) -> list[str]:
-    described = description.parse(text, folder / "lab.toml")
-    info = model.build(described, sources.resolve(described, folder / "work"))
-    return [note for note in plan.make(described, info, folder / "work").notes if "console" in note]
+    described = load.parse(text, folder / "lab.toml")
+    info = model.build(described, resolve.resolve(described, folder / "work"))
+    return [note for note in make.make(described, info, folder / "work").notes if "console" in note]
 
 
 LINUX = 'domain "dom0": cmdline names no console, and the image has a serial one: {console} in it stands for '
@@ -131,7 +135,7 @@ def test_notes_where_xen_and_its_domain_have_no_console(kernel: str, lcm: str, t
 
 def test_a_tree_that_is_written_has_what_was_filled_in(tmp_path: Path) -> None:
     described = parse(IMAGE.format(SERIAL) + domain())
-    export.write(described, "dts", tmp_path / "lab.dts")
+    writer.write(described, "dts", tmp_path / "lab.dts")
     assert 'bootargs = "console=ttyS0,115200"' in (tmp_path / "lab.dts").read_text()
     assert consoles.fill(described) == described, "nothing is filled in twice"
 

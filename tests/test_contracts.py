@@ -20,8 +20,8 @@ from assembling import link_text
 from capstone import x86
 from machine import stub
 
-from bootwright.abi import stub_directory
-from bootwright.linked import Linked
+from bootwright.common.abi import stub_directory
+from bootwright.link.linked import Linked
 
 REGISTERS = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", *(f"r{n}" for n in range(8, 16)))
 EFI = frozenset({"rax", "rcx", "rdx", "r8", "r9", "r10", "r11"})  # what a function may write in the Microsoft x64 ABI

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from bootwright import cpio
+from bootwright.inputs import cpio
 
 
 def read(data: bytes) -> list[tuple[str, int, tuple[int, int], bytes]]:

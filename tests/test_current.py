@@ -15,8 +15,14 @@ from pathlib import Path
 import pytest
 from test_sign import make_key, needs_tools
 
-from bootwright import assemble, debian, image, layout, link, origin, places, progress, report, sources
-from bootwright.errors import BootwrightError
+from bootwright.asm import assemble
+from bootwright.cli import build as cli_build
+from bootwright.common import paths
+from bootwright.common.errors import BootwrightError
+from bootwright.image import build, origin
+from bootwright.image import built as image_built
+from bootwright.inputs import debian, resolve
+from bootwright.link import layout, linker
 from bootwright.media import grub_bios, pxe
 
 ROOT = Path(__file__).parent.parent
@@ -68,7 +74,7 @@ def describe(folder: Path, name: str = "lab", cmdline: str = "one", file: str = 
 
 @functools.cache
 def demo_kernel() -> bytes:
-    return link.link([assemble.assemble(KERNELS / "demo.asm")], layout.load("kernel")).image
+    return linker.link([assemble.assemble(KERNELS / "demo.asm")], layout.load("kernel")).image
 
 
 @pytest.fixture
@@ -88,8 +94,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.with_name("part.inc").write_text('.include "power_off.inc"\n')
     shutil.copy(KERNELS / "power_off.inc", path.parent)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(places, "root", lambda: folder)
-        image.build(path, lambda stage: None)
+        patched.setattr(paths, "root", lambda: folder)
+        build.build(path, lambda stage: None)
     return folder
 
 
@@ -104,7 +110,7 @@ def built(template: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def why(path: Path) -> str | None:
     """Why the image that was built of a description is not current."""
     output = path.parent.parent / "build/lab"
-    found = report.load(output / "lab.json").origin
+    found = image_built.load(output / "lab.json").origin
     assert found is not None
     return origin.changed(found, path, output)
 
@@ -192,17 +198,17 @@ def test_how_old_a_file_is_says_nothing(built: Path, said: Say) -> None:
     for name in OWN:
         for moment in (1, 2**33):
             os.utime(built.with_name(name), (moment, moment))
-    progress.current("lab")
+    cli_build.current("lab")
     assert said() == ""
 
 
 def test_what_has_changed_is_built_from(lab: Path, said: Say) -> None:
-    first = progress.current("lab")
+    first = cli_build.current("lab")
     assert said() == "build/lab/lab.json is not there yet"
     copied_over(lab.with_name("ramdisk"))
-    second = progress.current("lab")
+    second = cli_build.current("lab")
     assert said() == "images/ramdisk has changed" and second.build_id != first.build_id
-    assert progress.current("lab") == second
+    assert cli_build.current("lab") == second
     assert said() == ""
 
 
@@ -211,11 +217,11 @@ def test_an_input_that_is_gone_is_an_error(name: str, built: Path, said: Say, pr
     before = (project / "build/lab/lab.elf").read_bytes()
     built.with_name(name).unlink()
     with pytest.raises(BootwrightError, match=name):
-        progress.current("lab")
+        cli_build.current("lab")
     assert said() == f"images/{name} is not there any more"
     os.mkfifo(built.with_name(name))
     with pytest.raises(BootwrightError, match=name):  # and nobody waits for who writes to a pipe
-        progress.current("lab")
+        cli_build.current("lab")
     assert said() == f"images/{name} has changed"
     assert (project / "build/lab/lab.elf").read_bytes() == before
 
@@ -229,12 +235,12 @@ def test_a_tree_and_the_files_that_the_command_line_named(
     tree.write_text(TREE)
     (project / "images/part.dtsi").write_text("/ { };\n")
     with pytest.raises(BootwrightError, match="--module 1=FILE"):
-        progress.current("images/lab.dts")
+        cli_build.current("images/lab.dts")
     said()
     modules = ("1=images/kernel", "2=images/ramdisk")
-    first = progress.build("images/lab.dts", modules)
+    first = cli_build.build("images/lab.dts", modules)
     assert first.origin is not None and first.origin.options.modules == modules
-    progress.current("images/lab.dts")
+    cli_build.current("images/lab.dts")
     assert said() == ""
     for name, content in [
         ("ramdisk", "other"),
@@ -243,12 +249,12 @@ def test_a_tree_and_the_files_that_the_command_line_named(
     ]:
         (project / "images" / name).write_text(content)
         monkeypatch.chdir(project / "images")  # the files were named as seen from elsewhere
-        progress.current("lab.dts")
+        cli_build.current("lab.dts")
         monkeypatch.chdir(project)
         assert said() == f"{name} has changed"
     (project / "images/ramdisk").unlink()
     with pytest.raises(BootwrightError, match="ramdisk cannot be read"):
-        progress.current("images/lab.dts")
+        cli_build.current("images/lab.dts")
 
 
 def test_what_came_out_of_a_package(project: Path, said: Say, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +262,7 @@ def test_what_came_out_of_a_package(project: Path, said: Say, monkeypatch: pytes
     monkeypatch.chdir(project)
     path = describe(project / "images")
     path.write_text(path.read_text().replace('"ramdisk"', '{ package = "box", file = "*bin/box", init = "ramdisk" }'))
-    monkeypatch.setattr(sources, "cache_directory", lambda: project / "cache")
+    monkeypatch.setattr(resolve, "cache_directory", lambda: project / "cache")
     fetched = ["first"]
 
     def fetch(package: str, pattern: str, cache: Path) -> Path:
@@ -268,7 +274,7 @@ def test_what_came_out_of_a_package(project: Path, said: Say, monkeypatch: pytes
         return there
 
     monkeypatch.setattr(debian, "fetch", fetch)
-    first = progress.current("lab")
+    first = cli_build.current("lab")
     assert first.origin is not None
     part = next(part for part in first.origin.inputs if part.package)
     assert (part.package, part.path, part.size) == ("box", "*bin/box", 5)
@@ -276,26 +282,26 @@ def test_what_came_out_of_a_package(project: Path, said: Say, monkeypatch: pytes
     assert "images/ramdisk" in [part.path for part in first.origin.inputs], "the script that is its init"
     said()
     shutil.rmtree(project / "cache")
-    assert progress.current("lab").build_id == first.build_id
+    assert cli_build.current("lab").build_id == first.build_id
     assert said() == "*bin/box of package box is not in the cache any more"
     shutil.rmtree(project / "cache")
     fetched[0] = "newer"
-    assert progress.current("lab").build_id != first.build_id
-    progress.current("lab")
+    assert cli_build.current("lab").build_id != first.build_id
+    cli_build.current("lab")
     said()
     next((project / "cache").rglob("box/box"), next((project / "cache").rglob("*Fbox/box"))).write_text("other")
-    progress.current("lab")
+    cli_build.current("lab")
     assert said() == "*bin/box of package box has changed"
 
 
 def test_two_descriptions_of_one_name(lab: Path, said: Say) -> None:
     describe(lab.parent, cmdline="two", file="other")
-    first = progress.current("images/lab.toml")
+    first = cli_build.current("images/lab.toml")
     said()
-    second = progress.current("images/other.toml")
+    second = cli_build.current("images/other.toml")
     assert said() == "build/lab is what images/lab.toml describes"
     assert second.elf == first.elf and second.build_id != first.build_id
-    assert progress.current("images/lab.toml").build_id == first.build_id
+    assert cli_build.current("images/lab.toml").build_id == first.build_id
     assert said() == "build/lab is what images/other.toml describes"
 
 
@@ -336,7 +342,7 @@ def test_a_record_of_an_earlier_bootwright(spoilt: str, lab: Path, project: Path
     (project / "build/lab").mkdir(parents=True)
     record = project / "build/lab/lab.json"
     record.write_text(spoilt)
-    assert progress._state(lab, record) == (None, "build/lab/lab.json is of another bootwright")
+    assert cli_build._state(lab, record) == (None, "build/lab/lab.json is of another bootwright")
 
 
 # --- what was made ---------------------------------------------------------------------------------
@@ -354,16 +360,16 @@ def test_what_was_made_and_is_another_now_is_seen(name: str, built: Path, projec
 
 
 def test_a_build_that_was_killed_while_it_published_is_known_with_its_options(lab: Path, said: Say) -> None:
-    settings = progress.media.Settings(size=100 << 20)
-    built = progress.build("lab", (), "disk", settings)
+    settings = cli_build.media.Settings(size=100 << 20)
+    built = cli_build.build("lab", (), "disk", settings)
     record = built.elf.with_suffix(".json")
-    record.replace(report.pending(record))
+    record.replace(image_built.pending(record))
     built.elf.with_suffix(".img").unlink()
     said()
-    progress.current("lab")
+    cli_build.current("lab")
     assert said() == "build/lab/lab.json is not there, for a build did not come to its end"
     assert built.elf.with_suffix(".img").stat().st_size == 100 << 20
-    assert not report.pending(record).exists()
+    assert not image_built.pending(record).exists()
 
 
 def test_large_files_are_hashed_once(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,7 +383,7 @@ def test_large_files_are_hashed_once(lab: Path, monkeypatch: pytest.MonkeyPatch)
         hashed.append(str(getattr(file, "name", "")))
         return really(file, name)  # type: ignore[arg-type]
 
-    progress.current("lab")
+    cli_build.current("lab")
     monkeypatch.setattr(hashlib, "file_digest", counted)
     assert why(lab) is None
     assert str(large) not in hashed and str(lab) in hashed
@@ -412,13 +418,13 @@ def test_a_signed_image_is_signed_again_or_not_built(
     keys = tmp_path / "keys"
     keys.mkdir()
     signing = make_key(keys)
-    built = progress.build("lab", (), "disk", progress.media.Settings(size=200 << 20), signing)
+    built = cli_build.build("lab", (), "disk", cli_build.media.Settings(size=200 << 20), signing)
     assert built.efi is not None
     assert signature(built.efi)
-    progress.current("lab")
+    cli_build.current("lab")
     assert said() == ""
     lab.with_name("ramdisk").write_bytes(b"edited")
-    again = progress.current("lab")
+    again = cli_build.current("lab")
     assert said() == "images/ramdisk has changed"
     assert again.build_id != built.build_id and again.efi is not None and signature(again.efi)
     disk = again.elf.with_suffix(".img")
@@ -426,20 +432,20 @@ def test_a_signed_image_is_signed_again_or_not_built(
     assert again.efi.read_bytes() in disk.read_bytes(), "what is flashed is the signed one"
 
     kept = signing.key.rename(keys / "away")
-    progress.current("lab")
+    cli_build.current("lab")
     assert said() == "", "what is signed is signed"
     lab.with_name("ramdisk").write_bytes(b"edited again")
     before = again.efi.read_bytes()
     with pytest.raises(BootwrightError, match=r"it was signed, and is not built without: key keys/owner\.key cannot"):
-        progress.current("lab")
+        cli_build.current("lab")
     assert again.efi.read_bytes() == before and said() == "images/ramdisk has changed"
     kept.rename(signing.key)
-    progress.current("lab")
+    cli_build.current("lab")
     said()
     make_key(keys)
-    progress.current("lab")
+    cli_build.current("lab")
     assert said() == "keys/owner.pem has changed"
-    assert not report.load(progress.build("lab").elf.with_suffix(".json")).origin.options.key  # type: ignore[union-attr]
+    assert not image_built.load(cli_build.build("lab").elf.with_suffix(".json")).origin.options.key  # type: ignore[union-attr]
 
 
 def signature(application: Path) -> bool:
@@ -449,25 +455,25 @@ def signature(application: Path) -> bool:
     return int.from_bytes(data[start + 4 : start + 8], "little") > 0
 
 
-def made(built: report.Built) -> dict[str, origin.MadeMedium]:
-    found = report.load(built.elf.with_suffix(".json")).origin
+def made(built: image_built.Built) -> dict[str, origin.MadeMedium]:
+    found = image_built.load(built.elf.with_suffix(".json")).origin
     assert found is not None
     return dict(found.media)
 
 
 def test_media_are_made_again_as_they_were(lab: Path, said: Say) -> None:
-    progress.build("lab", (), "iso,disk,pxe", progress.media.Settings(size=150 << 20))
+    cli_build.build("lab", (), "iso,disk,pxe", cli_build.media.Settings(size=150 << 20))
     lab.with_name("ramdisk").write_bytes(b"edited")
-    built = progress.current("lab")
+    built = cli_build.current("lab")
     assert said() == "images/ramdisk has changed"
     assert set(made(built)) == {"lab.img", "lab.iso", "pxe"}
     assert (built.elf.with_name("lab.img")).stat().st_size == 150 << 20
     assert (built.elf.with_name("pxe") / "lab.elf").read_bytes() == built.elf.read_bytes()
-    disk = progress.media.MEDIA["disk"]
+    disk = cli_build.media.MEDIA["disk"]
     before = disk.path(built).read_bytes()
     for spoil in (lambda path: path.unlink(), lambda path: path.write_bytes(b"cut off")):
         spoil(disk.path(built))
-        assert progress.made_anew(disk, built).path.read_bytes() == before, "of the same size"
+        assert cli_build.made_anew(disk, built).path.read_bytes() == before, "of the same size"
 
 
 def test_a_medium_of_other_packages_is_made_anew(
@@ -477,18 +483,18 @@ def test_a_medium_of_other_packages_is_made_anew(
     programs = tmp_path / "ipxe"
     programs.mkdir()
     monkeypatch.setattr(pxe, "IPXE", programs)
-    medium = progress.media.MEDIA["pxe"]
-    built = progress.build("lab", (), "pxe")
+    medium = cli_build.media.MEDIA["pxe"]
+    built = cli_build.build("lab", (), "pxe")
     folder = medium.path(built)
     assert not (folder / "ipxe.efi").exists()
     for content in (b"first", b"other"):
         (programs / "ipxe.efi").write_bytes(content)
         os.utime(programs / "ipxe.efi", (1, 1))
-        progress.made_anew(medium, progress.current("lab"))
+        cli_build.made_anew(medium, cli_build.current("lab"))
         assert (folder / "ipxe.efi").read_bytes() == content
     assert said() == "", "the image itself is what it was"
     status = folder.stat()
-    progress.made_anew(medium, progress.current("lab"))
+    cli_build.made_anew(medium, cli_build.current("lab"))
     assert folder.stat() == status, "and now it is current"
 
 
@@ -498,30 +504,30 @@ def test_a_disk_made_without_grub_is_not_current_with_it(
 ) -> None:
     really = grub_bios.DIRECTORY
     monkeypatch.setattr(grub_bios, "DIRECTORY", tmp_path / "none")
-    built = progress.build("lab", (), "disk")
-    disk = progress.media.MEDIA["disk"]
+    built = cli_build.build("lab", (), "disk")
+    disk = cli_build.media.MEDIA["disk"]
     assert b"GRUB" not in disk.path(built).read_bytes()[:440]
     monkeypatch.setattr(grub_bios, "DIRECTORY", really)
-    assert b"GRUB" in progress.made_anew(disk, progress.current("lab")).path.read_bytes()[:440]
+    assert b"GRUB" in cli_build.made_anew(disk, cli_build.current("lab")).path.read_bytes()[:440]
 
 
 def test_what_another_process_built_meanwhile_is_not_taken_for_ours(lab: Path) -> None:
-    built = progress.current("lab")
+    built = cli_build.current("lab")
     with pytest.raises(BootwrightError, match="was built anew by someone else meanwhile"):
-        progress.made_anew(progress.media.MEDIA["iso"], replace(built, build_id="00" * 20))
+        cli_build.made_anew(cli_build.media.MEDIA["iso"], replace(built, build_id="00" * 20))
 
 
 def test_an_application_that_the_image_has_not_any_more_goes(lab: Path) -> None:
-    built = progress.current("lab")
+    built = cli_build.current("lab")
     assert built.efi is not None
     folder = lab.parent.parent / "made"
     folder.mkdir()
     (folder / "lab.json").write_text("{}")
-    image.publish(folder, built.elf.parent)
+    build.publish(folder, built.elf.parent)
     assert not built.efi.exists()
 
 
 def test_paths_are_written_down_as_seen_from_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
-    assert places.recorded(Path("images/x")) == places.recorded(project / "images/../images/x") == "images/x"
-    assert places.recorded(Path("/elsewhere/x")) == "/elsewhere/x"
+    assert paths.recorded(Path("images/x")) == paths.recorded(project / "images/../images/x") == "images/x"
+    assert paths.recorded(Path("/elsewhere/x")) == "/elsewhere/x"

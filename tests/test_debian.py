@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bootwright import debian
-from bootwright.errors import SourceError, ToolError
+from bootwright.common.errors import SourceError, ToolError
+from bootwright.inputs import debian
 
 pytestmark = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb packs the test packages")
 

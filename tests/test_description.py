@@ -10,26 +10,29 @@ import samples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bootwright import abi, builder, description, notes, plan, tables
-from bootwright.description import FileSource, PackageSource
-from bootwright.errors import BootwrightError, ErrorList
-from bootwright.model import BootInfo, BootModule
-from bootwright.values import Console
+from bootwright.common import abi
+from bootwright.common.errors import BootwrightError, ErrorList
+from bootwright.description import load
+from bootwright.description.load import FileSource, PackageSource
+from bootwright.description.values import Console
+from bootwright.hyperlaunch import builder
+from bootwright.hyperlaunch.model import BootInfo, BootModule
+from bootwright.plan import make, notes, tables
 
 ROOT = Path(__file__).parent.parent
 CONSTANTS = abi.load().constants
 
 
-def parse(text: str) -> description.Description:
-    return description.parse(text, Path("lab.toml"))
+def parse(text: str) -> load.Description:
+    return load.parse(text, Path("lab.toml"))
 
 
 def test_defaults() -> None:
     found = parse(samples.DOMAIN)
-    assert found.image == description.ImageDescription("lab")
+    assert found.image == load.ImageDescription("lab")
     assert found.image.console == Console(0x3F8, 1, True)
     assert found.domains == (
-        description.DomainDescription(
+        load.DomainDescription(
             "dom0", 64 << 20, functions=CONSTANTS["FUNCTION_INITIAL_DOMAIN"], kernel=FileSource("good.elf")
         ),
     )
@@ -127,7 +130,7 @@ def test_longest_command_line() -> None:
 
 @pytest.mark.parametrize("name", ["demo", "debian"])
 def test_our_own_images(name: str) -> None:
-    assert description.load(ROOT / "images" / f"{name}.toml").image.name == name
+    assert load.load(ROOT / "images" / f"{name}.toml").image.name == name
 
 
 values = st.one_of(
@@ -168,7 +171,7 @@ def test_random_descriptions_are_taken_or_refused(
     for domain in domains:
         lines += ["[[domain]]", *(f"{key} = {spell(value)}" for key, value in domain.items())]
     try:
-        tables.encode(plan.generic(parse("\n".join(lines))))  # its settings fit into their fields
+        tables.encode(make.generic(parse("\n".join(lines))))  # its settings fit into their fields
     except BootwrightError as error:
         listed = error.errors if isinstance(error, ErrorList) else (error,)
         assert all(e.where is not None and "\n" not in e.message for e in listed)
@@ -187,7 +190,7 @@ def test_every_rate_is_refused_or_fits_the_uart(port: str, rate: int) -> None:
         with pytest.raises(BootwrightError, match=f'"{rate}" is no baud rate from 300 to 115200 that divides 115200'):
             parse(text)
     else:
-        settled = tables.decode(tables.encode(plan.generic(parse(text)))).image
+        settled = tables.decode(tables.encode(make.generic(parse(text)))).image
         assert settled.serial_divisor * rate == 115200
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bootwright.abi import stub_directory
+from bootwright.common.abi import stub_directory
 
 ROOT = stub_directory().parent
 PACKAGE = ROOT / "host" / "bootwright"

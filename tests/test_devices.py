@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from bootwright import devices
-from bootwright.errors import DeviceError
+from bootwright.common.errors import DeviceError
+from bootwright.flash import block_devices
 
 
 class Fake:
     """A machine's /sys, /proc and /dev."""
 
     def __init__(self, folder: Path) -> None:
-        self.system = devices.System(folder / "sys", folder / "proc", folder / "dev")
+        self.system = block_devices.System(folder / "sys", folder / "proc", folder / "dev")
         self.mounts = ["21 1 0:20 / /proc rw - proc proc rw"]
         self.swaps = ["Filename Type Size Used Priority"]
         for path in ("sys/class/block", "sys/dev/block", "proc/self", "dev/disk/by-id"):
@@ -41,13 +41,13 @@ class Fake:
                 folder.mkdir(exist_ok=True)
                 (folder / other.name).symlink_to(other)
 
-    def found(self) -> dict[str, devices.Disk]:
+    def found(self) -> dict[str, block_devices.Disk]:
         (self.system.proc / "self/mountinfo").write_text("\n".join(self.mounts) + "\n")
         (self.system.proc / "swaps").write_text("\n".join(self.swaps) + "\n")
-        return {disk.path.name: disk for disk in devices.disks(self.system)}
+        return {disk.path.name: disk for disk in block_devices.disks(self.system)}
 
     def refusal(self, name: str, needed: int = 1 << 20) -> str | None:
-        return devices.refusal(self.found()[name], needed)
+        return block_devices.refusal(self.found()[name], needed)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def add_stick(fake: Fake, **files: str) -> Path:
 def test_a_usb_stick(fake: Fake) -> None:
     add_stick(fake, queue__logical_block_size="4096")
     disk = fake.found()["sdb"]
-    assert disk == devices.Disk(
+    assert disk == block_devices.Disk(
         fake.system.dev / "sdb",
         512 << 20,
         4096,
@@ -81,7 +81,7 @@ def test_a_usb_stick(fake: Fake) -> None:
         removable=True,
     )
     assert disk.names == ("SanDisk Ultra Fit", "4C530001")
-    assert devices.refusal(disk, 512 << 20) is None
+    assert block_devices.refusal(disk, 512 << 20) is None
 
 
 def test_names_and_transports(fake: Fake) -> None:
@@ -126,9 +126,9 @@ def test_a_partition(fake: Fake) -> None:
     add_stick(fake)
     fake.add(f"{USB}/sdb1", "8:17", partition="1")
     assert list(fake.found()) == ["sdb"]
-    disk = devices._read(fake.system, "sdb1", {})
+    disk = block_devices._read(fake.system, "sdb1", {})
     assert disk.model == "SanDisk Ultra Fit"
-    assert devices.refusal(disk, 1) == f"is a partition: name the whole device, {fake.system.dev}/sdb"
+    assert block_devices.refusal(disk, 1) == f"is a partition: name the whole device, {fake.system.dev}/sdb"
 
 
 def test_a_device_that_others_are_made_of(fake: Fake) -> None:
@@ -162,11 +162,11 @@ def test_an_optical_drive_and_an_empty_reader(fake: Fake) -> None:
     assert fake.refusal("sr0") == "is an optical drive: burn the ISO with a program for that"
     fake.add("pci0/usb1/1-3/block/sdc", "8:32", size=0)
     assert "sdc" not in fake.found()
-    assert devices.refusal(devices._read(fake.system, "sdc", {}), 1) == "has no medium in it"
+    assert block_devices.refusal(block_devices._read(fake.system, "sdc", {}), 1) == "has no medium in it"
 
 
 def test_a_machine_that_shows_nothing(tmp_path: Path) -> None:
-    assert devices.disks(devices.System(tmp_path, tmp_path, tmp_path)) == ()
+    assert block_devices.disks(block_devices.System(tmp_path, tmp_path, tmp_path)) == ()
 
 
 @pytest.mark.parametrize(
@@ -174,11 +174,11 @@ def test_a_machine_that_shows_nothing(tmp_path: Path) -> None:
 )
 def test_what_is_no_block_device(path: str, message: str) -> None:
     with pytest.raises(DeviceError, match=message):
-        devices.find(Path(path))
+        block_devices.find(Path(path))
 
 
 def test_the_machine_that_runs_this() -> None:
     """Whatever it has, the disk that holds / is not to be written to."""
-    for disk in devices.disks():
+    for disk in block_devices.disks():
         if "/" in disk.mounts:
-            assert devices.refusal(disk, 0) == "holds the running system's /"
+            assert block_devices.refusal(disk, 0) == "holds the running system's /"

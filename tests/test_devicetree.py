@@ -13,10 +13,14 @@ import trees
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootwright import description, devicetree, dts, export, fdt, model, plan, sources
-from bootwright.bindings import cells, text
-from bootwright.description import Description, FileSource, PackageSource
-from bootwright.errors import BootwrightError, DescriptionError, SourceError, ToolError
+from bootwright.common.errors import BootwrightError, DescriptionError, SourceError, ToolError
+from bootwright.description import load as description_load
+from bootwright.description.load import Description, FileSource, PackageSource
+from bootwright.devicetree import dts, fdt, reader, writer
+from bootwright.devicetree.bindings import cells, text
+from bootwright.hyperlaunch import model
+from bootwright.inputs import resolve
+from bootwright.plan import make
 
 BAD = trees.TREES / "bad"
 FILES = {
@@ -37,9 +41,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def load(name: str, modules: devicetree.Files | None = None) -> Description:
+def load(name: str, modules: reader.Files | None = None) -> Description:
     shutil.copy(trees.TREES / f"{name}.dts", ".")
-    return devicetree.load(Path(f"{name}.dts"), modules)
+    return reader.load(Path(f"{name}.dts"), modules)
 
 
 # Reading
@@ -65,10 +69,10 @@ def test_a_domain_that_is_alone_is_the_initial_domain(folder: Path, roles: dict[
     kernel = trees.module(module_index=cells(1), bootargs=text("quiet"))
     tree = trees.hyperlaunch(config, trees.domain(kernel, memory=text("64M"), mode=cells(4), **roles))
     Path("lab.dtb").write_bytes(fdt.write(tree))
-    lab = devicetree.load(Path("lab.dtb"), {1: Path("good.elf")})
+    lab = reader.load(Path("lab.dtb"), {1: Path("good.elf")})
     (dom0,) = lab.domains
     assert dom0.initial and dom0.hardware and dom0.cmdline == "quiet single"
-    nodes = trees.nodes(export.tree(lab, Path()))
+    nodes = trees.nodes(writer.tree(lab, Path()))
     written = [node.properties["functions"] for node in nodes if "functions" in node.properties]
     assert written == [cells(dom0.functions)]
 
@@ -81,8 +85,8 @@ def test_both_spellings_of_the_bindings_are_the_same(folder: Path) -> None:
 
 def test_a_whole_description(folder: Path) -> None:
     own = load("own", {})
-    assert own.image == description.ImageDescription(
-        "own", "xen", description.Console(0x2F8, 12, False), "debug", 5, "none", "embedded", False
+    assert own.image == description_load.ImageDescription(
+        "own", "xen", description_load.Console(0x2F8, 12, False), "debug", 5, "none", "embedded", False
     )
     assert own.hypervisor is not None and own.hypervisor.lcm and own.hypervisor.cmdline == "console=com1"
     assert own.hypervisor.kernel == PackageSource("xen-hypervisor-4.17-amd64", "boot/xen-*.gz")
@@ -111,7 +115,7 @@ def test_modules_of_every_kind(folder: Path, word: str, way: str, index: str) ->
     tree = trees.hyperlaunch(config, domain, **{"bootwright,launcher": text("xen")})
     Path("lab.dtb").write_bytes(fdt.write(tree))
     given_files = {number: Path(f"file{number}") for number in range(1, 6)}
-    lab = devicetree.load(Path("lab.dtb"), given_files)
+    lab = reader.load(Path("lab.dtb"), given_files)
     (dom0,) = lab.domains
     assert (dom0.device_tree, dom0.config) == (FileSource("file2"), FileSource("file3"))
     assert lab.hypervisor is not None
@@ -143,11 +147,11 @@ def test_modules_are_counted_as_the_model_does(folder: Path, lcm: bool) -> None:
         """
     if lcm:  # each domain has its own
         written = written.replace('kernel = "mb2.elf"', 'kernel = "mb2.elf"\nlcm = true')
-    described = description.parse(written.replace("        ", ""), Path("lab.toml"))
-    info = model.build(described, sources.resolve(described, Path("work")))
+    described = description_load.parse(written.replace("        ", ""), Path("lab.toml"))
+    info = model.build(described, resolve.resolve(described, Path("work")))
     modules = [
         child
-        for node in trees.nodes(export.tree(described, Path()))
+        for node in trees.nodes(writer.tree(described, Path()))
         for child in node.children
         if "module-index" in child.properties
     ]
@@ -163,14 +167,14 @@ def test_a_blob_says_the_same_as_its_source(folder: Path) -> None:
     lab = load("lab", FILES)
     tree, _ = dts.read(Path("lab.dts"))
     Path("lab.dtb").write_bytes(fdt.write(tree))
-    assert replace(devicetree.load(Path("lab.dtb"), FILES), path=lab.path) == lab
+    assert replace(reader.load(Path("lab.dtb"), FILES), path=lab.path) == lab
 
 
 def test_places_in_a_blob_are_nodes(folder: Path) -> None:
     tree = trees.hyperlaunch(trees.domain(trees.module(), memory=text("lots")))
     Path("lab.dtb").write_bytes(fdt.write(tree))
     with pytest.raises(BootwrightError) as caught:
-        devicetree.load(Path("lab.dtb"), {1: Path("good.elf")})
+        reader.load(Path("lab.dtb"), {1: Path("good.elf")})
     assert str(caught.value) == (
         'lab.dtb:/chosen/hypervisor/dom0: memory: "lots" is no amount of memory such as "512M"'
     )
@@ -178,8 +182,8 @@ def test_places_in_a_blob_are_nodes(folder: Path) -> None:
 
 def test_it_builds_like_a_description(folder: Path) -> None:
     lab = load("lab", FILES)
-    info = model.build(lab, sources.resolve(lab, Path("work")))
-    planned = plan.make(lab, info, Path("work"))
+    info = model.build(lab, resolve.resolve(lab, Path("work")))
+    planned = make.make(lab, info, Path("work"))
     assert [module.name for module in planned.modules] == ["good.elf", "ramdisk"]
 
 
@@ -193,14 +197,14 @@ def test_the_command_line_overrides_a_path_and_is_relative_to_the_working_direct
         )
     )
     Path("sub/lab.dtb").write_bytes(fdt.write(tree))
-    assert devicetree.load(Path("sub/lab.dtb")).domains[0].kernel == FileSource("no.elf")
+    assert reader.load(Path("sub/lab.dtb")).domains[0].kernel == FileSource("no.elf")
     for given_path in (Path("good.elf"), folder / "good.elf"):
-        lab = devicetree.load(Path("sub/lab.dtb"), {1: given_path})
-        assert sources.resolve(lab, Path("work"))[0, "kernel"].samefile(folder / "good.elf")
+        lab = reader.load(Path("sub/lab.dtb"), {1: given_path})
+        assert resolve.resolve(lab, Path("work"))[0, "kernel"].samefile(folder / "good.elf")
 
 
 def test_without_files_for_a_glance() -> None:
-    lab = devicetree.load(trees.TREES / "lab.dts")
+    lab = reader.load(trees.TREES / "lab.dts")
     assert lab.image.name == "lab" and lab.domains[0].kernel == FileSource("module 1")
 
 
@@ -214,13 +218,13 @@ def test_memory_in_every_form(form: str, folder: Path) -> None:
     }[form]
     tree = trees.hyperlaunch(trees.domain(trees.module(), functions=b"\x80\0\0\0", memory=value))
     Path("lab.dtb").write_bytes(fdt.write(tree))
-    assert devicetree.load(Path("lab.dtb")).domains[0].memory == 64 << 20
+    assert reader.load(Path("lab.dtb")).domains[0].memory == 64 << 20
 
 
 def test_a_16m_string_is_no_cell(folder: Path) -> None:
     tree = trees.hyperlaunch(trees.domain(trees.module(), functions=b"\x80\0\0\0", memory=b"16M\0"))
     Path("lab.dtb").write_bytes(fdt.write(tree))
-    assert devicetree.load(Path("lab.dtb")).domains[0].memory == 16 << 20
+    assert reader.load(Path("lab.dtb")).domains[0].memory == 16 << 20
 
 
 # Faults
@@ -230,9 +234,9 @@ def test_a_16m_string_is_no_cell(folder: Path) -> None:
 def test_bad_tree(name: str, folder: Path) -> None:
     shutil.copy(BAD / f"{name}.dts", folder)
     with pytest.raises(BootwrightError) as caught:
-        described = devicetree.load(Path(f"{name}.dts"), {})
-        info = model.build(described, sources.resolve(described, Path("work"), Path("cache")))
-        plan.make(described, info, Path("work"))
+        described = reader.load(Path(f"{name}.dts"), {})
+        info = model.build(described, resolve.resolve(described, Path("work"), Path("cache")))
+        make.make(described, info, Path("work"))
     assert str(caught.value) == (BAD / f"{name}.txt").read_text().rstrip("\n")
 
 
@@ -241,17 +245,17 @@ def test_every_message_has_its_tree() -> None:
 
 
 def test_a_tree_that_is_not_there(folder: Path) -> None:
-    for suffix in devicetree.SUFFIXES:
+    for suffix in reader.SUFFIXES:
         with pytest.raises(
             DescriptionError, match=f"no{suffix}: the device tree cannot be read: No such file"
         ):
-            devicetree.load(Path(f"no{suffix}"))
+            reader.load(Path(f"no{suffix}"))
     Path("big.dtb").write_bytes(bytes((1 << 20) + 1))
     with pytest.raises(DescriptionError, match="larger than 1048576 bytes"):
-        devicetree.load(Path("big.dtb"))
+        reader.load(Path("big.dtb"))
     Path("text.dtb").write_text("this is no tree, as everybody can see who looks at it")
     with pytest.raises(DescriptionError, match=r"text.dtb: starts with 0x74686973, not with the magic"):
-        devicetree.load(Path("text.dtb"))
+        reader.load(Path("text.dtb"))
 
 
 def test_without_dtc_the_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,25 +282,25 @@ def test_a_source_named_like_an_option(folder: Path) -> None:
 )
 def test_bad_module_arguments(arguments: list[str], message: str) -> None:
     with pytest.raises(SourceError) as caught:
-        devicetree.files(arguments)
+        reader.files(arguments)
     assert str(caught.value) == message
 
 
 def test_module_arguments() -> None:
-    assert devicetree.files(["1=a=b", "2=c"]) == {1: Path("a=b"), 2: Path("c")}
+    assert reader.files(["1=a=b", "2=c"]) == {1: Path("a=b"), 2: Path("c")}
 
 
 def test_modules_that_nobody_asked_for(folder: Path) -> None:
     with pytest.raises(BootwrightError, match=r"lab.dts: --module 9: no node that is enabled refers to module 9"):
         load("lab", {**FILES, 9: Path("good.elf")})
     with pytest.raises(SourceError, match=r"--module 1: images/demo.toml is no device tree"):
-        devicetree.describe(Path("images/demo.toml"), {1: Path("good.elf")})
+        reader.describe(Path("images/demo.toml"), {1: Path("good.elf")})
 
 
 # Damage
 
 
-BLOBS = st.builds(lambda described: fdt.write(export.tree(described, Path("images"))), trees.descriptions())
+BLOBS = st.builds(lambda described: fdt.write(writer.tree(described, Path("images"))), trees.descriptions())
 
 
 @pytest.mark.slow
@@ -306,7 +310,7 @@ def test_damaged_blobs_give_our_errors_alone(raw: bytes) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Path, "open", lambda path, mode: __import__("io").BytesIO(raw))
         try:
-            described = devicetree.load(Path("images/lab.dtb"), {})
+            described = reader.load(Path("images/lab.dtb"), {})
         except BootwrightError as error:
             assert str(error).startswith("images/lab.dtb"), "the place is named"
             return
@@ -327,6 +331,6 @@ def test_damaged_sources_give_our_errors_alone(
     path = tmp_path_factory.mktemp("dts") / "lab.dts"
     path.write_bytes(source[:at] + junk + source[at + length :])
     try:
-        devicetree.load(path)
+        reader.load(path)
     except BootwrightError as error:
         assert os.fspath(path.parent) in str(error)

@@ -11,7 +11,7 @@ import errors_page
 import pytest
 import syntax_files
 
-from bootwright import abi
+from bootwright.common import abi
 
 
 def test_every_error_of_the_stub_is_provoked_by_a_test() -> None:

@@ -18,9 +18,10 @@ from machine import LOADER, RAM, C
 from unicorn import x86_const as x86
 from worlds import MIB, RSDP, World, compare, loader_tags, world
 
-from bootwright import boot, tables
-from bootwright.machine import Efi, Framebuffer, LoaderModule, Machine
-from bootwright.ranges import Range
+from bootwright.common.ranges import Range
+from bootwright.plan import tables
+from bootwright.reference import boot
+from bootwright.reference.machine import Efi, Framebuffer, LoaderModule, Machine
 
 HANDLE = 0x77
 TWO_WAYS = C["PROTOCOL_MULTIBOOT2"], C["PROTOCOL_MULTIBOOT2_EFI"]

@@ -10,10 +10,10 @@ import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootwright import elf
-from bootwright.elf import Segment
-from bootwright.errors import KernelError
-from bootwright.ranges import Movable
+from bootwright.common.errors import KernelError
+from bootwright.common.ranges import Movable
+from bootwright.kernels import elf
+from bootwright.kernels.elf import Segment
 
 
 @pytest.mark.parametrize("bits", [32, 64])

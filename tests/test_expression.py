@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootwright.errors import AssemblyError
-from bootwright.expression import Value, character, evaluate, parse, rename, symbols
+from bootwright.asm.expression import Value, character, evaluate, parse, rename, symbols
+from bootwright.common.errors import AssemblyError
 
 NAMES = {"a": Value(0x1000, 1), "b": Value(0x1010, 1), "n": Value(5)}
 

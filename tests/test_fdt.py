@@ -11,10 +11,10 @@ import trees
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootwright import dts, fdt
-from bootwright.bindings import cells, text
-from bootwright.errors import BootwrightError
-from bootwright.fdt import Node
+from bootwright.common.errors import BootwrightError
+from bootwright.devicetree import dts, fdt
+from bootwright.devicetree.bindings import cells, text
+from bootwright.devicetree.fdt import Node
 
 NAME = st.from_regex(r"[a-zA-Z0-9,._+-]{1,12}(@[0-9a-f]{1,4})?", fullmatch=True)
 # dtc has its own mind about these, in source.

@@ -10,8 +10,9 @@ import pytest
 import samples
 from lab_report import DOCUMENT, changed
 
-from bootwright import machines, probe
-from bootwright.errors import PlanError
+from bootwright.cli import lab
+from bootwright.common.errors import PlanError
+from bootwright.lab import report
 
 pytestmark = pytest.mark.usefixtures("project")
 ROOT = Path(__file__).parent.parent
@@ -35,7 +36,7 @@ BY_GRUB = "note: shown is NAME.elf; on an ISO or a disk GRUB loads NAME.efi, and
 def stored(change: Callable[[dict[str, Any]], object] = lambda document: None) -> None:
     """The machine "lab", with a change."""
     entered = {"protocol": "multiboot2", "loader": "GRUB 2.06", "rsdp": "0x7fe2000"}
-    probe.store(probe.Report(changed(change), entered), "lab")
+    report.store(report.Report(changed(change), entered), "lab")
 
 
 def memory(*parts: tuple[int, int, int]) -> Callable[[dict[str, Any]], None]:
@@ -45,7 +46,7 @@ def memory(*parts: tuple[int, int, int]) -> Callable[[dict[str, Any]], None]:
 
 
 def planned(capsys: pytest.CaptureFixture[str], name: str = "demo") -> tuple[str, str]:
-    machines.plan(str(ROOT / f"images/{name}.toml"), "lab")
+    lab.plan(str(ROOT / f"images/{name}.toml"), "lab")
     said = capsys.readouterr()
     return said.out, said.err
 
@@ -101,7 +102,7 @@ def test_a_kernel_that_is_moved_fits(tmp_path: Path, capsys: pytest.CaptureFixtu
     path = tmp_path / "moved.toml"
     path.write_text('[image]\nname = "moved"\n' + samples.DOMAIN.replace("good.elf", "bzImage"))
     stored(memory((MIB, 15 * MIB, 1), (17 * MIB, 64 * MIB, 1)))
-    machines.plan(str(path), "lab")
+    lab.plan(str(path), "lab")
     out, err = capsys.readouterr()
     assert err == BY_GRUB + (
         "note: kernel bzImage is moved to [0x3c00000, 0x3f00400), for [0x1000000, 0x1300400) is not all free RAM\n"
@@ -110,7 +111,7 @@ def test_a_kernel_that_is_moved_fits(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "d0: kernel moved from [0x1000000, 0x1300400), which is not free RAM, to [0x3c00000, 0x3f00400)" in out
     stored(memory((MIB, 15 * MIB, 1), (17 * MIB, 20 * MIB, 1), (4 << 30, 5 << 30, 1)))
     with pytest.raises(PlanError, match=r"E0402: bzImage is to lie at \[0x1000000, 0x1300400\), which is not all RAM"):
-        machines.plan(str(path), "lab")
+        lab.plan(str(path), "lab")
 
 
 def test_more_cpus_than_there_are_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,16 +120,16 @@ def test_more_cpus_than_there_are_is_a_note(tmp_path: Path, capsys: pytest.Captu
     text = text.replace("../stub", str(ROOT / "stub")).replace('"demo.txt"', f'"{ROOT}/images/demo.txt"')
     (tmp_path / "images").mkdir()
     (tmp_path / "images/many.toml").write_text(text.replace('name = "demo"', 'name = "many"'))
-    machines.plan("many", "lab")
+    lab.plan("many", "lab")
     assert capsys.readouterr().err == "note: domain dom0 asks for 8 cpus; the machine has 4\n" + BY_GRUB
 
 
 def test_efi_and_modules_of_the_loader_are_notes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    probe.store(probe.Report(DOCUMENT, {"protocol": "EFI", "loader": "EDK II", "rsdp": "0x0"}), "lab")
+    report.store(report.Report(DOCUMENT, {"protocol": "EFI", "loader": "EDK II", "rsdp": "0x0"}), "lab")
     out, err = planned(capsys)
     assert "firmware decides where an EFI application lies" in err
     assert "entered by EFI from EDK II" in out
-    probe.store(probe.Report(DOCUMENT), "lab")
+    report.store(report.Report(DOCUMENT), "lab")
     assert "the capture had no lines of the stub" in planned(capsys)[1]
 
 
@@ -142,7 +143,7 @@ def test_a_hypervisor_that_grub_puts_where_it_likes(capsys: pytest.CaptureFixtur
             '[image]\nname = "lab"\nlauncher = "xen"\n[hypervisor]\nkernel = "xen.elf"\n[[domain]]\nname = "dom0"\n'
             'functions = ["initial-domain"]\nmode = "pv"\nmemory = "32M"\nkernel = "good.elf"\n'
         )
-        machines.plan(str(tmp_path / "lab.toml"), "lab")
+        lab.plan(str(tmp_path / "lab.toml"), "lab")
         said = capsys.readouterr()
         assert "launch by multiboot2: entry 0x4000" in said.out, "as on a BIOS"
         assert ("GRUB decides where the image lies" in said.err) == noted
@@ -155,11 +156,11 @@ def test_what_linux_is_told_of_efi_is_a_note(
     (tmp_path / "bzimage").write_bytes(samples.linux(bytes(0x1000)))
     (tmp_path / "linux.toml").write_text(LINUX)
     stored(lambda document: document["booted"].update(efi=system))
-    machines.plan(str(tmp_path / "linux.toml"), "lab")
+    lab.plan(str(tmp_path / "linux.toml"), "lab")
     assert ("note: EFI's memory map is not in the capture" in capsys.readouterr().err) == noted
 
 
 def test_which_machine(capsys: pytest.CaptureFixture[str]) -> None:
     stored()
     with pytest.raises(PlanError, match=r"which machine.*there is: lab"):
-        machines.plan("demo", "")
+        lab.plan("demo", "")

@@ -16,10 +16,15 @@ from pathlib import Path
 import pytest
 from media_fixtures import make_built
 
-from bootwright import devices, flash, flashing, progress, qemu, report
-from bootwright.errors import DeviceError, SourceError, ToolError
+from bootwright.cli import build
+from bootwright.cli import flash as cli_flash
+from bootwright.common.errors import DeviceError, SourceError, ToolError
+from bootwright.emulate import qemu
+from bootwright.flash import block_devices
+from bootwright.flash import write as flash_write
+from bootwright.image import built
 from bootwright.media import Settings, for_sector
-from bootwright.media.drives import Device, arguments
+from bootwright.media.qemu_drives import Device, arguments
 
 MIB = 1 << 20
 SIZE = 9 * MIB + 700
@@ -33,16 +38,16 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
-def write(image: Path, to: flash.Target, progress: flash.Progress = lambda what, done, total: None) -> str:
+def write(image: Path, to: flash_write.Target, progress: flash_write.Progress = lambda what, done, total: None) -> str:
     """Write; gives what was said on an interruption."""
     said: list[str] = []
     with contextlib.suppress(KeyboardInterrupt):
-        flash.write(image, to, progress, said.append)
+        flash_write.write(image, to, progress, said.append)
     return "".join(said)
 
 
-def file(path: Path, size: int = SIZE) -> flash.Target:
-    return flash.target(path, size)
+def file(path: Path, size: int = SIZE) -> flash_write.Target:
+    return flash_write.target(path, size)
 
 
 # --- plain files ---
@@ -52,7 +57,7 @@ def file(path: Path, size: int = SIZE) -> flash.Target:
 def test_a_new_file_becomes_the_image(size: int, image: Path, tmp_path: Path) -> None:
     os.truncate(image, size)
     steps: list[tuple[str, int, int]] = []
-    figures = flash.write(image, file(tmp_path / "out"), lambda *step: steps.append(step), print)
+    figures = flash_write.write(image, file(tmp_path / "out"), lambda *step: steps.append(step), print)
     assert (tmp_path / "out").read_bytes() == image.read_bytes()
     assert figures.size == size and figures.writing >= 0 and figures.reading >= 0
     for what in ("writing", "reading back")[: 2 if size > MIB else 0]:
@@ -70,8 +75,8 @@ def test_what_lies_behind_the_image_stays_but_for_the_end(image: Path, tmp_path:
     write(image, to)
     data = stick.read_bytes()
     assert data[:SIZE] == image.read_bytes()
-    assert data[SIZE : 16 * MIB - flash.TAIL] == b"\xaa" * (16 * MIB - flash.TAIL - SIZE)
-    assert data[16 * MIB - flash.TAIL :] == bytes(flash.TAIL)
+    assert data[SIZE : 16 * MIB - flash_write.TAIL] == b"\xaa" * (16 * MIB - flash_write.TAIL - SIZE)
+    assert data[16 * MIB - flash_write.TAIL :] == bytes(flash_write.TAIL)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +96,7 @@ def test_what_is_no_target(name: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "small").write_bytes(bytes(1000))
     before = sorted(tmp_path.iterdir())
     with pytest.raises(DeviceError) as caught:
-        flash.target(tmp_path / name, SIZE)
+        flash_write.target(tmp_path / name, SIZE)
     assert message in str(caught.value)
     assert sorted(tmp_path.iterdir()) == before
 
@@ -105,14 +110,14 @@ def test_an_image_that_cannot_be_read(tmp_path: Path) -> None:
 # --- what ends early ---
 
 
-def fresh(path: Path, size: int = 16 * MIB) -> flash.Target:
+def fresh(path: Path, size: int = 16 * MIB) -> flash_write.Target:
     """A stick that boots something else now."""
     path.write_bytes(b"\x55\xaa" * (size // 2))
     return file(path)
 
 
 def test_a_full_device_is_unfinished(image: Path) -> None:
-    full = flash.Target(Path("/dev/full"), None, None, ())
+    full = flash_write.Target(Path("/dev/full"), None, None, ())
     with pytest.raises(DeviceError) as caught:
         write(image, full)
     assert str(caught.value) == (
@@ -131,12 +136,12 @@ def test_a_device_that_ends_in_the_middle(image: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"PYTHONPATH": str(Path(flash.__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(flash_write.__file__).parents[1])},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (6 * MIB, 6 * MIB)),
     )
     message = done.stderr.splitlines()[-1]
     assert message.endswith(f"{out}: writing at byte 0x600000 failed: File too large; {UNFINISHED}")
-    assert not any(out.read_bytes()[: flash.HEAD])
+    assert not any(out.read_bytes()[: flash_write.HEAD])
 
 
 Fake = Callable[..., int]
@@ -164,7 +169,7 @@ def test_a_device_that_is_pulled_while_it_is_written(
     monkeypatch.setattr(os, "pwrite", pulled(after, os.pwrite))
     with pytest.raises(DeviceError, match=f"Input/output error; {UNFINISHED}"):
         write(image, to)
-    assert not any(to.path.read_bytes()[: flash.FIRST])
+    assert not any(to.path.read_bytes()[: flash_write.FIRST])
 
 
 def corrupting(byte: int, real: Callable[[int, Sequence[memoryview], int], int], device: Path) -> Fake:
@@ -188,7 +193,7 @@ def test_a_byte_that_reads_back_wrong(
     with pytest.raises(DeviceError) as caught:
         write(image, to)
     assert str(caught.value) == (f"{to.path}: byte {byte:#x} reads back otherwise than written; {UNFINISHED}")
-    assert not any(to.path.read_bytes()[: flash.HEAD])
+    assert not any(to.path.read_bytes()[: flash_write.HEAD])
 
 
 @pytest.mark.parametrize("what", ["writing", "reading back"])
@@ -200,7 +205,7 @@ def test_an_interruption_says_that_the_stick_is_unfinished(what: str, image: Pat
             raise KeyboardInterrupt
 
     assert write(image, to, interrupt) == f"{to.path}: {UNFINISHED}"
-    assert not any(to.path.read_bytes()[: flash.HEAD])
+    assert not any(to.path.read_bytes()[: flash_write.HEAD])
     assert write(image, to) == ""
     assert to.path.read_bytes()[:SIZE] == image.read_bytes()
 
@@ -225,7 +230,7 @@ def test_the_boot_sector_is_written_last(
 
     monkeypatch.setattr(os, "pwrite", note)
     write(image, fresh(tmp_path / "stick"))
-    assert offsets == [0, 16 * MIB - flash.TAIL, MIB, 5 * MIB, 9 * MIB, flash.FIRST, 0]
+    assert offsets == [0, 16 * MIB - flash_write.TAIL, MIB, 5 * MIB, 9 * MIB, flash_write.FIRST, 0]
 
 
 # --- the partition table of an image on a larger device ---
@@ -290,17 +295,17 @@ def test_a_byte_of_the_moved_backup_that_reads_back_wrong(tmp_path: Path, monkey
     monkeypatch.setattr(os, "preadv", corrupting(64 * MIB - 500, os.preadv, to.path))
     with pytest.raises(DeviceError, match=f"byte {64 * MIB - 500:#x} reads back otherwise than written"):
         write(made, to)
-    assert not any(to.path.read_bytes()[: flash.HEAD])
+    assert not any(to.path.read_bytes()[: flash_write.HEAD])
 
 
 # --- sectors of another size ---
 
 
-def disk_with(path: Path, sector: int) -> flash.Target:
+def disk_with(path: Path, sector: int) -> flash_write.Target:
     """A file that passes for a device with such sectors."""
     path.write_bytes(bytes(16))
-    disk = devices.Disk(path, 1 << 30, block_size=sector, model="Ultra Fit")
-    return flash.Target(path, disk, disk.size, disk.names)
+    disk = block_devices.Disk(path, 1 << 30, block_size=sector, model="Ultra Fit")
+    return flash_write.Target(path, disk, disk.size, disk.names)
 
 
 @pytest.mark.parametrize(
@@ -338,14 +343,14 @@ def loop(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 def test_a_loop_device(loop: Path, image: Path, tmp_path: Path) -> None:
-    to = flash.target(loop, SIZE)
+    to = flash_write.target(loop, SIZE)
     assert to.limit == 16 * MIB and to.names == ("backing",)
     assert to.disk is not None and to.disk.transport == "loop"
-    assert loop in [disk.path for disk in devices.disks()]
+    assert loop in [disk.path for disk in block_devices.disks()]
     write(image, to)
     assert loop.read_bytes()[: SIZE + 324] == image.read_bytes() + bytes(324)
     with pytest.raises(DeviceError, match="is too small: it has 16,777,216 bytes"):
-        flash.target(loop, 16 * MIB + 1)
+        flash_write.target(loop, 16 * MIB + 1)
 
 
 @pytest.mark.parametrize("loop", [512, 4096], indirect=True)
@@ -356,18 +361,18 @@ def test_flash_makes_what_the_sectors_of_the_device_need(
     losetup = str(shutil.which("losetup", path=f"{os.environ['PATH']}:/usr/sbin:/sbin"))
     os.truncate(tmp_path / "backing", 700 * MIB)
     subprocess.run([losetup, "-c", loop], check=True)
-    monkeypatch.setattr(progress, "current", lambda name: make_built(tmp_path / "lab"))
-    flashing.run("lab", str(loop), "disk", yes=True)
+    monkeypatch.setattr(build, "current", lambda name: make_built(tmp_path / "lab"))
+    cli_flash.run("lab", str(loop), "disk", yes=True)
     said = subprocess.run(["/sbin/sgdisk", "-v", "-p", loop], capture_output=True, text=True, check=False).stdout
     assert "No problems found" in said and "EFI system" in said, said
     if "4096/" in said:
         assert (tmp_path / "lab/lab.4k.img").exists()
         with pytest.raises(ToolError, match="an iso boots from sectors of 512 bytes, and these have 4096; take disk"):
-            flashing.run("lab", str(loop), "iso", yes=True)
+            cli_flash.run("lab", str(loop), "iso", yes=True)
 
 
 def test_a_device_that_someone_else_holds(loop: Path, image: Path) -> None:
-    to = flash.target(loop, SIZE)
+    to = flash_write.target(loop, SIZE)
     holder = os.open(loop, os.O_RDONLY | os.O_EXCL)
     try:
         with pytest.raises(
@@ -388,13 +393,13 @@ def test_a_device_that_someone_else_holds(loop: Path, image: Path) -> None:
     [("disk", 512, "bios"), ("disk", 512, "uefi"), ("iso", 512, "bios"), ("iso", 512, "uefi"), ("disk", 4096, "uefi")],
 )
 def test_a_flashed_stick_boots(
-    medium: str, sector: int, firmware: str, demo: report.Built, tmp_path: Path
+    medium: str, sector: int, firmware: str, demo: built.Built, tmp_path: Path
 ) -> None:
     stick = tmp_path / "stick"
     stick.write_bytes(b"\xaa" * MIB)
     os.truncate(stick, 400 * MIB)
     file = for_sector(sector)[medium].make(demo, Settings()).path
-    write(file, flash.target(stick, file.stat().st_size))
+    write(file, flash_write.target(stick, file.stat().st_size))
     drive = arguments(stick, Device.USB if sector == 512 else Device.USB_4K)
     command = qemu.command(qemu.Machine(300 << 20, firmware=firmware), drive)
     result = qemu.run(command, expect="demo: powering off", timeout=60, show=lambda text: None)

@@ -11,9 +11,11 @@ from corpus import lines
 from gnu_as import assemble as gnu_assemble
 from gnu_as import compare
 
-from bootwright import abi, assemble, layout, link
-from bootwright.instructions import INSTRUCTIONS
-from bootwright.linked import Linked, LinkedInstruction
+from bootwright.asm import assemble
+from bootwright.asm.instructions import INSTRUCTIONS
+from bootwright.common import abi
+from bootwright.link import layout, linker
+from bootwright.link.linked import Linked, LinkedInstruction
 
 pytestmark = pytest.mark.skipif(not shutil.which("as"), reason="needs binutils")
 
@@ -42,7 +44,7 @@ def test_every_form_of_every_instruction(tmp_path: Path, mode: int) -> None:
 def test_the_stub() -> None:
     paths = sorted(abi.stub_directory().glob("*.asm"))
     agrees(
-        link.link([assemble.assemble(path) for path in paths], layout.load("stub"), reserve={"tables": 4096})
+        linker.link([assemble.assemble(path) for path in paths], layout.load("stub"), reserve={"tables": 4096})
     )
 
 
@@ -50,7 +52,7 @@ def test_the_stub() -> None:
     "path", sorted((abi.stub_directory() / "kernels").glob("*.asm")), ids=lambda path: path.name
 )
 def test_kernels(path: Path) -> None:
-    agrees(link.link([assemble.assemble(path)], layout.load("kernel")))
+    agrees(linker.link([assemble.assemble(path)], layout.load("kernel")))
 
 
 def test_a_difference_is_shown(tmp_path: Path) -> None:

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from bootwright import image, multiboot, places, report
-from bootwright.errors import BootwrightError, ErrorList, SourceError
+from bootwright.common import paths
+from bootwright.common.errors import BootwrightError, ErrorList, SourceError
+from bootwright.image import build as image_build
+from bootwright.image import built as image_built
+from bootwright.kernels import multiboot
 
 ROOT = Path(__file__).parent.parent
 KERNEL = ROOT / "stub/kernels/demo.asm"
@@ -42,8 +45,8 @@ def describe(folder: Path, modules: str = "embedded", kernel: Path = KERNEL) -> 
     return path
 
 
-def build(path: Path) -> report.Built:
-    return image.build(path, lambda stage: None)
+def build(path: Path) -> image_built.Built:
+    return image_build.build(path, lambda stage: None)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -52,7 +55,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_outputs(project: Path) -> None:
     stages: list[str] = []
-    built = image.build(describe(project / "images"), stages.append)
+    built = image_build.build(describe(project / "images"), stages.append)
     assert built.elf == project / "build/lab/lab.elf"
     assert set(contents(project / "build")) == {
         f"lab/lab.{kind}" for kind in ("elf", "efi", "map", "json", "lst")
@@ -119,7 +122,7 @@ def test_a_failed_build_leaves_the_old_output(
         kernel.write_text("start: mov eax, nowhere\n")
         describe(project / "images", kernel=kernel)
     else:
-        monkeypatch.setattr(image.verify, "MULTIBOOT1_SEARCH", 16)
+        monkeypatch.setattr(image_build.verify, "MULTIBOOT1_SEARCH", 16)
     with pytest.raises(BootwrightError):
         build(path)
     assert contents(project / "build") == before
@@ -129,7 +132,7 @@ def test_an_interrupted_build_leaves_nothing(project: Path, monkeypatch: pytest.
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(image.verify, "verify", interrupt)
+    monkeypatch.setattr(image_build.verify, "verify", interrupt)
     with pytest.raises(KeyboardInterrupt):
         build(describe(project / "images"))
     assert contents(project / "build") == {}
@@ -157,10 +160,10 @@ def test_only_a_hypervisor_with_an_entry_for_efi_has_boot_services_left_running(
     """The image's own multiboot2 header, read as a loader reads it."""
     path = tmp_path / "stub.elf"
     for used in (("pvh",), ("multiboot2",), None):
-        path.write_bytes(image.link_stub(512, 0, used).image)
+        path.write_bytes(image_build.link_stub(512, 0, used).image)
         plain = multiboot.look2(path, tmp_path)
         assert (plain.entry, plain.efi_entry) == (plain_start(path), None)
-    linked = image.link_stub(512, 0, ("multiboot2", "multiboot2_efi"))
+    linked = image_build.link_stub(512, 0, ("multiboot2", "multiboot2_efi"))
     path.write_bytes(linked.image)
     found = multiboot.look2(path, tmp_path)
     assert found.entry == linked.symbols["start_multiboot2"]
@@ -212,7 +215,7 @@ def test_a_file_that_is_no_description_is_called_what_it_is(
     Path(name).mkdir() if head is None else Path(name).write_bytes(head)
     message = rf"^{name} is {kind}, no description: name one of .*demo.*, or a path ending in \.toml, \.dts or \.dtb$"
     with pytest.raises(SourceError, match=message):
-        places.description(name)
+        paths.description(name)
 
 
 def test_a_missing_file_is_among_all_that_is_wrong(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,10 +248,10 @@ def test_a_missing_file_is_among_all_that_is_wrong_in_a_tree(project: Path, monk
 def test_descriptions_by_name_and_by_path(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     own = describe(project / "images")
-    assert places.description("lab").resolve() == own
-    assert places.description("demo").resolve() == ROOT / "images/demo.toml"
-    assert places.description("some/where.toml") == Path("some/where.toml")
+    assert paths.description("lab").resolve() == own
+    assert paths.description("demo").resolve() == ROOT / "images/demo.toml"
+    assert paths.description("some/where.toml") == Path("some/where.toml")
     with pytest.raises(
         SourceError, match=r"no description images/nope\.toml; there is: .*debian, debian-linux, demo, .*lab"
     ):
-        places.description("nope")
+        paths.description("nope")

@@ -15,11 +15,12 @@ from kernel_rules import RULES, Fits
 from machine import C
 from worlds import HIGH, LOW, MIB, World, booted
 
-from bootwright import probing, protocols
-from bootwright.errors import KernelError
-from bootwright.kernel import Kernel
-from bootwright.ranges import Movable, Range
-from bootwright.transcript import BootFailure
+from bootwright.common.errors import KernelError
+from bootwright.common.messages import BootFailure
+from bootwright.common.ranges import Movable, Range
+from bootwright.kernels import protocols
+from bootwright.kernels.kernel import Kernel
+from bootwright.reference import kernel_probe
 
 CASES = [
     pytest.param(file, found, id=f"{rule.area}-{number}.{case}")
@@ -37,12 +38,12 @@ def by_host(file: bytes, folder: Path) -> Kernel | None:
         return None
 
 
-def by_reference(file: bytes) -> probing.Probed | None:
+def by_reference(file: bytes) -> kernel_probe.Probed | None:
     def stays(wanted: Range, movable: Movable) -> int:
         return wanted.start
 
     try:
-        return probing.probe(file, "dom0", "module0", stays)
+        return kernel_probe.probe(file, "dom0", "module0", stays)
     except BootFailure:
         return None
 
@@ -56,7 +57,7 @@ def host_facts(kernel: Kernel | None) -> tuple[object, ...] | None:
     return kernel.protocol, kernel.entry, segments, kernel.reserve_pages, movable, room
 
 
-def reference_facts(found: probing.Probed | None) -> tuple[object, ...] | None:
+def reference_facts(found: kernel_probe.Probed | None) -> tuple[object, ...] | None:
     if found is None:
         return None
     segments = sorted((p.dest, p.dest_size, p.dest_size + p.zero_size, p.source) for p in found.pieces)

@@ -12,7 +12,7 @@ import pytest
 from assembling import code, link_text, one
 from capstone import CS_ARCH_X86, CS_MODE_32, Cs
 
-from bootwright.errors import BootwrightError
+from bootwright.common.errors import BootwrightError
 
 MODES = {16: keystone.KS_MODE_16, 32: keystone.KS_MODE_32, 64: keystone.KS_MODE_64}
 

@@ -11,13 +11,19 @@ from pathlib import Path
 import pytest
 import samples
 
-from bootwright import bindings, description, devicetree, fdt, lcm, model, plan, sources, treeboot
-from bootwright.abi import load as load_abi
-from bootwright.bindings import cells, text
-from bootwright.description import Description
-from bootwright.errors import BootwrightError
-from bootwright.model import BootInfo, BootModule
-from bootwright.plan import Plan
+from bootwright.common.abi import load as load_abi
+from bootwright.common.errors import BootwrightError
+from bootwright.description import load
+from bootwright.description.load import Description
+from bootwright.devicetree import bindings, fdt, reader
+from bootwright.devicetree.bindings import cells, text
+from bootwright.hyperlaunch import model
+from bootwright.hyperlaunch.model import BootInfo, BootModule
+from bootwright.inputs import resolve
+from bootwright.plan import lcm
+from bootwright.plan import make as plan_make
+from bootwright.plan.make import Plan
+from bootwright.reference import tree_reader
 
 C = load_abi().constants
 
@@ -57,8 +63,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def read(written: str) -> tuple[Description, BootInfo]:
-    described = description.parse(written, Path("lab.toml"))
-    return described, model.build(described, sources.resolve(described, Path("work")))
+    described = load.parse(written, Path("lab.toml"))
+    return described, model.build(described, resolve.resolve(described, Path("work")))
 
 
 def make(written: str) -> fdt.Node:
@@ -229,7 +235,7 @@ def test_the_stubs_reader_and_ours_take_it() -> None:
     blob = lcm.make(described, info)
     Path("lcm.dtb").write_bytes(blob)
     tree = BootModule(C["BOOTMOD_FDT"], len(blob))
-    back = treeboot.read_tree(blob, BootInfo((tree, *info.mods)))
+    back = tree_reader.read_tree(blob, BootInfo((tree, *info.mods)))
     assert back is not None and back.builder is not None and info.builder is not None
     for new, old in zip(back.builder.domains, info.builder.domains, strict=True):
         assert (new.name, new.functions, new.mode, new.mem_size) == (
@@ -241,7 +247,7 @@ def test_the_stubs_reader_and_ours_take_it() -> None:
         assert new.kernel is not None and old.kernel is not None
         assert back.mods[new.kernel].string == info.mods[old.kernel].string
     with pytest.raises(BootwrightError, match="a PV domain needs launcher"):
-        devicetree.load(Path("lcm.dtb"))
+        reader.load(Path("lcm.dtb"))
 
 
 FULL = (
@@ -286,7 +292,7 @@ def test_the_stubs_reader_finds_modules_of_every_kind() -> None:
     described, info = read(FULL)
     blob = lcm.make(described, info)
     mods = tuple(BootModule(0, one.size, name=one.name) for one in info.mods[:-1])
-    back = treeboot.read_tree(blob, BootInfo((BootModule(0, len(blob)), *mods)))
+    back = tree_reader.read_tree(blob, BootInfo((BootModule(0, len(blob)), *mods)))
     assert back is not None and back.builder is not None and info.builder is not None
     assert [one.kind for one in back.mods[1:]] == [one.kind for one in info.mods[:-1]]
     assert [one.modules for one in back.builder.domains] == [
@@ -337,7 +343,7 @@ def test_libfdt_reads_it() -> None:
 
 def planned(written: str) -> Plan:
     described, info = read(written)
-    return plan.make(described, info, Path("work"))
+    return plan_make.make(described, info, Path("work"))
 
 
 def test_the_plan_brings_the_tree_first_and_the_modules_of_all_domains() -> None:

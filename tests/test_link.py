@@ -13,11 +13,13 @@ import pytest
 from assembling import BASE, LAYOUT, contents, link_text
 from elftools.elf.elffile import ELFFile
 
-from bootwright import abi, expression, layout
-from bootwright.elfwrite import MAX_PROGRAM_HEADERS
-from bootwright.errors import BootwrightError, ErrorList, LinkError, SourceError
-from bootwright.layout import LayoutAssertion
-from bootwright.linked import Linked
+from bootwright.asm import expression
+from bootwright.common import abi
+from bootwright.common.errors import BootwrightError, ErrorList, LinkError, SourceError
+from bootwright.link import layout
+from bootwright.link.elf_writer import MAX_PROGRAM_HEADERS
+from bootwright.link.layout import LayoutAssertion
+from bootwright.link.linked import Linked
 
 NOTE = """.section .note.Xen
         .long 4, 4, XEN_ELFNOTE_PHYS32_ENTRY

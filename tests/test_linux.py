@@ -9,10 +9,14 @@ import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootwright import abi, description, linux, model, plan, tables
-from bootwright.errors import KernelError, PlanError
-from bootwright.kernel import Kernel, OtherProtocol
-from bootwright.ranges import Movable, Range
+from bootwright.common import abi
+from bootwright.common.errors import KernelError, PlanError
+from bootwright.common.ranges import Movable, Range
+from bootwright.description import load
+from bootwright.hyperlaunch import model
+from bootwright.kernels import linux
+from bootwright.kernels.kernel import Kernel, OtherProtocol
+from bootwright.plan import make, tables
 
 C = abi.load().constants
 NARROW = Movable(0x200000, 0x1000000, 0x7FFFFFFF)  # without a 64-bit entry: as far as its ramdisk may lie
@@ -121,13 +125,13 @@ def test_any_header_is_taken_or_refused(
 # --- in a plan ---
 
 
-def planned(folder: Path, kernel: bytes, more: str = "") -> plan.Plan:
+def planned(folder: Path, kernel: bytes, more: str = "") -> make.Plan:
     samples.write_kernels(folder)
     (folder / "bzImage").write_bytes(kernel)
     text = samples.DOMAIN.replace("good.elf", "bzImage") + 'ramdisk = "ramdisk"\n' + more
-    described = description.parse(text, folder / "lab.toml")
+    described = load.parse(text, folder / "lab.toml")
     files = {(0, "kernel"): folder / "bzImage", (0, "ramdisk"): folder / "ramdisk"}
-    return plan.make(described, model.build(described, files), folder / "work")
+    return make.make(described, model.build(described, files), folder / "work")
 
 
 def test_it_travels_as_it_is(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 from machine import ABI, RAM, C
 from worlds import MIB, RSDP, World, booted, linux, plan
 
-from bootwright.machine import Efi, all_ram, find_low_room, normalise, overlap
-from bootwright.model import MemoryRange
-from bootwright.ranges import Range
+from bootwright.common.ranges import Range
+from bootwright.hyperlaunch.model import MemoryRange
+from bootwright.reference.machine import Efi, all_ram, find_low_room, normalise, overlap
 
 PAGE = 0x1000
 # The whole area: page tables, code, and at most three pages of information in these tests.

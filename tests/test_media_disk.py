@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from media_fixtures import BUILD_ID, make_built, read, same
 
-from bootwright.errors import RunError, ToolError
+from bootwright.common.errors import RunError, ToolError
 from bootwright.media import disk, for_sector, gpt, grub_bios
 from bootwright.media.medium import Settings
 

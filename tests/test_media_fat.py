@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bootwright.media import fat, pieces
-from bootwright.media.pieces import Piece, Zeros
+from bootwright.media import extents, fat
+from bootwright.media.extents import Piece, Zeros
 
 
 def run(*command: str | Path) -> str:
@@ -23,7 +23,7 @@ def write(
 ) -> None:
     image = fat.build(files, bits, "a label", 0x1234ABCD, size or fat.least(files, bits, sector), sector)
     with path.open("wb") as file:
-        pieces.write(image, file)
+        extents.write(image, file)
 
 
 def check(path: Path, files: dict[str, Piece], tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def check(path: Path, files: dict[str, Piece], tmp_path: Path) -> None:
         out = tmp_path / "out"
         out.unlink(missing_ok=True)
         run("mcopy", "-n", "-i", path, f"::{name}", out)
-        with pieces.Reader([content]) as reader:
+        with extents.Reader([content]) as reader:
             assert out.read_bytes() == reader.read()
 
 
@@ -43,7 +43,7 @@ def check(path: Path, files: dict[str, Piece], tmp_path: Path) -> None:
 def test_read_back(bits: int, sector: int, tmp_path: Path) -> None:
     payload = tmp_path / "payload"
     payload.write_bytes(bytes(range(251)) * 4000)
-    files = {"EFI/BOOT/BOOTX64.EFI": pieces.whole(payload), "boot/image.elf": b"hello", "boot/mark": b""}
+    files = {"EFI/BOOT/BOOTX64.EFI": extents.whole(payload), "boot/image.elf": b"hello", "boot/mark": b""}
     path = tmp_path / "fat"
     write(path, files, bits, sector=sector)
     check(path, files, tmp_path)

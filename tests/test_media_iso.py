@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from media_fixtures import BUILD_ID, make_built, read, same
 
-from bootwright.errors import ToolError
+from bootwright.common.errors import ToolError
 from bootwright.media import grub_bios, iso
 from bootwright.media.medium import Settings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from media_fixtures import make_built
 
-from bootwright.errors import RunError
+from bootwright.common.errors import RunError
 from bootwright.media import MEDIA, Settings, chosen, pxe, settings
 
 ROOT = Path(__file__).parent.parent

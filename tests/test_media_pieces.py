@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bootwright.errors import SourceError
-from bootwright.media import pieces
-from bootwright.media.pieces import Reader, Zeros
+from bootwright.common.errors import SourceError
+from bootwright.media import extents
+from bootwright.media.extents import Reader, Zeros
 
 
 @pytest.fixture
@@ -18,12 +18,12 @@ def payload(tmp_path: Path) -> Path:
 
 
 def test_written_and_read_alike(payload: Path, tmp_path: Path) -> None:
-    listed = [b"head", Zeros(1000), pieces.whole(payload), b"", b"tail", Zeros(5)]
+    listed = [b"head", Zeros(1000), extents.whole(payload), b"", b"tail", Zeros(5)]
     expected = b"head" + bytes(1000) + payload.read_bytes() + b"tail" + bytes(5)
     with (tmp_path / "out").open("wb") as file:
-        pieces.write(listed, file)
+        extents.write(listed, file)
     assert (tmp_path / "out").read_bytes() == expected
-    assert pieces.total(listed) == len(expected)
+    assert extents.total(listed) == len(expected)
     with Reader(listed) as reader:
         assert reader.read() == expected
         assert reader.read(1) == b""
@@ -34,19 +34,19 @@ def test_written_and_read_alike(payload: Path, tmp_path: Path) -> None:
 
 
 def test_padded() -> None:
-    assert pieces.padded([b"ab"], 2) == [b"ab"]
-    assert pieces.padded([b"ab"], 5) == [b"ab", Zeros(3)]
+    assert extents.padded([b"ab"], 2) == [b"ab"]
+    assert extents.padded([b"ab"], 5) == [b"ab", Zeros(3)]
 
 
 @pytest.mark.parametrize("change", [b"longer" * 999, b"short"])
 def test_a_file_that_changes_its_size(change: bytes, payload: Path, tmp_path: Path) -> None:
-    listed = [pieces.whole(payload)]
+    listed = [extents.whole(payload)]
     payload.write_bytes(change)
     with (
         (tmp_path / "out").open("wb") as file,
         pytest.raises(SourceError, match="bytes long now; it was 2304"),
     ):
-        pieces.write(listed, file)
+        extents.write(listed, file)
     if len(change) < 2304:
         with Reader(listed) as reader, pytest.raises(SourceError, match="is 5 bytes long now"):
             reader.read()
@@ -54,4 +54,4 @@ def test_a_file_that_changes_its_size(change: bytes, payload: Path, tmp_path: Pa
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read: No such file"):
-        pieces.whole(tmp_path / "none")
+        extents.whole(tmp_path / "none")

@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 from media_fixtures import make_built
 
-from bootwright import serve
-from bootwright.errors import RunError, ToolError
-from bootwright.media import pxe
+from bootwright.common.errors import RunError, ToolError
+from bootwright.media import dnsmasq, pxe
 from bootwright.media.medium import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -88,7 +87,7 @@ def test_dnsmasq_takes_the_configuration(tmp_path: Path, programs: Path) -> None
     folder = pxe.make(make_built(tmp_path / "lab"), Settings()).path
     address = "http://127.0.0.1:8000/lab.efi"
     for more, http in (("", ""), ("127.0.0.7,127.0.0.9,1h", ""), ("127.0.0.7,127.0.0.9", address)):
-        command = serve.command(folder, serve.Options("lo", more, http), tmp_path / "leases")
+        command = dnsmasq.command(folder, dnsmasq.Options("lo", more, http), tmp_path / "leases")
         done = subprocess.run([*command, "--test"], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr.strip()) == (0, "dnsmasq: syntax check OK.")
     assert f"--dhcp-range={more}" in command
@@ -97,26 +96,26 @@ def test_dnsmasq_takes_the_configuration(tmp_path: Path, programs: Path) -> None
 
 
 def test_command_is_a_proxy_unless_asked(tmp_path: Path) -> None:
-    command = serve.command(tmp_path, serve.Options("lo"), tmp_path)
+    command = dnsmasq.command(tmp_path, dnsmasq.Options("lo"), tmp_path)
     assert "--dhcp-range=127.0.0.0,proxy" in command
     assert f"--tftp-root={tmp_path}" in command and "--interface=lo" in command
 
 
 def test_networks_that_cannot_be_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RunError, match=r"^interface: 'nope' is none of lo"):
-        serve.network("nope")
+        dnsmasq.network("nope")
     with pytest.raises(RunError, match="--interface takes the one"):
-        serve.network("")
+        dnsmasq.network("")
 
     def refuse(*_: object) -> None:
         raise OSError
 
-    monkeypatch.setattr(serve.fcntl, "ioctl", refuse)
+    monkeypatch.setattr(dnsmasq.fcntl, "ioctl", refuse)
     with pytest.raises(RunError, match=r"^interface lo: has no IPv4 address$"):
-        serve.network("lo")
+        dnsmasq.network("lo")
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(ToolError, match=r"it is in the package dnsmasq-base$"):
-        serve.command(tmp_path, serve.Options("lo"), tmp_path)
+        dnsmasq.command(tmp_path, dnsmasq.Options("lo"), tmp_path)
 
 
 OWN = ipaddress.IPv4Interface("10.1.2.3/24")
@@ -124,7 +123,7 @@ OWN = ipaddress.IPv4Interface("10.1.2.3/24")
 
 @pytest.mark.parametrize("given", ["10.1.2.1,10.1.2.254", "10.1.2.9,10.1.2.9,infinite", "10.1.2.1,10.1.2.9,30m"])
 def test_ranges_that_the_network_has(given: str) -> None:
-    serve.check_range(given, OWN)
+    dnsmasq.check_range(given, OWN)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +145,7 @@ def test_ranges_that_the_network_has(given: str) -> None:
 )
 def test_ranges_that_the_network_has_not(given: str, message: str) -> None:
     with pytest.raises(RunError) as caught:
-        serve.check_range(given, OWN)
+        dnsmasq.check_range(given, OWN)
     assert str(caught.value).startswith("dhcp-range: ") and message in str(caught.value)
 
 
@@ -164,13 +163,13 @@ def test_addresses_of_http_boot_that_no_machine_can_be_told(
     range_: str, http: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(RunError, match=message):
-        serve.command(tmp_path, serve.Options("lo", range_, http), tmp_path)
+        dnsmasq.command(tmp_path, dnsmasq.Options("lo", range_, http), tmp_path)
 
 
 def test_who_gets_nothing_is_said() -> None:
-    (note,) = serve.notes(serve.Options("lo"))
+    (note,) = dnsmasq.notes(dnsmasq.Options("lo"))
     assert "HTTP boot (architecture 16) get no answer" in note
-    assert serve.notes(serve.Options("lo", "127.0.0.2,127.0.0.3", "http://h/lab.efi")) == []
+    assert dnsmasq.notes(dnsmasq.Options("lo", "127.0.0.2,127.0.0.3", "http://h/lab.efi")) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
@@ -180,12 +179,12 @@ def test_a_folder_of_a_user_without_a_name(tmp_path: Path) -> None:
         (folder / "lab.efi").write_bytes(b"x")
         os.chown(folder, 54321, 54321)
         folder.chmod(0o755)
-        assert "--user=nobody" in serve.command(folder, serve.Options("lo"), tmp_path)
+        assert "--user=nobody" in dnsmasq.command(folder, dnsmasq.Options("lo"), tmp_path)
         for path, mode in ((folder / "lab.efi", 0o600), (folder, 0o700)):
             kept = path.stat().st_mode
             path.chmod(mode)
             with pytest.raises(RunError, match=r"belongs to user 54321, who has no name on this machine, and others"):
-                serve.command(folder, serve.Options("lo"), tmp_path)
+                dnsmasq.command(folder, dnsmasq.Options("lo"), tmp_path)
             path.chmod(kept)
     finally:
         shutil.rmtree(folder)
@@ -201,11 +200,11 @@ def test_without_the_rights_of_root(tmp_path: Path) -> None:
     ):
         status.write_text(f"Name:\tx\nCapEff:\t{held.zfill(16)}\n")
         with pytest.raises(RunError) as caught:
-            serve.check_rights(status)
+            dnsmasq.check_rights(status)
         assert str(caught.value) == (f"serve: DHCP, PXE and TFTP are for root: run it as root (missing: {missing})")
     for held in ("3400", "1ffffffffff"):
         status.write_text(f"CapEff:\t{held.zfill(16)}\n")
-        serve.check_rights(status)
+        dnsmasq.check_rights(status)
 
 
 PROGRAM = """
@@ -237,9 +236,9 @@ def test_interrupted_it_ends_dnsmasq(sent: signal.Signals, tmp_path: Path) -> No
 
 
 def test_dnsmasq_that_ends_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "command", lambda *_: ["sh", "-c", "exit 2"])
+    monkeypatch.setattr(dnsmasq, "command", lambda *_: ["sh", "-c", "exit 2"])
     with pytest.raises(ToolError, match=r"^dnsmasq ended with status 2$"):
-        serve.serve(tmp_path, serve.Options("lo"))
+        dnsmasq.serve(tmp_path, dnsmasq.Options("lo"))
 
 
 def test_http(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import samples
 
-from bootwright import abi, description, model
-from bootwright.errors import SourceError
-from bootwright.model import BootDomain, BootInfo, BootModule, DomainBuilder, MemorySize
+from bootwright.common import abi
+from bootwright.common.errors import SourceError
+from bootwright.description import load
+from bootwright.hyperlaunch import model
+from bootwright.hyperlaunch.model import BootDomain, BootInfo, BootModule, DomainBuilder, MemorySize
 
 CONSTANTS = abi.load().constants
 NO_SIZE = MemorySize(0, 0)
@@ -54,7 +56,7 @@ def test_kextra(cmdline: str, kextra: str) -> None:
 
 
 def build(text: str, folder: Path, names: dict[tuple[int, str], str]) -> BootInfo:
-    described = description.parse(text, folder / "lab.toml")
+    described = load.parse(text, folder / "lab.toml")
     return model.build(described, {key: folder / name for key, name in names.items()})
 
 

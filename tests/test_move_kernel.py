@@ -15,11 +15,12 @@ from machine import RAM, C
 from machine import Machine as Stub
 from worlds import IMAGE, MIB, World, compare, run
 
-from bootwright import boot, linux, pvh
-from bootwright.kernel import Kernel
-from bootwright.model import BootDomain, MemorySize
-from bootwright.pack import Piece
-from bootwright.planned import Plan, PlannedDomain, PlannedModule
+from bootwright.hyperlaunch.model import BootDomain, MemorySize
+from bootwright.kernels import linux, pvh
+from bootwright.kernels.kernel import Kernel
+from bootwright.plan.pack import Piece
+from bootwright.plan.records import Plan, PlannedDomain, PlannedModule
+from bootwright.reference import boot
 
 CODE = b"kernel text, " * 50
 FILE = samples.linux(CODE, init_size=3 * MIB)

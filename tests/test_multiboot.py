@@ -10,9 +10,9 @@ import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootwright import multiboot
-from bootwright.errors import KernelError
-from bootwright.kernel import Kernel, OtherProtocol, Refused
+from bootwright.common.errors import KernelError
+from bootwright.kernels import multiboot
+from bootwright.kernels.kernel import Kernel, OtherProtocol, Refused
 
 ENTRY = 0x400030
 

@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 import samples
 
-from bootwright import description, model, notes, plan, sources
-from bootwright.elf import Segment
-from bootwright.errors import PlanError
-from bootwright.jobs import Job
-from bootwright.kernel import Kernel
-from bootwright.pack import Packed
-from bootwright.placing import Placing
+from bootwright.common.errors import PlanError
+from bootwright.description import load
+from bootwright.hyperlaunch import model
+from bootwright.inputs import resolve
+from bootwright.kernels.elf import Segment
+from bootwright.kernels.kernel import Kernel
+from bootwright.plan import make, notes
+from bootwright.plan.modules import Job
+from bootwright.plan.pack import Packed
+from bootwright.plan.place import Placing
 
 GIB = 1 << 30
 
@@ -28,9 +31,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def noted(text: str, folder: Path) -> list[str]:
-    described = description.parse(text, folder / "lab.toml")
-    info = model.build(described, sources.resolve(described, folder / "work"))
-    return [note for note in plan.make(described, info, folder / "work").notes if "few machines" in note]
+    described = load.parse(text, folder / "lab.toml")
+    info = model.build(described, resolve.resolve(described, folder / "work"))
+    return [note for note in make.make(described, info, folder / "work").notes if "few machines" in note]
 
 
 @pytest.mark.parametrize(("memory", "gib"), [("64T", 65536), ("1025G", 1025), ("1T", None), ("64M", None)])
@@ -52,7 +55,7 @@ def test_domains_that_ask_for_much_together(folder: Path, lcm: bool) -> None:
 def sized(folder: Path, size: int, modules: str) -> Iterator[str]:
     """What is said of a ramdisk of `size` bytes, which is not read: an error, or notes about memory."""
     text = f'[image]\nmodules = "{modules}"\n{samples.DOMAIN}ramdisk = "ramdisk"\n'
-    described = description.parse(text.replace("64M", "16G"), folder / "lab.toml")
+    described = load.parse(text.replace("64M", "16G"), folder / "lab.toml")
     files = {(0, "kernel"): folder / "good.elf", (0, "ramdisk"): folder / "ramdisk"}
     info = model.build(described, files)
     info = replace(info, mods=(info.mods[0], replace(info.mods[1], size=size)))

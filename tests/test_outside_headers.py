@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from outside_headers import BY_THE_BOOK, FILLER, JOINED, OUR_HEADERS, OURS, WORLDS, Record, World
 
-from bootwright import abi
+from bootwright.common import abi
 
 HEADERS = {path.name: path.read_text(encoding="utf-8") for path in (abi.stub_directory() / "abi").glob("*.h")}
 

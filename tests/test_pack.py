@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootwright import abi, pack
-from bootwright.elf import Segment
-from bootwright.pack import Packed, Piece
+from bootwright.common import abi
+from bootwright.kernels.elf import Segment
+from bootwright.plan import pack
+from bootwright.plan.pack import Packed, Piece
 
 C = abi.load().constants
 NOISE = random.Random(1).randbytes(1 << 20)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from bootwright import image
-from bootwright.elfwrite import PAGE
-from bootwright.errors import LinkError, SourceError
-from bootwright.linked import Linked
-from bootwright.patch import Payload, build_id, patch
+from bootwright.common.errors import LinkError, SourceError
+from bootwright.image import build
+from bootwright.image.elf_image import Payload, build_id, patch
+from bootwright.link.elf_writer import PAGE
+from bootwright.link.linked import Linked
 
 HOST = Path(__file__).parent.parent / "host"
 TABLES = b"tables" * 100
@@ -21,7 +21,7 @@ IDENTITY = bytes(range(1, 21))
 
 @pytest.fixture(scope="module")
 def linked() -> Linked:
-    return image.link_stub(len(TABLES), 3)
+    return build.link_stub(len(TABLES), 3)
 
 
 def payload(path: Path, data: bytes, load_address: int) -> Payload:

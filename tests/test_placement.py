@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootwright.errors import PlanError
-from bootwright.placement import KEPT_FREE, Memory
-from bootwright.ranges import Range
+from bootwright.common.errors import PlanError
+from bootwright.common.ranges import Range
+from bootwright.plan.memory import KEPT_FREE, Memory
 
 
 def test_the_lowest_room_behind_the_stub() -> None:

@@ -13,11 +13,16 @@ import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootwright import abi, description, model, plan, sources, tables, xen
-from bootwright.errors import BootwrightError, KernelError, PlanError
-from bootwright.model import BootInfo, BootModule
-from bootwright.plan import Plan
-from bootwright.ranges import Movable, Range
+from bootwright.common import abi
+from bootwright.common.errors import BootwrightError, KernelError, PlanError
+from bootwright.common.ranges import Movable, Range
+from bootwright.description import load as description_load
+from bootwright.hyperlaunch import model
+from bootwright.hyperlaunch.model import BootInfo, BootModule
+from bootwright.inputs import resolve
+from bootwright.plan import make as plan_make
+from bootwright.plan import tables, xen
+from bootwright.plan.make import Plan
 
 C = abi.load().constants
 
@@ -25,13 +30,13 @@ C = abi.load().constants
 def make(text: str, folder: Path, **image: str) -> Plan:
     """The plan of `text`, whose kernels and ramdisks are files of `folder`."""
     lines = [f"{key} = {value}" for key, value in image.items()]
-    described = description.parse("\n".join(["[image]", *lines, text]), folder / "lab.toml")
+    described = description_load.parse("\n".join(["[image]", *lines, text]), folder / "lab.toml")
     files = {}
     for index, domain in enumerate(described.domains):
         for key, source in domain.files.items():
-            if isinstance(source, description.FileSource):
+            if isinstance(source, description_load.FileSource):
                 files[index, key] = folder / source.path
-    return plan.make(described, model.build(described, files), folder / "work")
+    return plan_make.make(described, model.build(described, files), folder / "work")
 
 
 @pytest.fixture
@@ -157,7 +162,7 @@ def test_image_settings(folder: Path) -> None:
         "name": '"lab"',
     }
     found = make(samples.DOMAIN, folder, **settings).image
-    assert found == plan.PlannedImage(
+    assert found == plan_make.PlannedImage(
         "lab", C["CONSOLE_SERIAL"], 0x2F8, 2, C["LOG_DEBUG"], C["ON_FAILURE_REBOOT"], 7
     )
 
@@ -200,9 +205,9 @@ def make_xen(text: str, folder: Path, cmdline: str = "loglvl=all") -> Plan:
     for name in ("ucode", "policy"):
         (folder / name).write_bytes(name.encode() * 10000)
     text = f'[image]\nlauncher = "xen"\npack = "lz4"\n{XEN.format(cmdline)}{text}'
-    described = description.parse(text, folder / "lab.toml")
-    files = sources.resolve(described, folder / "work")
-    return plan.make(described, model.build(described, files), folder / "work")
+    described = description_load.parse(text, folder / "lab.toml")
+    files = resolve.resolve(described, folder / "work")
+    return plan_make.make(described, model.build(described, files), folder / "work")
 
 
 @pytest.mark.parametrize(("ramdisk", "number"), [("", 1), ('ramdisk = "ramdisk"\n', 2)])
@@ -289,9 +294,9 @@ def test_configs_that_nobody_could_be_told_of_are_left_out(folder: Path) -> None
 
 
 def test_what_would_fail_at_boot_is_refused(folder: Path) -> None:
-    described = description.parse(samples.DOMAIN, folder / "lab.toml")
+    described = description_load.parse(samples.DOMAIN, folder / "lab.toml")
     with pytest.raises(PlanError, match="would fail at boot with E0602: domain dom0 is the initial domain"):
-        plan.make(described, model.build(described, {}), folder / "work")
+        plan_make.make(described, model.build(described, {}), folder / "work")
 
 
 def test_the_memory_that_an_error_asks_for_is_enough(folder: Path) -> None:
@@ -302,20 +307,20 @@ def test_the_memory_that_an_error_asks_for_is_enough(folder: Path) -> None:
 
 
 def test_a_file_that_has_gone(folder: Path) -> None:
-    described = description.parse(samples.DOMAIN, folder / "lab.toml")
+    described = description_load.parse(samples.DOMAIN, folder / "lab.toml")
     info = model.build(described, {(0, "kernel"): folder / "good.elf"})
     (folder / "good.elf").unlink()
     with pytest.raises(
         BootwrightError, match=r"lab.toml:6:10: domain .dom0.: kernel .* cannot be read and packed: No such"
     ):
-        plan.make(described, info, folder / "work")
+        plan_make.make(described, info, folder / "work")
 
 
 def test_progress(folder: Path) -> None:
-    described = description.parse(samples.DOMAIN, folder / "lab.toml")
+    described = description_load.parse(samples.DOMAIN, folder / "lab.toml")
     info = model.build(described, {(0, "kernel"): folder / "good.elf"})
     said: list[tuple[str, int, int]] = []
-    plan.make(described, info, folder / "work", lambda *step: said.append(step))
+    plan_make.make(described, info, folder / "work", lambda *step: said.append(step))
     assert said == [("packing good.elf", 64, 64)]
 
 
@@ -387,7 +392,7 @@ def test_a_large_ramdisk_takes_no_memory(pack: str, pieces: int, folder: Path) -
         file.truncate(400 << 20)
     text = samples.DOMAIN.replace("64M", "1G") + 'ramdisk = "ramdisk"\n'
     (folder / "lab.toml").write_text(f'[image]\npack = "{pack}"\n{text}')
-    host = str(Path(plan.__file__).parent.parent)
+    host = str(Path(plan_make.__file__).parent.parent)
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, str(folder), str(pieces)],
         env={"PYTHONPATH": host}, capture_output=True, text=True, check=False, timeout=120,

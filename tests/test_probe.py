@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from lab_report import BEGIN, DOCUMENT, STUB_LINES, changed, marked
 
-from bootwright import machines, probe, serial_line
-from bootwright.errors import BootwrightError, DeviceError, SourceError
-from bootwright.shapes import HEX, NUMBER, TEXT, Items, Keys, Nullable, ShapeError, check
+from bootwright.cli import lab
+from bootwright.common.errors import BootwrightError, DeviceError, SourceError
+from bootwright.common.json_shape import HEX, NUMBER, TEXT, Items, Keys, Nullable, ShapeError, check
+from bootwright.lab import report, serial
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -37,14 +38,14 @@ pytestmark = pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r\r\n"])
 def test_the_report_is_found_in_whatever_is_around_it(capture: str, line_end: str) -> None:
     data = capture.replace("\n", line_end).encode() + b"\0\xff"
-    found = probe.extract(data)
+    found = report.extract(data)
     assert found.document == DOCUMENT
-    assert probe.is_complete(data) or capture.endswith("cut of")
+    assert report.is_complete(data) or capture.endswith("cut of")
     assert (found.entered is not None) == (STUB_LINES in capture)
 
 
 def test_the_stubs_own_lines_say_how_it_was_entered() -> None:
-    found = probe.extract((STUB_LINES + marked()).encode())
+    found = report.extract((STUB_LINES + marked()).encode())
     assert found.entered == {"protocol": "multiboot2", "loader": "GRUB 2.06-13", "rsdp": "0x7fe2000"}
     assert found.ram == 0x9FC00 + 0xFF00000 and found.cpu == "Lab CPU"
     rsdp = found.rsdp_bytes
@@ -87,7 +88,7 @@ def test_faulty_captures(capture: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "capture.log"
     path.write_text(capture)
     with pytest.raises(SourceError) as caught:
-        machines.read(str(path), "lab", 1)
+        lab.read(str(path), "lab", 1)
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
     assert not (tmp_path / "machines").exists()
@@ -95,8 +96,8 @@ def test_faulty_captures(capture: str, message: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["acpi", "smbios", "framebuffer"])
 def test_what_a_machine_may_lack(key: str) -> None:
-    found = probe.extract(marked(changed(lambda d: d.update({key: None}))).encode())
-    assert probe.describe(found)
+    found = report.extract(marked(changed(lambda d: d.update({key: None}))).encode())
+    assert report.describe(found)
     assert (found.rsdp_bytes == bytes(36)) == (key == "acpi")
 
 
@@ -124,32 +125,32 @@ def test_a_machine_is_stored_under_its_product_name_and_read_back(
 ) -> None:
     capture = tmp_path / "capture"
     capture.write_text(STUB_LINES + marked())
-    machines.read(str(capture), "", 1)
+    lab.read(str(capture), "", 1)
     path = tmp_path / "machines/Lab-One.json"
     assert capsys.readouterr().out == (
         f'{path}: ACME Lab "One", serial S-1: 4 x Lab CPU, 255 MiB of RAM, screen 1280 x 800\n'
     )
     for name in ("Lab-One", str(path)):
-        assert probe.load(name) == probe.extract(capture.read_bytes())
+        assert report.load(name) == report.extract(capture.read_bytes())
     assert '\n  {"start": "0xf0000", "size": "0x10000", "type": 2},\n' in path.read_text()
     assert list(path.parent.iterdir()) == [path]
-    machines.list_all()
+    lab.list_all()
     assert capsys.readouterr().out.startswith("Lab-One: ACME")
 
 
 def test_another_machine_does_not_take_a_name_that_is_taken() -> None:
-    probe.store(probe.Report(DOCUMENT), "lab")
-    probe.store(probe.Report(changed(lambda d: d.update(cpus=8))), "lab")
-    other = probe.Report(changed(lambda d: d["smbios"].update(serial="S-2")))
+    report.store(report.Report(DOCUMENT), "lab")
+    report.store(report.Report(changed(lambda d: d.update(cpus=8))), "lab")
+    other = report.Report(changed(lambda d: d["smbios"].update(serial="S-2")))
     with pytest.raises(SourceError, match=r'lab is another machine \(ACME Lab "One", serial S-1\)'):
-        probe.store(other, "lab")
-    assert probe.load("lab").document["cpus"] == 8
+        report.store(other, "lab")
+    assert report.load("lab").document["cpus"] == 8
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "a b"])
 def test_bad_names(name: str) -> None:
     with pytest.raises(SourceError, match="may have letters, digits"):
-        probe.store(probe.Report(DOCUMENT), name)
+        report.store(report.Report(DOCUMENT), name)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,7 @@ def test_bad_names(name: str) -> None:
     ],
 )
 def test_a_name_is_suggested(names: dict[str, str] | None, expected: str) -> None:
-    assert probe.suggest_name(probe.Report(changed(lambda d: d.update(smbios=names)))) == expected
+    assert report.suggest_name(report.Report(changed(lambda d: d.update(smbios=names)))) == expected
 
 
 @pytest.mark.parametrize(
@@ -177,11 +178,11 @@ def test_a_name_is_suggested(names: dict[str, str] | None, expected: str) -> Non
     ],
 )
 def test_a_machine_that_cannot_be_loaded(text: str | None, message: str, tmp_path: Path) -> None:
-    probe.store(probe.Report(DOCUMENT), "other")
+    report.store(report.Report(DOCUMENT), "other")
     if text is not None:
         (tmp_path / "machines/lab.json").write_text(text)
     with pytest.raises(SourceError) as caught:
-        probe.load("lab")
+        report.load("lab")
     assert message in str(caught.value)
     assert "machines/lab.json" in str(caught.value)
 
@@ -202,12 +203,12 @@ def test_a_serial_line_is_read_until_the_report_is_whole(tmp_path: Path) -> None
     sender = threading.Thread(target=send)
     sender.start()
     try:
-        machines.read(line, "lab", 5)
+        lab.read(line, "lab", 5)
     finally:
         sender.join()
         os.close(ours)
         os.close(theirs)
-    assert probe.load("lab").document == DOCUMENT
+    assert report.load("lab").document == DOCUMENT
 
 
 @pytest.mark.parametrize("sent", [b"", b"hello"])
@@ -219,7 +220,7 @@ def test_a_serial_line_that_falls_silent(sent: bytes) -> None:
         with pytest.raises(
             DeviceError, match=r"silent for 0.2 s, after (nothing|5 bytes without a whole report)"
         ):
-            serial_line.read(Path(os.ttyname(theirs)), probe.is_complete, 0.2, lambda data: None)
+            serial.read(Path(os.ttyname(theirs)), report.is_complete, 0.2, lambda data: None)
     finally:
         os.close(ours)
         os.close(theirs)
@@ -227,6 +228,6 @@ def test_a_serial_line_that_falls_silent(sent: bytes) -> None:
 
 def test_what_is_no_serial_line(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match=r"/dev/zero is no serial line: Inappropriate ioctl"):
-        machines.read("/dev/zero", "lab", 1)
+        lab.read("/dev/zero", "lab", 1)
     with pytest.raises(BootwrightError, match=r"none\.log: cannot be read: No such file"):
-        machines.read(str(tmp_path / "none.log"), "lab", 1)
+        lab.read(str(tmp_path / "none.log"), "lab", 1)

@@ -17,7 +17,11 @@ from pathlib import Path
 import pytest
 from test_scratch import child, status_of
 
-from bootwright import image, media, origin, progress, report, scratch
+from bootwright import media
+from bootwright.cli import build as cli_build
+from bootwright.common import scratch
+from bootwright.image import build, origin
+from bootwright.image import built as image_built
 from bootwright.media.medium import made_record
 
 ROOT = Path(__file__).parent.parent
@@ -68,18 +72,18 @@ def test_killed_at_any_step_it_leaves_one_set_or_none(tmp_path: Path) -> None:
         place = tmp_path / f"{step}"
         output = place / "lab"
         output.mkdir(parents=True)
-        image.publish(made(place / "first", "old", *OLD), output)
+        build.publish(made(place / "first", "old", *OLD), output)
         second = made(place / "second", "new", *NEW)
-        status = killed_at(step, functools.partial(image.publish, second, output))
+        status = killed_at(step, functools.partial(build.publish, second, output))
         found = contents(output)
         there = {name: text for name, text in found.items() if not name.startswith(".")}
         if "lab.json" in there:
             assert there == dict.fromkeys(OLD if there["lab.json"] == "old" else NEW, there["lab.json"])
             ends.add(there["lab.json"])
         else:
-            assert found[report.pending(output / "lab.json").name] == "new", "what was being published is known"
+            assert found[image_built.pending(output / "lab.json").name] == "new", "what was being published is known"
             ends.add("none")
-        image.publish(made(place / "third", "last", *NEW), output)
+        build.publish(made(place / "third", "last", *NEW), output)
         assert contents(output) == dict.fromkeys(NEW, "last"), "the next one finds nothing in its way"
         step += 1
         if status == DONE:
@@ -95,7 +99,7 @@ def test_two_at_once_leave_the_set_of_one(tmp_path: Path) -> None:
         def publish() -> None:
             for _ in range(60):
                 with scratch.own(tmp_path, "lab") as folder:
-                    image.publish(made(folder, which, *(OLD if which == "a" else NEW)), output)
+                    build.publish(made(folder, which, *(OLD if which == "a" else NEW)), output)
                     with scratch.locked(output):
                         found = contents(output)
                     assert found == dict.fromkeys(OLD if found["lab.json"] == "a" else NEW, found["lab.json"])
@@ -144,7 +148,7 @@ def description(project: Path) -> Path:
 def is_whole(project: Path, description: Path) -> None:
     """What lies there is of one build, and all of it."""
     output = project / "build/lab"
-    built = report.load(output / "lab.json")
+    built = image_built.load(output / "lab.json")
     assert built.origin is not None
     assert origin.changed(built.origin, description, output) is None
     for name, medium in media.by_file(built).items():
@@ -194,15 +198,15 @@ def test_a_build_that_is_killed_anywhere_leaves_what_was_there_or_nothing_wrong(
         killed += doomed.wait(60) != 0
         record = output / "lab.json"
         if record.exists():  # it is of one build, the old or the new one
-            built = report.load(record)
+            built = image_built.load(record)
             for name in ("lab.elf", "lab.efi"):
                 assert bytes.fromhex(built.build_id) in (output / name).read_bytes()
             assert built.origin is not None
             for made in built.origin.outputs:
                 assert hashlib.sha256((output / made.path).read_bytes()).hexdigest() == made.sha256
-        elif (pending := report.pending(record)).exists():
-            found = report.load(record, pending).origin
+        elif (pending := image_built.pending(record)).exists():
+            found = image_built.load(record, pending).origin
             assert found is not None and set(found.media) == {"lab.iso", "lab.img", "pxe"}
     assert killed > 15
-    assert progress.current("lab.toml").elf.exists()
+    assert cli_build.current("lab.toml").elf.exists()
     is_whole(project, description)

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from bootwright import media, qemu, run, serial_line
-from bootwright.errors import DeviceError, RunError, ToolError
-from bootwright.qemu import Machine, Outcome, Result
-from bootwright.ranges import Range
-from bootwright.report import Built, Loaded
+from bootwright import media
+from bootwright.common.errors import DeviceError, RunError, ToolError
+from bootwright.common.ranges import Range
+from bootwright.emulate import qemu, run
+from bootwright.emulate.qemu import Machine, Outcome, Result
+from bootwright.image.built import Built, Loaded
+from bootwright.lab import serial
 
 # What the stand-in begins with: serial() prints on the console, stopped() is what QMP says at the end.
 PRELUDE = """
@@ -263,7 +265,7 @@ def test_waits_that_cannot_be(timeout: float, tmp_path: Path) -> None:
         run.Options(timeout=timeout)
     if timeout:
         with pytest.raises(DeviceError, match=r"^timeout: \S+ must be 0 or more, and at most 2592000 seconds$"):
-            serial_line.read(tmp_path / "none", lambda data: True, timeout, lambda data: None)
+            serial.read(tmp_path / "none", lambda data: True, timeout, lambda data: None)
 
 
 BUILT = Built("lab", Path("/x/lab.elf"), (Loaded("a", "modules/a"), Loaded("b", "modules/b")), 1, 1, ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootwright.ranges import Range, align_up, first_fit
+from bootwright.common.ranges import Range, align_up, first_fit
 
 ranges = st.builds(lambda start, size: Range(start, start + size), st.integers(0, 200), st.integers(0, 60))
 

@@ -22,39 +22,22 @@ import samples
 import trees
 from elftools.elf.elffile import ELFFile
 
-from bootwright import (
-    abi,
-    assemble,
-    debian,
-    description,
-    devices,
-    devicetree,
-    dts,
-    elf,
-    fdt,
-    jobs,
-    layout,
-    lcm,
-    linux,
-    multiboot,
-    notes,
-    origin,
-    pe,
-    places,
-    probe,
-    protocols,
-    pvh,
-    report,
-    seen,
-    serve,
-    store,
-    tables,
-    toml,
-    verify,
-)
-from bootwright.errors import BootwrightError, Where
-from bootwright.media import gpt
-from bootwright.planned import Plan
+from bootwright.asm import assemble
+from bootwright.common import abi, paths, store
+from bootwright.common.errors import BootwrightError, Where
+from bootwright.description import load, toml_tree
+from bootwright.devicetree import dts, fdt
+from bootwright.devicetree import reader as devicetree_reader
+from bootwright.flash import block_devices
+from bootwright.image import built, efi_image, origin, verify
+from bootwright.inputs import debian
+from bootwright.kernels import elf, linux, multiboot, protocols, pvh
+from bootwright.lab import report as machine_report
+from bootwright.link import layout
+from bootwright.media import dnsmasq, gpt
+from bootwright.plan import lcm, modules, notes, tables
+from bootwright.plan.records import Plan
+from bootwright.reference import transcript
 
 ROOT = Path(__file__).parent.parent
 CASES = 2000
@@ -78,20 +61,20 @@ class Reader:
 def read_report(path: Path) -> None:
     """All that is done with a report, whether it comes from a line or from a file."""
     capture = path.read_bytes()
-    probe.is_complete(capture)
-    use_report(probe.extract(capture, Where("line")), path)
+    machine_report.is_complete(capture)
+    use_report(machine_report.extract(capture, Where("line")), path)
 
 
-def use_report(found: probe.Report, path: Path) -> None:
-    probe.describe(found).encode()
-    probe.suggest_name(found).encode()
+def use_report(found: machine_report.Report, path: Path) -> None:
+    machine_report.describe(found).encode()
+    machine_report.suggest_name(found).encode()
     assert found.ram >= 0 and len(found.rsdp_bytes) == ABI.constants["RSDP_SIZEOF"]
     _ = found.framebuffer, found.cpu
     folder = path.parent / "machines"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(probe, "directory", lambda: folder)
+        patched.setattr(machine_report, "directory", lambda: folder)
         shutil.rmtree(folder, ignore_errors=True)
-        probe.load(str(probe.store(found, "lab")))
+        machine_report.load(str(machine_report.store(found, "lab")))
 
 
 def read_disks(path: Path) -> None:
@@ -103,21 +86,21 @@ def read_disks(path: Path) -> None:
     block.mkdir(parents=True, exist_ok=True)
     for name in ("size", "dev", "removable", "ro"):
         (block / name).write_bytes(path.read_bytes())
-    devices.disks(devices.System(path.parent / "sys", proc, path.parent))
+    block_devices.disks(block_devices.System(path.parent / "sys", proc, path.parent))
 
 
 def read_map(path: Path) -> None:
     """All that is done with the map of an image before it is taken, and when a medium of it has been made."""
-    found = report.load(path)
+    found = built.load(path)
     origin.changed(found.origin, Path("images/demo.toml"), path.parent)
     medium = origin.MadeMedium("disk", {}, 512, "")
-    report.add_medium(path, "disk", medium)
+    built.add_medium(path, "disk", medium)
 
 
 def read_hashes(path: Path) -> None:
     """A file of hashes that is damaged is as none."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(places, "root", lambda: path.parent)
+        patched.setattr(paths, "root", lambda: path.parent)
         (path.parent / "build").mkdir(exist_ok=True)
         (path.parent / "build/.hashes.json").write_bytes(path.read_bytes())
         origin.Hashes().of(path)
@@ -225,12 +208,12 @@ def readers() -> dict[str, Reader]:
     machine = json.dumps(lab_report.DOCUMENT)
 
     return {
-        "toml": Reader(toml.load, text),
-        "description": Reader(description.load, text, "lab.toml"),
+        "toml": Reader(toml_tree.load, text),
+        "description": Reader(load.load, text, "lab.toml"),
         "layout": Reader(layout.load, tuple(path.read_bytes() for path in sorted((ROOT / "linker").glob("*.toml")))),
         "assembly": Reader(assemble.assemble, (SOURCE.replace(b'.include "none.inc"\n', b""), SOURCE), "lab.asm"),
-        "device tree": Reader(devicetree.load, (fdt.write(TREE),), "lab.dtb"),
-        "device tree source": Reader(devicetree.load, (dts.write(TREE).encode(),), "lab.dts"),
+        "device tree": Reader(devicetree_reader.load, (fdt.write(TREE),), "lab.dtb"),
+        "device tree source": Reader(devicetree_reader.load, (dts.write(TREE).encode(),), "lab.dts"),
         "elf": Reader(elf.read, ELFS),
         "bzImage": Reader(lambda path: pvh.look(path, path.parent), PACKED),
         "linux": Reader(lambda path: linux.look(path, path.parent), (samples.linux(), *PACKED[:1])),
@@ -239,19 +222,22 @@ def readers() -> dict[str, Reader]:
         "kernel": Reader(lambda path: protocols.choose("auto", path, path.parent), KERNELS),
         "protocols": Reader(lambda path: protocols.fitting(path, path.parent), KERNELS),
         "gzip": Reader(lambda path: protocols.gunzipped(path, path.parent), (gzip.compress(samples.elf()),), "k.gz"),
-        "kernel for Xen": Reader(jobs._check_kernel_for_xen, (*KERNELS, *PACKED)),
+        "kernel for Xen": Reader(modules._check_kernel_for_xen, (*KERNELS, *PACKED)),
         "kernel in a tree": Reader(lambda path: lcm._as_elf(path, path.parent / "lcm"), (*ELFS[:3], *PACKED)),
         "disk image": Reader(read_table, (DISK, DISK[:560]), damage=damaged_disk),
         "notes": Reader(notes.is_linux, KERNELS),
         "report of a machine": Reader(read_report, (machine.encode(),), damage=damaged_capture),
         "stored machine": Reader(
-            lambda path: use_report(probe.load(str(path)), path), (machine.encode(),), "m.json", damaged_document
+            lambda path: use_report(machine_report.load(str(path)), path),
+            (machine.encode(),),
+            "m.json",
+            damaged_document,
         ),
-        "transcript": Reader(lambda path: seen.parse_transcript(path.read_text("utf-8", "replace")), (LINES,)),
+        "transcript": Reader(lambda path: transcript.parse_transcript(path.read_text("utf-8", "replace")), (LINES,)),
         "disks": Reader(read_disks, (MOUNTS, b"8:0\n", b"123456\n")),
         "hashes": Reader(read_hashes, (b'{"/x": [[1, 2, 3, 4, 5], "00"]}',), "hashes", damaged_document),
-        "no description": Reader(lambda path: places.description(str(path)), KERNELS),
-        "rights": Reader(serve.check_rights, (b"Name: x\nCapEff:\t000001ffffffffff\nSeccomp: 0\n",)),
+        "no description": Reader(lambda path: paths.description(str(path)), KERNELS),
+        "rights": Reader(dnsmasq.check_rights, (b"Name: x\nCapEff:\t000001ffffffffff\nSeccomp: 0\n",)),
         "store": Reader(read_store, (b"x" * 40,), "damage"),
     }
 
@@ -302,7 +288,7 @@ def test_a_damaged_package_ends_in_a_sentence(tmp_path: Path) -> None:
     attack("package", Reader(read_package, (package(tmp_path),), "lab.deb"), tmp_path)
 
 
-def images(demo: report.Built) -> dict[str, Reader]:
+def images(demo: built.Built) -> dict[str, Reader]:
     """What reads an image, of the demo's files."""
     blob = ELFFile(demo.elf.open("rb")).get_section_by_name(".tables").data()
     plan: Plan = tables.decode(blob)
@@ -310,14 +296,14 @@ def images(demo: report.Built) -> dict[str, Reader]:
     return {
         "tables": Reader(lambda path: tables.decode(path.read_bytes()), (blob,), damage=damaged_tables),
         "image": Reader(lambda path: verify.verify(path, plan), (demo.elf.read_bytes(),)),
-        "application": Reader(lambda path: pe.verify(path, plan, ()), (demo.efi.read_bytes(),)),
+        "application": Reader(lambda path: efi_image.verify(path, plan, ()), (demo.efi.read_bytes(),)),
         "map": Reader(read_map, (demo.elf.with_suffix(".json").read_bytes(),), "demo.json", damaged_document),
     }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tables", "image", "application", "map"])
-def test_a_damaged_image_ends_in_a_sentence(name: str, demo: report.Built, tmp_path: Path) -> None:
+def test_a_damaged_image_ends_in_a_sentence(name: str, demo: built.Built, tmp_path: Path) -> None:
     attack(name, images(demo)[name], tmp_path)
 
 

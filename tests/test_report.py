@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import samples
 
-from bootwright import image, places, report
-from bootwright.errors import SourceError
-from bootwright.origin import Input, MadeMedium, Options, Origin, Output, Tool
-from bootwright.report import Domain, Map, Module, Place
+from bootwright.common import paths
+from bootwright.common.errors import SourceError
+from bootwright.image import build
+from bootwright.image import built as image_built
+from bootwright.image.built import Domain, Map, Module, Place
+from bootwright.image.origin import Input, MadeMedium, Options, Origin, Output, Tool
 
 FOUND = Map(
     name="lab",
@@ -82,21 +84,21 @@ notes
 
 
 def test_text() -> None:
-    assert report.text(FOUND) == TEXT
+    assert image_built.text(FOUND) == TEXT
 
 
 def test_json_holds_the_same_facts() -> None:
-    data = json.loads(report.as_json(FOUND, MADE_OF))
+    data = json.loads(image_built.as_json(FOUND, MADE_OF))
     assert data["memory"][0] == {"start": 0x200000, "end": 0x2000000, "what": "ramdisk initrd.gz"}
     assert data["domains"][0]["cmdline"] == "console=ttyS0"
     assert [domain["built"] for domain in data["domains"]] == [True, False]
-    assert (data["format"], data["name"], data["entry"]) == (report.FORMAT, "lab", 0x100040)
+    assert (data["format"], data["name"], data["entry"]) == (image_built.FORMAT, "lab", 0x100040)
 
 
 def test_a_built_image_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "lab.json"
-    path.write_text(report.as_json(FOUND, MADE_OF))
-    built = report.load(path)
+    path.write_text(image_built.as_json(FOUND, MADE_OF))
+    built = image_built.load(path)
     assert built.elf == tmp_path / "lab.elf"
     assert [(m.name, m.file) for m in built.modules] == [("initrd.gz", "modules/initrd.gz")]
     assert (built.machine_memory, built.stub_size, built.notes) == (512 << 20, 4096, FOUND.notes)
@@ -109,12 +111,12 @@ def test_what_is_no_map(content: str, tmp_path: Path) -> None:
     path = tmp_path / "lab.json"
     path.write_text(content, encoding="latin-1")
     with pytest.raises(SourceError, match=r"lab\.json: is not the map of an image; build the image anew"):
-        report.load(path)
+        image_built.load(path)
 
 
 def test_a_missing_map(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"lab\.json: cannot be read: No such file"):
-        report.load(tmp_path / "lab.json")
+        image_built.load(tmp_path / "lab.json")
 
 
 OTHERS = """
@@ -143,12 +145,12 @@ XEN = '[hypervisor]\nkernel = "mb2.elf"\n'
 def test_what_is_not_built_is_said_in_every_place(
     launcher: str, hypervisor: str, mode: str, built: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "root", lambda: tmp_path)
+    monkeypatch.setattr(paths, "root", lambda: tmp_path)
     samples.write_kernels(tmp_path)
     dom0 = samples.DOMAIN.replace('"initial-domain"', '"console", "xenstore", "initial-domain"')
     text = f'[image]\nlauncher = "{launcher}"\n{hypervisor}{dom0}mode = "{mode}"\n{OTHERS.format(mode=mode)}'
     (tmp_path / "lab.toml").write_text(text)
-    elf = image.build(tmp_path / "lab.toml", lambda stage: None).elf
+    elf = build.build(tmp_path / "lab.toml", lambda stage: None).elf
     mapped, shown = json.loads(elf.with_suffix(".json").read_text()), elf.with_suffix(".map").read_text()
     assert [domain["name"] for domain in mapped["domains"] if domain["built"]] == built
     for name in ("dom0", "other", "empty"):
@@ -157,7 +159,7 @@ def test_what_is_not_built_is_said_in_every_place(
         assert any(note.startswith(f'domain "{name}" is not built by') for note in mapped["notes"]) == left
 
 
-def test_the_demo_is_mapped_completely(demo: report.Built) -> None:
+def test_the_demo_is_mapped_completely(demo: image_built.Built) -> None:
     data = json.loads(demo.elf.with_suffix(".json").read_text())
     named = {place["what"] for place in data["memory"]}
     assert {"stub .text", "stub .bss", "stub .tables"} <= named

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bootwright import scratch
+from bootwright.common import scratch
 
 
 def child(work: Callable[[], None]) -> int:

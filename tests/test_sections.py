@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from machine import C
 from worlds import LOW, MIB, World, booted
 
-from bootwright import description, elf, model, multiboot, plan, sections, tables
+from bootwright.description import load as description_load
+from bootwright.hyperlaunch import model
+from bootwright.kernels import elf, multiboot, sections
+from bootwright.plan import make, tables
 
 TABLES = [b"symbols, " * 48, b"\0names\0of\0symbols\0", b"\0.symtab\0.strtab\0.shstrtab\0"]
 HEADERS = samples.multiboot1() + bytes(4) + samples.multiboot2()
@@ -81,8 +84,8 @@ def test_a_kernel_with_headers_that_cannot_be_told_of_has_none(bits: int, more: 
 
 def test_a_plan_and_its_tables_have_them(tmp_path: Path) -> None:
     (tmp_path / "good.elf").write_bytes(kernel(32))
-    described = description.parse(samples.DOMAIN, tmp_path / "lab.toml")
-    made = plan.make(described, model.build(described, {(0, "kernel"): tmp_path / "good.elf"}), tmp_path / "work")
+    described = description_load.parse(samples.DOMAIN, tmp_path / "lab.toml")
+    made = make.make(described, model.build(described, {(0, "kernel"): tmp_path / "good.elf"}), tmp_path / "work")
     (module,) = made.modules
     assert module.sections is not None and len(module.pieces) == 2
     assert tables.decode(tables.encode(made)).modules[0].sections == module.sections

@@ -9,8 +9,9 @@ from pathlib import Path
 import lief
 import pytest
 
-from bootwright import image, places, sign
-from bootwright.errors import SourceError, ToolError
+from bootwright.common import paths
+from bootwright.common.errors import SourceError, ToolError
+from bootwright.image import build, sign
 
 DEMO = Path(__file__).parent.parent / "images" / "demo.toml"
 needs_tools = pytest.mark.skipif(
@@ -35,8 +36,8 @@ def test_a_signed_application_verifies_and_a_changed_one_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(places, "output", lambda name: tmp_path / name)
-    built = image.build(DEMO, lambda stage: None, signing=make_key(tmp_path))
+    monkeypatch.setattr(paths, "output", lambda name: tmp_path / name)
+    built = build.build(DEMO, lambda stage: None, signing=make_key(tmp_path))
     assert built.efi is not None
     application = lief.PE.parse(str(built.efi))
     assert application is not None

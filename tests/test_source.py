@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from bootwright import source
-from bootwright.errors import AssemblyError, ErrorList
+from bootwright.asm import preprocess
+from bootwright.common.errors import AssemblyError, ErrorList
 
 
-def read(folder: Path, text: str, **others: str) -> source.Source:
+def read(folder: Path, text: str, **others: str) -> preprocess.Source:
     for name, content in others.items():
         (folder / f"{name}.inc").write_text(content)
     (folder / "a.asm").write_text(text)
-    return source.read(folder / "a.asm")
+    return preprocess.read(folder / "a.asm")
 
 
-def statements(found: source.Source) -> list[str]:
+def statements(found: preprocess.Source) -> list[str]:
     return [
         f"{each.label}:" if each.label else f"{each.name} {each.operands}".strip()
         for each in found.statements
@@ -45,10 +45,10 @@ def test_a_segment_override_is_no_label(tmp_path: Path) -> None:
 
 
 def test_operands_split_outside_of_quotes_and_brackets() -> None:
-    assert source.split_operands("a, (b, c), \"d,e\", ','") == ["a", "(b, c)", '"d,e"', "','"]
-    assert source.split_operands(r'"a\"b, c", d') == [r'"a\"b, c"', "d"]
-    assert source.split_operands("") == []
-    assert source.split_operands("a,") == ["a", ""]
+    assert preprocess.split_operands("a, (b, c), \"d,e\", ','") == ["a", "(b, c)", '"d,e"', "','"]
+    assert preprocess.split_operands(r'"a\"b, c", d') == [r'"a\"b, c"', "d"]
+    assert preprocess.split_operands("") == []
+    assert preprocess.split_operands("a,") == ["a", ""]
 
 
 def test_macros_substitute_the_longest_parameter(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(AssemblyError, match=r"none\.asm: cannot be read: No such file"):
-        source.read(tmp_path / "none.asm")
+        preprocess.read(tmp_path / "none.asm")
     (tmp_path / "bytes.asm").write_bytes(b"\xff\xfe")
     with pytest.raises(AssemblyError, match="not UTF-8 text"):
-        source.read(tmp_path / "bytes.asm")
+        preprocess.read(tmp_path / "bytes.asm")

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import samples
 
-from bootwright import debian, description, protocols, sources
-from bootwright.errors import BootwrightError, ToolError
+from bootwright.common.errors import BootwrightError, ToolError
+from bootwright.description import load
+from bootwright.inputs import debian, resolve
+from bootwright.kernels import protocols
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = 'ramdisk = { package = "busybox-static", file = "bin/busybox", init = "init.sh" }\n'
@@ -17,8 +19,8 @@ PACKAGE = 'ramdisk = { package = "busybox-static", file = "bin/busybox", init = 
 
 def test_paths_are_relative_to_the_description(tmp_path: Path) -> None:
     samples.write_kernels(tmp_path)
-    described = description.parse(samples.DOMAIN + 'ramdisk = "ramdisk"\n', tmp_path / "lab.toml")
-    assert sources.resolve(described, tmp_path / "work") == {
+    described = load.parse(samples.DOMAIN + 'ramdisk = "ramdisk"\n', tmp_path / "lab.toml")
+    assert resolve.resolve(described, tmp_path / "work") == {
         (0, "kernel"): tmp_path / "good.elf",
         (0, "ramdisk"): tmp_path / "ramdisk",
     }
@@ -26,8 +28,8 @@ def test_paths_are_relative_to_the_description(tmp_path: Path) -> None:
 
 
 def test_a_kernel_in_assembly(tmp_path: Path) -> None:
-    described = description.load(ROOT / "images" / "demo.toml")
-    files = sources.resolve(described, tmp_path / "work")
+    described = load.load(ROOT / "images" / "demo.toml")
+    files = resolve.resolve(described, tmp_path / "work")
     assert files[0, "kernel"].name == "demo"
     assert protocols.choose("pvh", files[0, "kernel"], tmp_path).span.start == 0x400000
 
@@ -45,8 +47,8 @@ def test_a_ramdisk_from_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(debian, "fetch", fetch)
     text = samples.DOMAIN + PACKAGE
     text += f'[[domain]]\nname = "dom1"\nmemory = "64M"\n{PACKAGE}'
-    files = sources.resolve(
-        description.parse(text, tmp_path / "lab.toml"), tmp_path / "work", tmp_path / "cache"
+    files = resolve.resolve(
+        load.parse(text, tmp_path / "lab.toml"), tmp_path / "work", tmp_path / "cache"
     )
     assert files[0, "ramdisk"] == files[1, "ramdisk"] and files[0, "ramdisk"].name == "busybox.cpio"
     assert asked == [("busybox-static", "bin/busybox", tmp_path / "cache")]
@@ -60,7 +62,7 @@ def test_errors_have_the_place_of_the_source(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(debian, "fetch", fetch)
     with pytest.raises(BootwrightError) as caught:
-        sources.resolve(description.parse(samples.DOMAIN + PACKAGE, Path("lab.toml")), tmp_path / "work")
+        resolve.resolve(load.parse(samples.DOMAIN + PACKAGE, Path("lab.toml")), tmp_path / "work")
     assert str(caught.value).splitlines() == [
         'lab.toml:6:10: domain "dom0": kernel good.elf cannot be read: No such file or directory',
         'lab.toml:7:11: domain "dom0": ramdisk: apt-get is not there',
@@ -70,8 +72,8 @@ def test_errors_have_the_place_of_the_source(tmp_path: Path, monkeypatch: pytest
 def test_a_pipe_is_no_kernel_and_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "good.elf")
     with pytest.raises(BootwrightError, match=r"good\.elf is not a regular file"):
-        sources.resolve(description.parse(samples.DOMAIN, tmp_path / "lab.toml"), tmp_path / "work")
+        resolve.resolve(load.parse(samples.DOMAIN, tmp_path / "lab.toml"), tmp_path / "work")
 
 
 def test_the_cache_of_a_checkout() -> None:
-    assert sources.cache_directory() == ROOT / ".cache"
+    assert resolve.cache_directory() == ROOT / ".cache"

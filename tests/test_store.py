@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bootwright import assembly, link
-from bootwright.store import Store
+from bootwright.common.store import Store
+from bootwright.link import linker, program
 
 
 class Maker:
@@ -75,7 +75,7 @@ def test_a_store_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
 
 
 def test_it_does_not_grow_without_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bootwright.store._MOST", 3)
+    monkeypatch.setattr("bootwright.common.store._MOST", 3)
     store = Store(folder, "a")
     for number in range(6):
         store.get(number, lambda number=number: (number, ()))  # type: ignore[misc]
@@ -100,14 +100,14 @@ def test_a_program_is_linked_again_when_its_sources_are_others(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     linked = []
-    whole = link.link
-    monkeypatch.setattr(link, "link", lambda *given, **more: linked.append(1) or whole(*given, **more))
+    whole = linker.link
+    monkeypatch.setattr(linker, "link", lambda *given, **more: linked.append(1) or whole(*given, **more))
     source = tmp_path / "kernel.asm"
     source.write_text('.global start\n.include "number.inc"\nstart: mov eax, NUMBER\n hlt\n')
     (tmp_path / "number.inc").write_text(".set NUMBER, 1\n")
 
     def image() -> bytes:
-        return assembly.program([source], "kernel", folder).image
+        return program.program([source], "kernel", folder).image
 
     first = image()
     assert image() == first

@@ -9,7 +9,7 @@ import pytest
 from booting import KERNEL, PACKED, PVH, good_tables, line, machine_with
 from machine import SCRATCH, C, Machine
 
-from bootwright import seen
+from bootwright.reference import transcript
 
 LIFE = C["LIFE_TICKS"]
 KIB = 1024
@@ -61,8 +61,8 @@ def test_a_long_unpacking_shows_that_it_lives() -> None:
 def test_a_slow_boot_says_what_a_fast_one_says() -> None:
     fast = slow_boot(0)
     assert not fast.failed and not signs(fast)
-    read = seen.parse_transcript(slow_boot(LIFE).transcript)
-    assert read == seen.parse_transcript(fast.transcript) and "still" not in "".join(read.lines)
+    read = transcript.parse_transcript(slow_boot(LIFE).transcript)
+    assert read == transcript.parse_transcript(fast.transcript) and "still" not in "".join(read.lines)
 
 
 def test_a_quiet_boot_shows_nothing() -> None:

@@ -11,7 +11,7 @@ from booting import check, good_tables, line, mmap_tag, multiboot2
 from machine import LOADER, SCRATCH, C, Machine
 from worlds import HIGH, LOW, World, linux, plan
 
-from bootwright import tables
+from bootwright.plan import tables
 
 # --- behind a loader that ended boot services -------------------------------------------------------
 

@@ -10,8 +10,8 @@ from booting import KERNEL, PVH, TEXT, boot, check, good_tables, line, machine_w
 from machine import RAM, C
 from worlds import HIGH, LOW, MIB, booted, fails, linux, plan
 
-from bootwright.machine import Efi, Framebuffer
-from bootwright.planned import PlannedHypervisor
+from bootwright.plan.records import PlannedHypervisor
+from bootwright.reference.machine import Efi, Framebuffer
 
 
 @pytest.mark.provokes("E_TOO_LITTLE_MEMORY")

@@ -21,8 +21,8 @@ from firmware import FIRMWARE, GRAPHICS, IMAGE, SYSTEM, Firmware
 from machine import LOADER, RAM, C, Machine, pvh_info
 from watching import Span, Watch, outside, without
 
-from bootwright import fdt
-from bootwright.bindings import cells, text
+from bootwright.devicetree import fdt
+from bootwright.devicetree.bindings import cells, text
 
 CASES = 2000
 BOOTED = 16  # each so many-th goes on to the launch; the others end where all is read

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from machine import Machine
 from tree_modules import OTHERS, TREE, C, info, reference, tree
 
-from bootwright import export, fdt, treeboot
-from bootwright.bindings import cells, text
-from bootwright.fdt import Node
-from bootwright.model import BootDomain, BootInfo
+from bootwright.devicetree import fdt, writer
+from bootwright.devicetree.bindings import cells, text
+from bootwright.devicetree.fdt import Node
+from bootwright.hyperlaunch.model import BootDomain, BootInfo
+from bootwright.reference import tree_reader
 
 
 def boot(raw: bytes, given_info: BootInfo) -> Machine:
@@ -130,7 +131,7 @@ SOUND_KINDS = (
     "module,device-tree", "multiboot,config", "module,microcode", "multiboot,xsm-policy", "bootwright,module",
 )  # fmt: skip
 PROPERTIES = st.dictionaries(
-    st.sampled_from([*treeboot.CELLS, "memory", "domain-uuid", "security-id", "bootargs", "acme,x"]),
+    st.sampled_from([*tree_reader.CELLS, "memory", "domain-uuid", "security-id", "bootargs", "acme,x"]),
     VALUES,
     max_size=4,
 )
@@ -181,7 +182,7 @@ def test_the_stub_reads_any_tree_as_the_reference_does(nodes: list[Node], count:
 @given(trees.descriptions())
 @settings(max_examples=25, deadline=None)
 def test_the_stub_reads_what_we_write(described: Any) -> None:
-    raw = fdt.write(export.tree(described, described.folder))
+    raw = fdt.write(writer.tree(described, described.folder))
     compare(raw, info(30))
     assert isinstance(reference(raw, info(30)), BootInfo)
 

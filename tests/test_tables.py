@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootwright import abi, tables
-from bootwright.errors import VerifyError
-from bootwright.model import BootDomain, MemorySize
-from bootwright.pack import Piece
-from bootwright.plan import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
-from bootwright.ranges import Movable
-from bootwright.sections import Sections
+from bootwright.common import abi
+from bootwright.common.errors import VerifyError
+from bootwright.common.ranges import Movable
+from bootwright.hyperlaunch.model import BootDomain, MemorySize
+from bootwright.kernels.sections import Sections
+from bootwright.plan import tables
+from bootwright.plan.make import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
+from bootwright.plan.pack import Piece
 
 C = abi.load().constants
 u16, u32, u64 = (st.integers(0, (1 << bits) - 1) for bits in (16, 32, 64))

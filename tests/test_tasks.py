@@ -51,7 +51,7 @@ def test_list_is_quick_and_imports_nothing_heavy() -> None:
     )
     assert all(f"  {name}  " in done.stdout for name in ("image", "run", "test"))
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "bootwright.tasks" in imported
+    assert "bootwright.cli.tasks" in imported
     assert not imported & {"lief", "keystone", "capstone", "rich", "elftools", "dissect.cstruct", "lz4"}
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootwright import toml
-from bootwright.errors import DescriptionError
+from bootwright.common.errors import DescriptionError
+from bootwright.description import toml_tree
 
 TEXT = """\
 # a comment
@@ -32,12 +32,12 @@ functions = [
 """
 
 
-def place(node: toml.Node) -> tuple[int | None, int | None]:
+def place(node: toml_tree.Node) -> tuple[int | None, int | None]:
     return node.where.line, node.where.column
 
 
 def test_places_of_keys_and_values() -> None:
-    root = toml.parse(TEXT.encode(), "lab.toml")
+    root = toml_tree.parse(TEXT.encode(), "lab.toml")
     assert root.data == tomllib.loads(TEXT)
     image = root.parts["image"]
     assert str(image.where) == "lab.toml:2:1"
@@ -67,7 +67,7 @@ def test_places_of_keys_and_values() -> None:
 )
 def test_what_is_no_toml(text: bytes, message: str) -> None:
     with pytest.raises(DescriptionError) as caught:
-        toml.parse(text, "t")
+        toml_tree.parse(text, "t")
     assert str(caught.value).startswith(message)
 
 
@@ -94,8 +94,8 @@ def test_every_value_is_where_it_says(tables: list[tuple[bool, dict[str, object]
     for number, (array, entries) in enumerate(tables):
         lines.append("[[many]]" if array else f"[one{number}]")
         lines += [f"{key} = {spell(value)}" for key, value in entries.items()]
-    root = toml.parse("\n".join(lines).encode(), "t")
-    found = [*root.parts.get("many", toml.Node([], root.where, root.where)).elements]
+    root = toml_tree.parse("\n".join(lines).encode(), "t")
+    found = [*root.parts.get("many", toml_tree.Node([], root.where, root.where)).elements]
     found += [node for key, node in root.parts.items() if key != "many"]
     assert len(found) == len(tables)
     for node in found:
@@ -109,4 +109,4 @@ def test_every_value_is_where_it_says(tables: list[tuple[bool, dict[str, object]
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
     with contextlib.suppress(DescriptionError):
-        toml.parse(raw, "t")
+        toml_tree.parse(raw, "t")

@@ -11,10 +11,10 @@ import trees
 from test_stub_treeboot import compare
 from tree_modules import info, reference
 
-from bootwright import devicetree, fdt
-from bootwright.bindings import cells, text
-from bootwright.errors import BootwrightError
-from bootwright.fdt import Node
+from bootwright.common.errors import BootwrightError
+from bootwright.devicetree import fdt, reader
+from bootwright.devicetree.bindings import cells, text
+from bootwright.devicetree.fdt import Node
 
 COUNTS = {  # Devicetree Specification 0.4, table 2.4; "ok" is in older trees
     text("okay"): True,
@@ -74,7 +74,7 @@ def described(tree: Node, path: Path) -> object:
     """What the host makes of it: image and domains, or what is wrong."""
     path.write_bytes(fdt.write(tree))
     try:
-        found = devicetree.load(path)
+        found = reader.load(path)
     except BootwrightError as error:
         return str(error)
     domains = [(one.name, one.kernel, one.ramdisk, one.cmdline, one.memory) for one in found.domains]
@@ -111,6 +111,6 @@ def test_a_file_for_a_module_that_no_enabled_node_names(tmp_path: Path) -> None:
     path.write_bytes(fdt.write(changed(lab(), PLACES[4], text("disabled"))))
     files = {1: Path("vmlinuz"), 2: Path("initrd"), 3: Path("other")}
     with pytest.raises(BootwrightError, match="--module 3: no node that is enabled refers to module 3"):
-        devicetree.load(path, files)
+        reader.load(path, files)
     del files[3]
-    assert [one.name for one in devicetree.load(path, files).domains] == ["dom0"]
+    assert [one.name for one in reader.load(path, files).domains] == ["dom0"]

@@ -6,10 +6,12 @@ import pytest
 import trees
 from tree_modules import C, info, reference, tree
 
-from bootwright import builder, fdt, treeboot
-from bootwright.bindings import cells, text
-from bootwright.fdt import Node
-from bootwright.model import BootInfo
+from bootwright.devicetree import fdt
+from bootwright.devicetree.bindings import cells, text
+from bootwright.devicetree.fdt import Node
+from bootwright.hyperlaunch import builder
+from bootwright.hyperlaunch.model import BootInfo
+from bootwright.reference import tree_reader
 
 
 def failure(raw: bytes, count: int = 3) -> str:
@@ -23,7 +25,7 @@ def test_a_tree_gives_domains_kinds_and_command_lines() -> None:
     kernel = trees.module(bootargs=text("quiet"), module_index=cells(1))
     config = Node("config", {"compatible": text("xen,config"), "bootargs": text("noapic")})
     dom0 = trees.domain(kernel, old, memory=text("16M"), mode=cells(4), security_id=text("label"))
-    found = treeboot.read_tree(tree(config, dom0), info())
+    found = tree_reader.read_tree(tree(config, dom0), info())
     assert found is not None and found.builder is not None and found.builder.fdt_enabled
     (read,) = found.builder.domains
     assert (read.kernel, read.ramdisk, read.mode, read.security_id) == (1, 2, 4, "label")
@@ -36,15 +38,15 @@ def test_a_tree_gives_domains_kinds_and_command_lines() -> None:
 
 def test_builder_init_takes_the_trees_domains() -> None:
     raw = tree(trees.domain(trees.module()))
-    found = builder.builder_init(info(), lambda given_info: treeboot.read_tree(raw, given_info))
+    found = builder.builder_init(info(), lambda given_info: tree_reader.read_tree(raw, given_info))
     assert found.builder is not None and found.builder.fdt_enabled
-    assert treeboot.read_domains(raw, info()) == found.builder.domains
+    assert tree_reader.read_domains(raw, info()) == found.builder.domains
 
 
 def test_what_is_no_tree_is_left_to_the_fallback() -> None:
-    assert treeboot.read_tree(b"\x7fELF" + bytes(100), info()) is None
-    assert treeboot.read_tree(b"\xd0\x0d\xfe\xed", info()) is None, "too short to have a header"
-    assert treeboot.read_domains(b"", info()) is None
+    assert tree_reader.read_tree(b"\x7fELF" + bytes(100), info()) is None
+    assert tree_reader.read_tree(b"\xd0\x0d\xfe\xed", info()) is None, "too short to have a header"
+    assert tree_reader.read_domains(b"", info()) is None
 
 
 WRONG = {

@@ -9,10 +9,14 @@ from pathlib import Path
 import lief
 import pytest
 
-from bootwright import description, model, pe, plan, report, sources, tables
-from bootwright.errors import VerifyError
-from bootwright.plan import Plan
-from bootwright.verify import verify
+from bootwright.common.errors import VerifyError
+from bootwright.description import load as description_load
+from bootwright.hyperlaunch import model
+from bootwright.image import built, efi_image
+from bootwright.image.verify import verify
+from bootwright.inputs import resolve
+from bootwright.plan import make, tables
+from bootwright.plan.make import Plan
 
 DEMO = Path(__file__).parent.parent / "images/demo.toml"
 PHDR = 0x34
@@ -21,11 +25,11 @@ PHDR = 0x34
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     work = tmp_path_factory.mktemp("work")
-    described = description.load(DEMO)
-    return plan.make(described, model.build(described, sources.resolve(described, work)), work)
+    described = description_load.load(DEMO)
+    return make.make(described, model.build(described, resolve.resolve(described, work)), work)
 
 
-def test_a_good_image_reads_back(demo: report.Built, planned: Plan) -> None:
+def test_a_good_image_reads_back(demo: built.Built, planned: Plan) -> None:
     image = verify(demo.elf, planned)
     assert image.code_and_rodata == demo.stub_size
     assert image.segments[0].address == 0x100000
@@ -97,7 +101,7 @@ P_TYPE, P_OFFSET, P_PADDR, P_FILESZ, P_MEMSZ, P_FLAGS = 0, 4, 12, 16, 20, 24
     ],
 )
 def test_damage_is_noticed(
-    damage: Callable[[bytearray], None], message: str, demo: report.Built, planned: Plan, tmp_path: Path
+    damage: Callable[[bytearray], None], message: str, demo: built.Built, planned: Plan, tmp_path: Path
 ) -> None:
     data = bytearray(demo.elf.read_bytes())
     damage(data)
@@ -114,7 +118,7 @@ SBAT = "sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT
 OURS = "bootwright,1,bootwright,bootwright,1,none\n"
 
 
-def test_the_application_says_what_it_is_made_of(demo: report.Built) -> None:
+def test_the_application_says_what_it_is_made_of(demo: built.Built) -> None:
     assert demo.efi is not None
     application = lief.PE.parse(str(demo.efi))
     assert application is not None
@@ -123,7 +127,7 @@ def test_the_application_says_what_it_is_made_of(demo: report.Built) -> None:
     assert section.sizeof_raw_data >= section.virtual_size, "shim takes no other"
 
 
-def test_the_application_is_what_GRUB_can_load_flat(demo: report.Built) -> None:
+def test_the_application_is_what_GRUB_can_load_flat(demo: built.Built) -> None:
     """Every byte lies in the file where it lies in memory, and the multiboot2 header says so (specification 2.0, 3.1.5:
     the header's own address, where loading starts, and 0 for the rest of the file; 3.1.7 and 3.1.12)."""
     assert demo.efi is not None
@@ -152,17 +156,17 @@ def test_the_application_is_what_GRUB_can_load_flat(demo: report.Built) -> None:
     assert done.returncode == 0
 
 
-def test_an_application_that_says_otherwise_is_noticed(demo: report.Built, planned: Plan, tmp_path: Path) -> None:
+def test_an_application_that_says_otherwise_is_noticed(demo: built.Built, planned: Plan, tmp_path: Path) -> None:
     assert demo.efi is not None
     sbat = (OURS.strip(),)
     moved = plan_of(demo.efi)
-    pe.verify(demo.efi, moved, sbat)
+    efi_image.verify(demo.efi, moved, sbat)
     with pytest.raises(VerifyError, match=r"demo\.efi: section \.sbat does not say what was planned"):
-        pe.verify(demo.efi, moved, ("lab,1,Lab,bootwright,1,none",))
+        efi_image.verify(demo.efi, moved, ("lab,1,Lab,bootwright,1,none",))
     bare = tmp_path / "bare.efi"
     bare.write_bytes(demo.efi.read_bytes().replace(b".sbat\0", b".none\0"))
     with pytest.raises(VerifyError, match="checksum"):
-        pe.verify(bare, moved, sbat)
+        efi_image.verify(bare, moved, sbat)
 
 
 def plan_of(application: Path) -> Plan:

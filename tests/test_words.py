@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootwright import words
+from bootwright.common import words
 
 LINES = st.text(alphabet="a-= ", max_size=20)
 

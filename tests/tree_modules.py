@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import trees
 
-from bootwright import fdt, treeboot
-from bootwright.abi import load as load_abi
-from bootwright.fdt import Node
-from bootwright.model import BootInfo, BootModule
-from bootwright.transcript import BootFailure
+from bootwright.common.abi import load as load_abi
+from bootwright.common.messages import BootFailure
+from bootwright.devicetree import fdt
+from bootwright.devicetree.fdt import Node
+from bootwright.hyperlaunch.model import BootInfo, BootModule
+from bootwright.reference import tree_reader
 
 ABI = load_abi()
 C = ABI.constants
@@ -29,7 +30,7 @@ def info(count: int = 3) -> BootInfo:
 
 def reference(raw: bytes, given_info: BootInfo) -> str | BootInfo | None:
     try:
-        return treeboot.read_tree(raw, given_info)
+        return tree_reader.read_tree(raw, given_info)
     except BootFailure as failure:
         return failure.message
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from bootwright import bindings, fdt, keys
-from bootwright.abi import load as load_abi
-from bootwright.bindings import cells, text
-from bootwright.description import (
+from bootwright.common.abi import load as load_abi
+from bootwright.description import schema
+from bootwright.description.load import (
     Console,
     Description,
     DomainDescription,
@@ -20,8 +19,10 @@ from bootwright.description import (
     ImageDescription,
     PackageSource,
 )
-from bootwright.fdt import Node
-from bootwright.values import DEFAULT_SBAT, HandedModule
+from bootwright.description.values import DEFAULT_SBAT, HandedModule
+from bootwright.devicetree import bindings, fdt
+from bootwright.devicetree.bindings import cells, text
+from bootwright.devicetree.fdt import Node
 
 C = load_abi().constants
 TREES = Path(__file__).parent / "trees"
@@ -86,10 +87,10 @@ def descriptions(draw: st.DrawFn) -> Description:
         name=draw(NAME),
         launcher="xen" if xen else "native",
         console=draw(CONSOLE),
-        log=draw(st.sampled_from(keys.LOG_LEVELS)),
+        log=draw(st.sampled_from(schema.LOG_LEVELS)),
         on_failure=draw(st.none() | st.integers(0, 3600)),
-        pack=draw(st.sampled_from(keys.PACKS)),
-        modules=draw(st.sampled_from(keys.MODULES)),
+        pack=draw(st.sampled_from(schema.PACKS)),
+        modules=draw(st.sampled_from(schema.MODULES)),
         verify=draw(st.booleans()),
         sbat=draw(st.sampled_from([("lab,7,Lab,x,1,none",), ("a,1,b,c,d,e", "f,65535,g,h,i,j"), DEFAULT_SBAT])),
     )

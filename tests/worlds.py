@@ -12,14 +12,15 @@ import samples
 from booting import KERNEL, multiboot2
 from machine import ABI, RAM, C, pvh_info
 
-from bootwright import boot, tables
-from bootwright.machine import BootDevice, Efi, Framebuffer, LoaderModule, Machine
-from bootwright.model import BootDomain, MemoryRange, MemorySize
-from bootwright.pack import Piece
-from bootwright.planned import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
-from bootwright.protocols import NAMES
-from bootwright.ranges import Movable, Range
-from bootwright.sections import Sections
+from bootwright.common.ranges import Movable, Range
+from bootwright.hyperlaunch.model import BootDomain, MemoryRange, MemorySize
+from bootwright.kernels.protocols import NAMES
+from bootwright.kernels.sections import Sections
+from bootwright.plan import tables
+from bootwright.plan.pack import Piece
+from bootwright.plan.records import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
+from bootwright.reference import boot
+from bootwright.reference.machine import BootDevice, Efi, Framebuffer, LoaderModule, Machine
 
 MIB = 1 << 20
 RSDP = b"RSD PTR \x11bochs \x02" + bytes(range(20))

@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 from comparing import compare_boot, variant
 
-from bootwright import assemble, layout, link, places, report, run
+from bootwright.asm import assemble
+from bootwright.common import paths
+from bootwright.emulate import run
+from bootwright.emulate.qemu import Outcome
+from bootwright.image import built as image_built
+from bootwright.link import layout, linker
 from bootwright.media.medium import call
-from bootwright.qemu import Outcome
 
 ROOT = Path(__file__).parent.parent.parent
 WAYS = [("kernel", "bios"), ("grub", "bios"), ("grub", "uefi"), ("efi", "uefi")]
@@ -19,15 +23,15 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", params=EXPECTED)
-def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> report.Built:
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> image_built.Built:
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(places, "root", lambda: folder)
+        patched.setattr(paths, "root", lambda: folder)
         return variant(folder, request.param)
 
 
 @pytest.mark.parametrize(("via", "firmware"), WAYS)
-def test_boot(via: str, firmware: str, built: report.Built, tmp_path: Path) -> None:
+def test_boot(via: str, firmware: str, built: image_built.Built, tmp_path: Path) -> None:
     expect = EXPECTED[built.name]
     log = tmp_path / "log"
     options = run.Options(via=via, firmware=firmware, expect=expect, timeout=90, keep_log=log)
@@ -51,7 +55,7 @@ def test_boot(via: str, firmware: str, built: report.Built, tmp_path: Path) -> N
 @pytest.mark.parametrize(("via", "firmware"), [way for way in WAYS if way[0] != "efi"])
 def test_modules_from_the_loader(via: str, firmware: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo again, with kernel and ramdisk brought by the loader."""
-    monkeypatch.setattr(places, "root", lambda: tmp_path)
+    monkeypatch.setattr(paths, "root", lambda: tmp_path)
     built = variant(tmp_path, "demo", ('name = "demo"', 'name = "loaded"\nmodules = "loader"'))
     assert len(built.modules) == 2
     result = run.boot(built, run.Options(via=via, firmware=firmware, timeout=90), lambda text: None)
@@ -61,7 +65,7 @@ def test_modules_from_the_loader(via: str, firmware: str, tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize(("via", "firmware"), [("kernel", "bios"), ("efi", "uefi")])
-def test_a_machine_of_4_gib(via: str, firmware: str, built: report.Built) -> None:
+def test_a_machine_of_4_gib(via: str, firmware: str, built: image_built.Built) -> None:
     """What a kernel is told must lie low: Linux, entered by PVH, sees no more than 1 GiB of it at first."""
     options = run.Options(via=via, firmware=firmware, memory=4 << 30, expect=EXPECTED[built.name], timeout=90)
     assert run.boot(built, options, lambda text: None).outcome is Outcome.AS_EXPECTED
@@ -71,17 +75,17 @@ def test_a_machine_of_4_gib(via: str, firmware: str, built: report.Built) -> Non
 def test_a_kernel_at_the_stubs_own_place(
     via: str, firmware: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "root", lambda: tmp_path)
+    monkeypatch.setattr(paths, "root", lambda: tmp_path)
     source = assemble.assemble(ROOT / "stub/kernels/demo.asm")
     kernel = tmp_path / "demo"
-    kernel.write_bytes(link.link([source], replace(layout.load("kernel"), base=0x100000)).image)
+    kernel.write_bytes(linker.link([source], replace(layout.load("kernel"), base=0x100000)).image)
     built = variant(tmp_path, "demo", ('"../stub/kernels/demo.asm"', f'"{kernel}"'))
     result = run.boot(built, run.Options(via=via, firmware=firmware, timeout=90), lambda text: None)
     assert result.outcome is Outcome.AS_EXPECTED, result
     assert result.transcript.endswith("demo: powering off\n")
 
 
-def test_too_little_memory_is_a_stub_failure(demo: report.Built) -> None:
+def test_too_little_memory_is_a_stub_failure(demo: image_built.Built) -> None:
     result = run.boot(demo, run.Options(memory=48 << 20, timeout=60), lambda text: None)
     assert result.outcome is Outcome.STUB_FAILURE, result
     assert re.fullmatch(
@@ -93,7 +97,7 @@ def test_too_little_memory_is_a_stub_failure(demo: report.Built) -> None:
 def test_another_serial_port_is_shown_beside_the_first(
     port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "root", lambda: tmp_path)
+    monkeypatch.setattr(paths, "root", lambda: tmp_path)
     built = variant(tmp_path, "demo", ("com1,115200", f"{port},9600"))
     result = run.boot(built, run.Options(expect="demo: powering off", timeout=60), lambda text: None)
     assert result.outcome is Outcome.AS_EXPECTED
@@ -101,5 +105,5 @@ def test_another_serial_port_is_shown_beside_the_first(
 
 
 @pytest.mark.parametrize("kind", ["--is-x86-multiboot", "--is-x86-multiboot2"])
-def test_grub_file_knows_the_image(kind: str, demo: report.Built) -> None:
+def test_grub_file_knows_the_image(kind: str, demo: image_built.Built) -> None:
     call(["grub-file", kind, demo.elf.name], {"grub-file": "grub-common"}, demo.elf.parent)

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from bootwright import abi, image, qemu
-from bootwright.linked import Linked
+from bootwright.common import abi
+from bootwright.emulate import qemu
+from bootwright.image import build
+from bootwright.link.linked import Linked
 
 ABI = abi.load()
 pytestmark = pytest.mark.slow
@@ -37,7 +39,7 @@ def boot(kernel: Path, *more: str) -> qemu.Result:
 
 @pytest.fixture(scope="module")
 def stub() -> Linked:
-    return image.link_stub(tables_size=4096, modules=0)
+    return build.link_stub(tables_size=4096, modules=0)
 
 
 @pytest.mark.provokes("E_NO_LONG_MODE")

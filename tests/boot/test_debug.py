@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bootwright import abi, debug, image, places, qemu, run
-from bootwright.report import Built
+from bootwright.common import abi, paths
+from bootwright.emulate import debug, qemu, run
+from bootwright.image import build
+from bootwright.image.built import Built
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
@@ -24,8 +26,8 @@ PAGE = ROOT / "docs/debugging.md"
 def built(monkeypatch: pytest.MonkeyPatch) -> Iterator[Built]:
     """The demo in a folder with a short path, which a socket needs."""
     with tempfile.TemporaryDirectory(prefix="bw-", dir="/tmp") as folder:
-        monkeypatch.setattr(places, "root", lambda: Path(folder))
-        yield image.build(ROOT / "images/demo.toml", lambda stage: None)
+        monkeypatch.setattr(paths, "root", lambda: Path(folder))
+        yield build.build(ROOT / "images/demo.toml", lambda stage: None)
 
 
 def test_a_debugger_follows_a_boot(built: Built, tmp_path: Path) -> None:
@@ -62,4 +64,4 @@ def test_a_debugger_follows_a_boot(built: Built, tmp_path: Path) -> None:
 
 
 def test_every_stage_is_a_routine_of_the_stub() -> None:
-    assert set(debug.STAGES) <= set(image.link_stub(4096, 0).symbols)
+    assert set(debug.STAGES) <= set(build.link_stub(4096, 0).symbols)

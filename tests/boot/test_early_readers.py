@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 from comparing import ROOT, compare_boot, facts
 
-from bootwright import cpio, debian, image, places, protocols, qemu, report, run, sources
-from bootwright.qemu import Outcome
+from bootwright.common import paths
+from bootwright.emulate import qemu, run
+from bootwright.emulate.qemu import Outcome
+from bootwright.image import build as image_build
+from bootwright.image import built as image_built
+from bootwright.inputs import cpio, debian, resolve
+from bootwright.kernels import protocols
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +26,7 @@ LOW = 16 << 20
 
 @pytest.fixture(autouse=True)
 def _output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "root", lambda: tmp_path)
+    monkeypatch.setattr(paths, "root", lambda: tmp_path)
 
 
 @pytest.fixture
@@ -35,18 +40,18 @@ def _foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         f'Dir::State::lists "{lists}";\nDir::Cache "{tmp_path}";\n'
     )
     monkeypatch.setenv("APT_CONFIG", str(config))
-    cached = sources.cache_directory() / "debian"
+    cached = resolve.cache_directory() / "debian"
     if not all((cached / f"{name}:i386").is_dir() for name in ("linux-image-686-pae", "busybox-static")):
         subprocess.run(["apt-get", "-q", "update"], check=False, capture_output=True, timeout=600)
 
 
-def build(folder: Path, name: str, keys: str) -> report.Built:
+def build(folder: Path, name: str, keys: str) -> image_built.Built:
     path = folder / f"{name}.toml"
     path.write_text(f'[image]\nname = "{name}"\nlog = "debug"\n{DOMAIN}{keys}\n')
-    return image.build(path, lambda stage: None)
+    return image_build.build(path, lambda stage: None)
 
 
-def boots_low(built: report.Built, via: str, firmware: str) -> qemu.Result:
+def boots_low(built: image_built.Built, via: str, firmware: str) -> qemu.Result:
     """It reaches user space, as the reference says, with what it was told below 16 MiB."""
     options = run.Options(via=via, firmware=firmware, expect=INIT, timeout=90)
     result = run.boot(built, options, lambda text: None, facts)
@@ -60,7 +65,7 @@ def boots_low(built: report.Built, via: str, firmware: str) -> qemu.Result:
 @pytest.mark.parametrize(("via", "firmware"), [("kernel", "bios"), ("grub", "bios"), ("efi", "uefi")])
 def test_linux_of_32_bits_by_pvh(via: str, firmware: str, tmp_path: Path) -> None:
     """Its page tables reach little farther than its own end when it reads the memory map."""
-    cache = sources.cache_directory()
+    cache = resolve.cache_directory()
     kernel = debian.fetch("linux-image-686-pae:i386", "boot/vmlinuz-*", cache)
     busybox = debian.fetch("busybox-static:i386", "*bin/busybox", cache)
     cpio.write(cpio.busybox_ramdisk(busybox, ROOT / "images/debian.init"), tmp_path / "initrd")
@@ -85,12 +90,12 @@ def test_tboot_launches_linux(protocol: str, via: str, tmp_path: Path) -> None:
 
 
 def test_a_loader_hands_tboot_and_linux_to_the_generic_stub(tmp_path: Path) -> None:
-    cache = sources.cache_directory()
+    cache = resolve.cache_directory()
     tboot = protocols.gunzipped(debian.fetch("tboot", "boot/tboot.gz", cache), tmp_path)
     (tmp_path / "vmlinuz").symlink_to(debian.fetch("linux-image-cloud-amd64", "boot/vmlinuz-*", cache))
     busybox = debian.fetch("busybox-static", "*bin/busybox", cache)
     cpio.write(cpio.busybox_ramdisk(busybox, ROOT / "images/debian.init"), tmp_path / "initrd")
-    built = image.build(ROOT / "images/generic.toml", lambda stage: None)
+    built = image_build.build(ROOT / "images/generic.toml", lambda stage: None)
     # Not what QEMU puts in front of a module's string: tboot hands it on as Linux' command line.
     modules = [f"{tboot.name} logging=serial serial=115200,8n1,0x3f8", f"vmlinuz {CONSOLE}", "initrd"]
     command = qemu.command(

@@ -11,8 +11,10 @@ from booting import failure
 from comparing import read_application, read_elf, variant
 from elftools.elf.elffile import ELFFile
 
-from bootwright import abi, places, report, run
-from bootwright.qemu import Outcome
+from bootwright.common import abi, paths
+from bootwright.emulate import run
+from bootwright.emulate.qemu import Outcome
+from bootwright.image import built as image_built
 
 C = abi.load().constants
 NOT_THERE, PRESENT, WRITE, FETCH = 0, 1 << 0, 1 << 1, 1 << 4  # SDM 3, 4.7: error code of a page fault
@@ -39,20 +41,20 @@ FAULTS = {
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[report.Built]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[image_built.Built]:
     folder = tmp_path_factory.mktemp("faults")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(places, "root", lambda: folder)
+        patched.setattr(paths, "root", lambda: folder)
         yield variant(folder, "demo")
 
 
-def symbols(built: report.Built) -> dict[str, int]:
+def symbols(built: image_built.Built) -> dict[str, int]:
     with built.elf.open("rb") as file:
         return {s.name: s["st_value"] for s in ELFFile(file).get_section_by_name(".symtab").iter_symbols()}
 
 
 @contextmanager
-def in_place_of_main(built: report.Built, code: bytes) -> Iterator[None]:
+def in_place_of_main(built: image_built.Built, code: bytes) -> Iterator[None]:
     """In NAME.elf and NAME.efi, whose stub is the same."""
     main = symbols(built)["main"]
     originals = {}
@@ -69,7 +71,7 @@ def in_place_of_main(built: report.Built, code: bytes) -> Iterator[None]:
 
 @pytest.mark.parametrize(("via", "firmware"), [("kernel", "bios"), ("efi", "uefi")])
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_reported(name: str, via: str, firmware: str, built: report.Built) -> None:
+def test_a_fault_is_reported(name: str, via: str, firmware: str, built: image_built.Built) -> None:
     code, error, at, what = FAULTS[name]
     with in_place_of_main(built, code):
         result = run.boot(built, run.Options(via=via, firmware=firmware, timeout=90), lambda text: None)

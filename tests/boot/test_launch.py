@@ -12,9 +12,15 @@ import samples
 from comparing import ROOT, C, compare_boot, facts, stub_range, variant
 from elftools.elf.elffile import ELFFile
 
-from bootwright import boot, bzimage, debian, image, places, qemu, report, run, seen, sources
-from bootwright.machine import LoaderModule, Machine
-from bootwright.qemu import Outcome
+from bootwright.common import paths
+from bootwright.emulate import qemu, run
+from bootwright.emulate.qemu import Outcome
+from bootwright.image import build
+from bootwright.image import built as image_built
+from bootwright.inputs import debian, resolve
+from bootwright.kernels import bzimage
+from bootwright.reference import boot, transcript
+from bootwright.reference.machine import LoaderModule, Machine
 
 pytestmark = pytest.mark.slow
 
@@ -28,28 +34,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _output(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "root", lambda: folder)
+    monkeypatch.setattr(paths, "root", lambda: folder)
 
 
 @pytest.fixture(scope="module")
-def linux(folder: Path) -> report.Built:
+def linux(folder: Path) -> image_built.Built:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(places, "root", lambda: folder)
+        patched.setattr(paths, "root", lambda: folder)
         changes = ('protocol = "pvh"', 'protocol = "linux"'), ('name = "debian"', 'name = "linux"')
         return variant(folder, "debian", *changes)
 
 
 @pytest.fixture(scope="module")
-def xen(folder: Path) -> report.Built:
+def xen(folder: Path) -> image_built.Built:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(places, "root", lambda: folder)
+        patched.setattr(paths, "root", lambda: folder)
         return variant(folder, "xen")
 
 
 @pytest.mark.parametrize(
     ("via", "firmware"), [("kernel", "bios"), ("grub", "bios"), ("grub", "uefi"), ("efi", "uefi")]
 )
-def test_a_bzimage_by_the_linux_boot_protocol(via: str, firmware: str, linux: report.Built) -> None:
+def test_a_bzimage_by_the_linux_boot_protocol(via: str, firmware: str, linux: image_built.Built) -> None:
     options = run.Options(via=via, firmware=firmware, expect=INIT, timeout=90)
     result = run.boot(linux, options, lambda text: None, facts)
     assert result.outcome is Outcome.AS_EXPECTED, result
@@ -87,7 +93,7 @@ cmdline = "console=com0"
 def test_gnu_mach(via: str, firmware: str, folder: Path) -> None:
     """A multiboot1 kernel of 64 bits that reads the memory map, and stops without the Hurd's servers."""
     (folder / "mach.toml").write_text(MACH)
-    built = image.build(folder / "mach.toml", lambda stage: None)
+    built = build.build(folder / "mach.toml", lambda stage: None)
     options = run.Options(via=via, firmware=firmware, expect="bootstrap_create: No bootstrap code loaded", timeout=60)
     result = run.boot(built, options, lambda text: None)
     assert result.outcome is Outcome.AS_EXPECTED, result
@@ -95,7 +101,7 @@ def test_gnu_mach(via: str, firmware: str, folder: Path) -> None:
     assert "biosmem: physical memory map:" in result.transcript
 
 
-def test_a_bzimage_whose_place_the_loader_has_cut_out_of_memory(linux: report.Built, tmp_path: Path) -> None:
+def test_a_bzimage_whose_place_the_loader_has_cut_out_of_memory(linux: image_built.Built, tmp_path: Path) -> None:
     """GRUB's cutmem, which is for bad RAM, takes 64 KiB out of the memory map: between 15 MiB and the kernel's code."""
     config = tmp_path / "grub.cfg"
     config.write_text(
@@ -132,7 +138,7 @@ def test_linux_reads_2047_bytes_of_command_line(protocol: str, folder: Path) -> 
     ("via", "firmware", "protocol"),
     [("kernel", "bios", "multiboot2"), ("grub", "bios", "multiboot2"), ("efi", "uefi", "multiboot2_efi")],
 )
-def test_xen_with_a_paravirtualised_domain(via: str, firmware: str, protocol: str, xen: report.Built) -> None:
+def test_xen_with_a_paravirtualised_domain(via: str, firmware: str, protocol: str, xen: image_built.Built) -> None:
     options = run.Options(via=via, firmware=firmware, expect=INIT, timeout=180)
     result = run.boot(xen, options, lambda text: None, facts)
     assert result.outcome is Outcome.AS_EXPECTED, result
@@ -181,7 +187,7 @@ def test_linux_on_the_consoles_of_the_image(port: str, folder: Path) -> None:
 @pytest.mark.parametrize(("via", "firmware"), [("kernel", "bios"), ("grub", "uefi"), ("efi", "uefi")])
 def test_the_probe_by_multiboot2(via: str, firmware: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told what the screen is, the RSDP itself, and EFI's system table."""
-    monkeypatch.setattr(places, "root", lambda: tmp_path)
+    monkeypatch.setattr(paths, "root", lambda: tmp_path)
     built = variant(tmp_path, "probe", ('cmdline = ""', 'cmdline = "halt"'))
     options = run.Options(via=via, firmware=firmware, expect="END BOOTWRIGHT MACHINE", timeout=60)
     result = run.boot(built, options, lambda text: None, facts)
@@ -190,7 +196,7 @@ def test_the_probe_by_multiboot2(via: str, firmware: str, tmp_path: Path, monkey
     assert ("bootwright: firmware: system table at 0x" in result.transcript) == (firmware == "uefi")
 
 
-def test_xen_behind_a_loader_that_leaves_boot_services_running(xen: report.Built) -> None:
+def test_xen_behind_a_loader_that_leaves_boot_services_running(xen: image_built.Built) -> None:
     """GRUB on UEFI: a whole boot, to dom0's user space."""
     options = run.Options(via="grub", firmware="uefi", expect=INIT, timeout=120)
     result = run.boot(xen, options, lambda text: None, facts)
@@ -230,7 +236,7 @@ def test_a_bzimage_where_the_stub_is(name: str, entry: int, folder: Path) -> Non
     """memtest86+, by its 64-bit and by its 32-bit entry."""
     path = folder / f"{name}.toml"
     path.write_text(MEMTEST.format(name=name))
-    built = image.build(path, lambda stage: None)
+    built = build.build(path, lambda stage: None)
     assert "protocol auto is linux" in built.notes[0]
     result = run.boot(built, run.Options(expect="Memtest86+ v", timeout=60), lambda text: None)
     assert result.outcome is Outcome.AS_EXPECTED, result
@@ -244,8 +250,8 @@ def test_a_bzimage_where_the_stub_is(name: str, entry: int, folder: Path) -> Non
 def generic(folder: Path) -> Path:
     """The generic image, which prints everything."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(places, "root", lambda: folder)
-        built = image.build(ROOT / "images/generic.toml", lambda stage: None)
+        patched.setattr(paths, "root", lambda: folder)
+        built = build.build(ROOT / "images/generic.toml", lambda stage: None)
     data = bytearray(built.elf.read_bytes())
     elf = ELFFile(io.BytesIO(data))
     (symbol,) = elf.get_section_by_name(".symtab").get_symbol_by_name("log_level")
@@ -257,19 +263,19 @@ def generic(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def kernels(linux: report.Built, folder: Path) -> dict[str, Path]:
+def kernels(linux: image_built.Built, folder: Path) -> dict[str, Path]:
     """Debian's kernel as it is, unpacked, and the ramdisk."""
-    cache = sources.cache_directory()
+    cache = resolve.cache_directory()
     packed = debian.fetch("linux-image-cloud-amd64", "boot/vmlinuz-*", cache)
     bzimage.unpack(packed, folder / "vmlinux")
     busybox = debian.fetch("busybox-static", "*bin/busybox", cache)
-    sources.cpio.write(sources.cpio.busybox_ramdisk(busybox, ROOT / "images/debian.init"), folder / "initrd")
+    resolve.cpio.write(resolve.cpio.busybox_ramdisk(busybox, ROOT / "images/debian.init"), folder / "initrd")
     (folder / "bzimage").symlink_to(packed)
     return {name: folder / name for name in ("vmlinux", "bzimage", "initrd")}
 
 
 def compare_generic(result: qemu.Result, stub: Path, files: list[Path], strings: list[str], cmdline: str) -> boot.Boot:
-    said = seen.parse_transcript(result.transcript)
+    said = transcript.parse_transcript(result.transcript)
     modules = [LoaderModule(m.place.start, m.place.size, s) for m, s in zip(said.modules, strings, strict=True)]
     elf = ELFFile(io.BytesIO(stub.read_bytes()))
     machine = Machine(

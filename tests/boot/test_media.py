@@ -5,8 +5,10 @@ import re
 import pytest
 from comparing import compare_boot, variant
 
-from bootwright import places, report, run
-from bootwright.qemu import Outcome
+from bootwright.common import paths
+from bootwright.emulate import run
+from bootwright.emulate.qemu import Outcome
+from bootwright.image import built as image_built
 
 pytestmark = pytest.mark.slow
 
@@ -31,15 +33,15 @@ ENTERED = {"iso": "multiboot2 from GRUB ", "disk": "multiboot2 from GRUB ", "pxe
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> report.Built:
+def built(tmp_path_factory: pytest.TempPathFactory) -> image_built.Built:
     folder = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(places, "root", lambda: folder)
+        patched.setattr(paths, "root", lambda: folder)
         return variant(folder, "demo")
 
 
 @pytest.mark.parametrize(("via", "firmware"), CASES)
-def test_boot(via: str, firmware: str, built: report.Built) -> None:
+def test_boot(via: str, firmware: str, built: image_built.Built) -> None:
     result = run.boot(built, run.Options(via=via, firmware=firmware, timeout=60), lambda text: None)
     assert result.outcome is Outcome.AS_EXPECTED, result
     entered = ENTERED[via.partition("-")[0]] if firmware == "bios" else "EFI"

@@ -5,25 +5,31 @@ from __future__ import annotations
 import pytest
 from comparing import ROOT
 
-from bootwright import fitting, image, machines, places, probe, qemu, report, run
+from bootwright.cli import lab
+from bootwright.common import paths
+from bootwright.emulate import qemu, run
+from bootwright.image import build
+from bootwright.image import built as image_built
+from bootwright.lab import fit
+from bootwright.lab import report as lab_report
 
 pytestmark = pytest.mark.usefixtures("project")
 MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, report.Built]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, image_built.Built]:
     folder = tmp_path_factory.mktemp("built")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(places, "root", lambda: folder)
+        patched.setattr(paths, "root", lambda: folder)
         names = ("probe", "demo")
-        return {name: image.build(ROOT / f"images/{name}.toml", lambda stage: None) for name in names}
+        return {name: build.build(ROOT / f"images/{name}.toml", lambda stage: None) for name in names}
 
 
 WAYS = [("kernel", "bios"), ("efi", "uefi")]
 
 
-def booted(built: report.Built, via: str, firmware: str) -> str:
+def booted(built: image_built.Built, via: str, firmware: str) -> str:
     options = run.Options(via=via, firmware=firmware, memory=300 << 20, cpus=3, timeout=60)
     result = run.boot(built, options, lambda text: None)
     assert result.outcome is qemu.Outcome.AS_EXPECTED, result
@@ -32,8 +38,8 @@ def booted(built: report.Built, via: str, firmware: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("via", "firmware"), WAYS)
-def test_the_probe_under_qemu(via: str, firmware: str, built: dict[str, report.Built]) -> None:
-    found = probe.extract(booted(built["probe"], via, firmware).encode())
+def test_the_probe_under_qemu(via: str, firmware: str, built: dict[str, image_built.Built]) -> None:
+    found = lab_report.extract(booted(built["probe"], via, firmware).encode())
     document = found.document
     assert document["cpus"] == 3
     assert 285 * MIB < found.ram < 300 * MIB
@@ -50,11 +56,11 @@ def test_the_probe_under_qemu(via: str, firmware: str, built: dict[str, report.B
 
 
 @pytest.mark.slow
-def test_a_boot_goes_as_planned_for_the_machine(built: dict[str, report.Built]) -> None:
+def test_a_boot_goes_as_planned_for_the_machine(built: dict[str, image_built.Built]) -> None:
     """The probe first, a plan for what it found, then the boot: every line of the stub was foretold."""
-    probe.store(probe.extract(booted(built["probe"], "kernel", "bios").encode()), "lab")
-    found = machines.fitted(ROOT / "images/demo.toml", probe.load("lab"), lambda stage: None)
+    lab_report.store(lab_report.extract(booted(built["probe"], "kernel", "bios").encode()), "lab")
+    found = lab.fitted(ROOT / "images/demo.toml", lab_report.load("lab"), lambda stage: None)
     said = booted(built["demo"], "kernel", "bios").splitlines()
     assert found.reason is None
     assert list(found.lines) == [line for line in said if line.startswith("bootwright: ")]
-    assert any("hand-over area" in row for row in fitting.table(found))
+    assert any("hand-over area" in row for row in fit.table(found))

@@ -3,11 +3,11 @@
 import pytest
 import readme_page
 
-from bootwright import report
+from bootwright.image import built
 
 
 @pytest.mark.slow
-def test_the_boot_in_the_readme(demo: report.Built) -> None:
+def test_the_boot_in_the_readme(demo: built.Built) -> None:
     found = readme_page.transcript(demo)
     assert found.endswith("demo: powering off\n"), found
     assert demo.build_id[:8] in readme_page.shown(found)[0]

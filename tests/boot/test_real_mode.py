@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 from comparing import compare_boot
 
-from bootwright import debian, image, places, qemu, report, run, sources
-from bootwright.qemu import Outcome
+from bootwright.common import paths
+from bootwright.emulate import qemu, run
+from bootwright.emulate.qemu import Outcome
+from bootwright.image import build as image_build
+from bootwright.image import built as image_built
+from bootwright.inputs import debian, resolve
 
 pytestmark = pytest.mark.slow
 
@@ -39,20 +43,20 @@ BOOT_SECTOR = bytes.fromhex(
 
 @pytest.fixture(autouse=True)
 def _output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "root", lambda: tmp_path)
+    monkeypatch.setattr(paths, "root", lambda: tmp_path)
 
 
-def build(folder: Path, name: str, kernel: Path, more: str = "") -> report.Built:
+def build(folder: Path, name: str, kernel: Path, more: str = "") -> image_built.Built:
     path = folder / f"{name}.toml"
     path.write_text(DESCRIPTION.format(name=name, kernel=kernel) + more)
-    return image.build(path, lambda stage: None)
+    return image_build.build(path, lambda stage: None)
 
 
-def memdisk(folder: Path) -> report.Built:
+def memdisk(folder: Path) -> image_built.Built:
     """SYSLINUX's memdisk, which offers its ramdisk as a floppy disk to whatever boots from it."""
     floppy = (BOOT_SECTOR.ljust(SECTOR - 2, b"\0") + b"\x55\xaa" + SECOND).ljust(FLOPPY, b"\0")
     (folder / "floppy.img").write_bytes(floppy)
-    kernel = debian.fetch("syslinux-common", "*memdisk", sources.cache_directory())
+    kernel = debian.fetch("syslinux-common", "*memdisk", resolve.cache_directory())
     return build(folder, "memdisk", kernel, 'ramdisk = "floppy.img"\n')
 
 
@@ -77,7 +81,7 @@ def test_memdisk_is_refused_under_uefi(tmp_path: Path) -> None:
 
 def test_grub_s_own_core_by_its_lnxboot(tmp_path: Path) -> None:
     """lnxboot.img in front of a core.img of GRUB makes a bzImage, protocol 2.03 as well. This one prints and stops."""
-    cache = sources.cache_directory()
+    cache = resolve.cache_directory()
     lnxboot = debian.fetch("grub-pc-bin", "usr/lib/grub/i386-pc/lnxboot.img", cache).read_bytes()
     (tmp_path / "early.cfg").write_text("serial\nterminal_output serial\necho GRUB-IS-THERE\nhalt\n")
     modules = ["serial", "terminal", "echo", "halt"]

@@ -10,9 +10,10 @@ import pytest
 from comparing import variant
 from screen import CELL, Screen
 
-from bootwright import places, run
-from bootwright.qemu import Outcome
-from bootwright.ranges import Range
+from bootwright.common import paths
+from bootwright.common.ranges import Range
+from bootwright.emulate import run
+from bootwright.emulate.qemu import Outcome
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,7 @@ def screen(transcript: str) -> tuple[int, Screen]:
 
 @pytest.mark.parametrize("via", ["efi", "grub"])
 def test_the_report_is_on_the_screen(via: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "root", lambda: tmp_path)
+    monkeypatch.setattr(paths, "root", lambda: tmp_path)
     built = variant(tmp_path, "probe", ('cmdline = ""', 'cmdline = "halt"'), log="normal")
 
     def lines_of_pixels(transcript: str) -> Sequence[Range] | None:

@@ -15,7 +15,10 @@ import nvram
 import pytest
 from test_sign import make_key
 
-from bootwright import debian, image, places, qemu, sign, sources
+from bootwright.common import paths
+from bootwright.emulate import qemu
+from bootwright.image import build, sign
+from bootwright.inputs import debian, resolve
 
 pytestmark = pytest.mark.slow
 DEMO = Path(__file__).parents[2] / "images" / "demo.toml"
@@ -33,8 +36,8 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     openssl = ["openssl", "rsa", "-passin", "pass:snakeoil", "-in", str(KEY), "-out", str(key)]
     subprocess.run(openssl, check=True, capture_output=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(places, "output", lambda name: folder / name)
-        built = image.build(DEMO, lambda stage: None, signing=sign.Signing(key, CERT))
+        patch.setattr(paths, "output", lambda name: folder / name)
+        built = build.build(DEMO, lambda stage: None, signing=sign.Signing(key, CERT))
     assert built.efi is not None
     return built.efi
 
@@ -89,8 +92,8 @@ def owned(owner: sign.Signing, tmp_path_factory: pytest.TempPathFactory) -> Path
     """The demo as an application that the owner's key has signed."""
     folder = tmp_path_factory.mktemp("owned")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(places, "output", lambda name: folder / name)
-        built = image.build(DEMO, lambda stage: None, signing=owner)
+        patch.setattr(paths, "output", lambda name: folder / name)
+        built = build.build(DEMO, lambda stage: None, signing=owner)
     assert built.efi is not None
     return built.efi
 
@@ -105,7 +108,7 @@ def enrolled(signing: sign.Signing) -> bytes:
 
 def behind_shim(application: Path, variables: bytes, folder: Path, expect: str) -> qemu.Result:
     """shim is started first, and starts the application."""
-    cache = sources.cache_directory()
+    cache = resolve.cache_directory()
     files = {
         "BOOTX64.EFI": debian.fetch("shim-signed", "*/shimx64.efi.signed", cache),
         "mmx64.efi": debian.fetch("shim-helpers-amd64-signed", "*/mmx64.efi.signed", cache),

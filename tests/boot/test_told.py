@@ -14,8 +14,12 @@ import pytest
 from comparing import ROOT, C, compare_boot, facts
 from elftools.elf.elffile import ELFFile
 
-from bootwright import assemble, image, layout, link, places, qemu, run
-from bootwright.qemu import Outcome
+from bootwright.asm import assemble
+from bootwright.common import paths
+from bootwright.emulate import qemu, run
+from bootwright.emulate.qemu import Outcome
+from bootwright.image import build
+from bootwright.link import layout, linker
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +58,7 @@ def parse(transcript: str) -> Told:
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("told") / "told"
-    path.write_bytes(link.link([assemble.assemble(ROOT / "tests/kernels/told.asm")], layout.load("kernel")).image)
+    path.write_bytes(linker.link([assemble.assemble(ROOT / "tests/kernels/told.asm")], layout.load("kernel")).image)
     return path
 
 
@@ -78,8 +82,8 @@ def by_us(kernel: Path, protocol: str, firmware: str, folder: Path) -> Told:
         f'memory = "64M"\nprotocol = "{protocol}"\nkernel = "{kernel}"\ncmdline = "a b"\n'
     )
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(places, "root", lambda: folder)
-        built = image.build(path, lambda stage: None)
+        patched.setattr(paths, "root", lambda: folder)
+        built = build.build(path, lambda stage: None)
     options = run.Options(via="grub", firmware=firmware, memory=MEMORY, expect=END.strip(), timeout=90)
     result = run.boot(built, options, lambda text: None, facts)
     assert result.outcome is Outcome.AS_EXPECTED, result

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from comparing import compare_boot, facts, variant
 
-from bootwright import debian, qemu, report
+from bootwright.emulate import qemu
+from bootwright.emulate.qemu import Outcome
+from bootwright.image import built as image_built
+from bootwright.inputs import debian
 from bootwright.media import WAYS
-from bootwright.qemu import Outcome
 
 ROOT = Path(__file__).parent.parent.parent
 MEMORY = 1 << 30
@@ -16,7 +18,7 @@ MEMORY = 1 << 30
 pytestmark = pytest.mark.slow
 
 
-def start(built: report.Built, expect: str, facts: qemu.Inspect | None = None) -> qemu.Result:
+def start(built: image_built.Built, expect: str, facts: qemu.Inspect | None = None) -> qemu.Result:
     rom = debian.fetch("u-boot-qemu", "usr/lib/u-boot/qemu-x86_64/u-boot.rom", ROOT / ".cache")
     with WAYS["disk-virtio"].attach(built, "uefi") as medium:
         command = qemu.command(qemu.Machine(MEMORY), [*medium, "-bios", str(rom)])

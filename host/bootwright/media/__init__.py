@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-from bootwright.errors import RunError
-from bootwright.media import disk, efi, elf, gpt, grub, iso, kernel, pxe
+from bootwright.common.errors import RunError
+from bootwright.image.built import Built
+from bootwright.media import disk, efi, elf_file, gpt, grub_iso, iso, pxe, qemu_kernel
 from bootwright.media.medium import Made, Medium, Settings, Way
-from bootwright.report import Built
 
 MEDIA: dict[str, Medium] = {
-    medium.name: medium for medium in (elf.MEDIUM, efi.MEDIUM, iso.MEDIUM, disk.MEDIUM, pxe.MEDIUM)
+    medium.name: medium for medium in (elf_file.MEDIUM, efi.MEDIUM, iso.MEDIUM, disk.MEDIUM, pxe.MEDIUM)
 }
 
 WAYS: dict[str, Way] = {
-    way.name: way for way in (kernel.WAY, grub.WAY, *iso.WAYS, *disk.WAYS, *pxe.WAYS, efi.WAY)
+    way.name: way for way in (qemu_kernel.WAY, grub_iso.WAY, *iso.WAYS, *disk.WAYS, *pxe.WAYS, efi.WAY)
 }
 
 # What is made without being asked for, and needs no system package.

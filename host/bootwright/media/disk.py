@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bootwright.errors import ToolError, Where
-from bootwright.media import drives, fat, gpt, grub_bios
-from bootwright.media.drives import Device
+from bootwright.common.errors import ToolError, Where
+from bootwright.image.built import Built
+from bootwright.media import fat, gpt, grub_bios, qemu_drives
+from bootwright.media.extents import Piece, Zeros, padded, total, whole, write
 from bootwright.media.medium import BOTH, EFI_PATH, Made, Medium, Settings, Way, efi_application, written
-from bootwright.media.pieces import Piece, Zeros, padded, total, whole, write
-from bootwright.report import Built
+from bootwright.media.qemu_drives import Device
 
 _MIB = 1 << 20
 _PAGE = 4096
@@ -56,7 +56,7 @@ def _make(built: Built, settings: Settings, output: Path, sector: int) -> Made:
 
 def layout(built: Built, settings: Settings, output: Path, sector: int) -> tuple[list[Piece], tuple[str, ...]]:
     """The disk as pieces, and notes. Raises ToolError where nothing could boot it, or it cannot be of its size."""
-    files, notes = drives.contents(built, output.name) if sector == gpt.SECTOR else _for_uefi(built, output.name)
+    files, notes = qemu_drives.contents(built, output.name) if sector == gpt.SECTOR else _for_uefi(built, output.name)
     tail = gpt.backup(sector) * sector
     size = _size(settings.size, _ESP_START + fat.least(files, 32, sector) + tail, sector, output)
     start = _ESP_START // sector
@@ -105,13 +105,13 @@ MEDIUM_4K = Medium("disk", path_4k, make_4k)
 
 WAYS = (
     *(
-        Way(f"disk-{device.name.lower()}", BOTH, drives.attach(MEDIUM, device))
+        Way(f"disk-{device.name.lower()}", BOTH, qemu_drives.attach(MEDIUM, device))
         for device in (Device.IDE, Device.AHCI, Device.VIRTIO, Device.USB)
     ),
     Way(
         "disk-4k",
         frozenset({"uefi"}),
-        drives.attach(MEDIUM_4K, Device.USB_4K),
+        qemu_drives.attach(MEDIUM_4K, Device.USB_4K),
         "SeaBIOS and GRUB for BIOS know sectors of 512 bytes alone",
     ),
 )

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bootwright import scratch
-from bootwright.media import drives, fat
-from bootwright.media.drives import Device
+from bootwright.common import scratch
+from bootwright.image.built import Built
+from bootwright.media import fat, qemu_drives
+from bootwright.media.extents import whole, write
 from bootwright.media.medium import EFI_PATH, Made, Medium, Settings, Way, efi_application
-from bootwright.media.pieces import whole, write
-from bootwright.report import Built
+from bootwright.media.qemu_drives import Device
 
 
 def path(built: Built) -> Path:
@@ -33,7 +33,7 @@ def attach(built: Built, firmware: str) -> Iterator[list[str]]:
     with scratch.own(folder, built.elf.stem) as place:
         with (place / "fat").open("wb") as output:
             write(fat.build(files, bits, built.name, 0, fat.least(files, bits)), output)
-        yield drives.arguments((place / "fat").relative_to(folder), Device.VIRTIO)
+        yield qemu_drives.arguments((place / "fat").relative_to(folder), Device.VIRTIO)
 
 
 MEDIUM = Medium("efi", path, make)

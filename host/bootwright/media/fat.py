@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from bootwright.media.pieces import Piece, padded, size_of
+from bootwright.media.extents import Piece, padded, size_of
 
 SECTOR = 512  # what is usual; each function takes the device's own
 _FATS = 2

@@ -11,12 +11,12 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from bootwright import scratch
-from bootwright.errors import ToolError
+from bootwright.common import scratch
+from bootwright.common.errors import ToolError
+from bootwright.common.messages import shown_build
+from bootwright.image.built import Built
+from bootwright.media.extents import Piece, whole
 from bootwright.media.medium import EFI_PATH, boots_on_uefi, call
-from bootwright.media.pieces import Piece, whole
-from bootwright.report import Built
-from bootwright.transcript import shown_build
 
 DIRECTORY = Path("/usr/lib/grub/i386-pc")
 PACKAGE = "grub-pc-bin"

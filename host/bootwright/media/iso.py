@@ -15,11 +15,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from bootwright.media import drives, fat, gpt, grub_bios
-from bootwright.media.drives import Device
+from bootwright.image.built import Built
+from bootwright.media import fat, gpt, grub_bios, qemu_drives
+from bootwright.media.extents import Piece, Reader, total
 from bootwright.media.medium import BOTH, EFI_PATH, Made, Medium, Settings, Way, written
-from bootwright.media.pieces import Piece, Reader, total
-from bootwright.report import Built
+from bootwright.media.qemu_drives import Device
 
 if TYPE_CHECKING:
     from pycdlib.pycdlib import PyCdlib
@@ -49,7 +49,7 @@ def path(built: Built) -> Path:
 def make(built: Built, settings: Settings) -> Made:
     """Write the ISO."""
     output = path(built)
-    files, notes = drives.contents(built, output.name)
+    files, notes = qemu_drives.contents(built, output.name)
     application = files.pop(EFI_PATH, None)
     core = grub_bios.eltorito(built, _ESP) if files else None
     contents: dict[str, list[Piece]] = {name: [piece] for name, piece in files.items()}
@@ -160,6 +160,6 @@ def _still_clock() -> Iterator[None]:
 MEDIUM = Medium("iso", path, make, grub_bios.tools)
 
 WAYS = (
-    Way("iso-cd", BOTH, drives.attach(MEDIUM, Device.CD)),
-    Way("iso-usb", BOTH, drives.attach(MEDIUM, Device.USB)),
+    Way("iso-cd", BOTH, qemu_drives.attach(MEDIUM, Device.CD)),
+    Way("iso-usb", BOTH, qemu_drives.attach(MEDIUM, Device.USB)),
 )

@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bootwright import scratch
-from bootwright.errors import RunError, ToolError, Where
-from bootwright.origin import MadeMedium, fingerprint
-from bootwright.report import Built, add_medium, load
+from bootwright.common import scratch
+from bootwright.common.errors import RunError, ToolError, Where
+from bootwright.image.built import Built, add_medium, load
+from bootwright.image.origin import MadeMedium, fingerprint
 
 EFI_PATH = "EFI/BOOT/BOOTX64.EFI"  # UEFI 2.10, section 3.5.1.1: what removable media are booted by
 

@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from bootwright.image.built import MODULES, Built
 from bootwright.media.medium import (
     BOTH,
     Made,
@@ -29,7 +30,6 @@ from bootwright.media.medium import (
     made_anew,
     written,
 )
-from bootwright.report import MODULES, Built
 
 SCRIPT = "boot.ipxe"
 HTTP_BOOT = "http-boot"  # dnsmasq's tag for machines that ask for it

@@ -1,0 +1,11 @@
+"""What people type: the only part that prints, asks, and ends with a status.
+
+    invoke_task     what every task shares: errors as sentences, statuses, positional arguments
+    build           progress and results of building, running, serving
+    flash           the candidates, the confirmation, the rate
+    lab             machines read, listed, planned for
+    tasks           each task, a sentence and a call
+    program         the installed command `bootwright`
+
+May import: everything.
+"""

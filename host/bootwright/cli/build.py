@@ -1,0 +1,228 @@
+"""What building and running an image show: progress on a terminal, in a pipe only what came out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from bootwright import media
+from bootwright.common import paths, scratch
+from bootwright.common.errors import BootwrightError, SourceError, ToolError, Where
+from bootwright.devicetree import reader, writer
+from bootwright.emulate import debug, qemu, run
+from bootwright.image import build as image_build
+from bootwright.image import built as image_built
+from bootwright.image.origin import MadeMedium, Origin, changed
+from bootwright.image.sign import Signing, check
+from bootwright.media import dnsmasq
+from bootwright.media.medium import made_anew, made_record
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str], None]]:
+    """A callback that shows what is being done, on standard error where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda stage: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
+        yield status.update
+
+
+def build(
+    name: str,
+    modules: Sequence[str] = (),
+    wanted: str = "",
+    settings: media.Settings | None = None,
+    signing: Signing | None = None,
+) -> image_built.Built:
+    """Build the image of a description (as in places.description), and media, and say what came out.
+
+    modules: "N=FILE" for modules of a device tree; wanted: media as in media.chosen; signing: of the EFI
+    application. Raises BootwrightError.
+    """
+    names = media.chosen(wanted)
+    settings = settings or media.Settings()
+    known = media.for_sector(settings.sector)
+    optional = media.MEDIA if not wanted or "all" in wanted else ()
+    return _build(name, modules, [(known[name], settings) for name in names], settings, signing, optional)
+
+
+def rebuild(name: str, before: image_built.Built, origin: Origin) -> image_built.Built:
+    """Build the image of a description again as it was built before: with the same modules, media and signature.
+
+    Raises BootwrightError, also where it was signed and the key is not there.
+    """
+    options = origin.options
+    named = (module.partition("=") for module in options.modules)
+    modules = [f"{number}={_found(file)}" for number, _, file in named]
+    signing = None
+    if options.key:
+        signing = Signing(_found(options.key), _found(options.certificate))
+        try:
+            check(signing)
+        except BootwrightError as error:
+            message = f"it was signed, and is not built without: {error}; `image` takes another key, or none"
+            raise type(error)(message, Where(name)) from error
+    wanted = [(media.MEDIA[name], media.Settings()) for name in media.USUAL]
+    files = media.by_file(before)
+    wanted += [(files[name], media.Settings(**made.settings)) for name, made in origin.media.items() if name in files]
+    return _build(name, modules, wanted, media.Settings(**options.media), signing, media.USUAL)
+
+
+def _found(recorded: str) -> Path:
+    """The file that a record names (places.recorded)."""
+    return Path(paths.shown(paths.root() / recorded))
+
+
+def _build(
+    name: str,
+    modules: Sequence[str],
+    wanted: Sequence[tuple[media.Medium, media.Settings]],
+    settings: media.Settings,
+    signing: Signing | None,
+    optional: Collection[str],
+) -> image_built.Built:
+    """optional: media that are left out, with a note, where they cannot be made."""
+    files = reader.files(modules)
+    started = time.monotonic()
+    making = _Making(wanted, optional)
+    with stages() as stage:
+        to_make = image_build.Media(lambda built: making.make(built, stage), asdict(settings))
+        done = image_build.build(paths.description(name), stage, files, signing, to_make)
+    for note in [*done.notes, *making.notes, *_left(done)]:
+        print(f"note: {note}", file=sys.stderr)
+    outputs = [f"{paths.shown(done.elf)} ({done.elf.stat().st_size:,} bytes)"]
+    outputs += [done.elf.with_suffix(suffix).name for suffix in (".map", ".json", ".lst")]
+    made = [medium.path(done) for medium in making.made if medium.path(done) != done.elf]
+    outputs += [f"{p.name}/" if p.is_dir() else f"{p.name} ({p.stat().st_size:,} bytes)" for p in made]
+    seconds = time.monotonic() - started
+    print(f"{', '.join(outputs)} in {seconds:.1f} s; stub code and read-only data: {done.stub_size} bytes")
+    return done
+
+
+class _Making:
+    """Media being made of an image that is not published yet, beside it. made: those that could be."""
+
+    def __init__(self, wanted: Sequence[tuple[media.Medium, media.Settings]], optional: Collection[str]) -> None:
+        self._wanted = wanted
+        self._optional = optional
+        self.made: list[media.Medium] = []
+        self.notes: list[str] = []
+
+    def make(self, built: image_built.Built, stage: Callable[[str], None]) -> dict[str, MadeMedium]:
+        """What NAME.json says of each. Raises ToolError."""
+        found = {}
+        for medium, settings in self._wanted:
+            name = medium.path(built).name
+            stage(f"making {name}")
+            try:
+                self.notes += medium.make(built, settings).notes
+            except ToolError as error:
+                if medium.name not in self._optional:
+                    raise
+                # That an image has no EFI application is said by the media that miss it.
+                self.notes += [f"{name}: {error.message}" if error.where else error.message] * (
+                    medium.name not in media.USUAL
+                )
+                continue
+            self.made.append(medium)
+            if medium.name not in media.USUAL:
+                found[name] = made_record(medium, built, settings)
+        return found
+
+
+def _left(built: image_built.Built) -> Iterator[str]:
+    """A sentence for each medium of an earlier build that still lies beside an image."""
+    assert built.origin is not None
+    for name, medium in media.by_file(built).items():
+        if name not in built.origin.media and medium.path(built).exists():
+            yield f"{name} is of an earlier build; --media {medium.name} makes it anew"
+
+
+def serve_folder(name: str, options: dnsmasq.Options) -> None:
+    """Serve an image by network until interrupted; image and folder are made first where they are missing or out
+    of date.
+    """
+    dnsmasq.check_rights()  # first what can be wrong
+    built = current(name)
+    dnsmasq.command(built.elf.parent, options, Path())
+    for note in [*dnsmasq.notes(options), *made_anew(media.pxe.MEDIUM, built).notes]:
+        print(f"note: {note}", file=sys.stderr)
+    dnsmasq.serve(media.pxe.path(built), options)
+
+
+def export_tree(name: str, form: str, output: str) -> None:
+    """Write the device tree of a description; output: "" for build/IMAGE/IMAGE.dts or .dtb. Says where."""
+    described = reader.describe(paths.description(name), {})
+    folder = paths.output(described.image.name)
+    path = Path(output) if output else folder / f"{folder.name}.{form}"
+    if not output:
+        folder.mkdir(parents=True, exist_ok=True)
+    writer.write(described, form, path)
+    print(f"{paths.shown(path)} ({path.stat().st_size:,} bytes)")
+
+
+def boot(name: str, options: run.Options) -> qemu.Outcome:
+    """Boot an image, as `current` gives it; its serial console goes to standard output."""
+    built = current(name)
+    for note in run.notes(built):
+        print(f"note: {note}", file=sys.stderr)
+    if options.gdb:
+        print(f"QEMU waits for a debugger: gdb -x {paths.shown(debug.write_script(built))}", file=sys.stderr)
+    result = run.boot(built, options, show)
+    if result.transcript and not result.transcript.endswith("\n"):
+        print()
+    print(f"{result.reason} ({result.seconds:.1f} s)", file=sys.stderr)
+    return result.outcome
+
+
+def current(name: str) -> image_built.Built:
+    """The image of a description, built where it has not been, or where building it now would make another; as it was
+    built before, if that was from the same description. Raises BootwrightError.
+    """
+    path = paths.description(name)
+    image_name = image_build.describe(path).image.name
+    record = paths.output(image_name) / f"{image_name}.json"
+    before, why = _state(path, record)
+    if why is None:
+        assert before is not None
+        return before
+    print(f"{why}: building {name}", file=sys.stderr)
+    if before is None or before.origin is None or before.origin.description != paths.recorded(path):
+        return build(name)
+    return rebuild(name, before, before.origin)
+
+
+def _state(path: Path, record: Path) -> tuple[image_built.Built | None, str | None]:
+    """What was built before where the description at `path` goes, None for nothing that is known; and why it is not
+    what would be built now, None where it is.
+    """
+    shown, unfinished = paths.shown(record), image_built.pending(record)
+    missing = f"{shown} is not there yet"
+    if not record.parent.is_dir():
+        return None, missing
+    with scratch.locked(record.parent):  # nobody is publishing
+        found = record if record.exists() else unfinished
+        if not found.exists():
+            return None, missing
+        try:
+            before = image_built.load(record, found)
+        except SourceError:
+            return None, f"{shown} is of another bootwright"
+        assert before.origin is not None
+        why = changed(before.origin, path, record.parent)
+        if found is unfinished:
+            why = why or f"{shown} is not there, for a build did not come to its end"
+        return before, why
+
+
+def show(text: str) -> None:
+    """Print the guest's text as it comes."""
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,0 +1,20 @@
+"""What everyone stands on: sentences with a place, the records of stub/abi, ranges, lines of a boot, folders, a store.
+
+Turns nothing into anything; each module is a word that the others speak in.
+
+    errors      every error a user can meet, one sentence with its place; library code raises these
+    abi         the records, constants and texts of stub/abi/*.h, declared once for both sides
+    ranges      half-open ranges of physical addresses, and room between them
+    words       command lines, word by word
+    json_shape  a JSON file held against what it has to look like
+    messages    the lines that a boot prints, from stub/abi/messages.h and errors.h
+    paths       where descriptions and output lie
+    scratch     a folder for each process, and locks between them
+    store       what was made before, kept by what it was made of
+
+    from bootwright.common import abi
+    abi.load().constants["IMAGE_BASE"]          # 0x100000
+    abi.load().format("M_TABLES", 622, 1, 2)    # the text that the stub prints, too
+
+May import: nothing of bootwright.
+"""

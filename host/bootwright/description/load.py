@@ -1,0 +1,168 @@
+"""The description: what the user writes, checked.
+
+    description = load(Path("images/demo.toml"))        # a Description; raises ErrorList of all that is wrong
+    description.domains[0].cmdline                      # the value of a key
+    description.domains[0].place("cmdline")             # Where: file, line and column, for later errors
+
+The keys are in keys.py, and in docs/description.md. What is checked here needs nothing but the text: keys,
+types, ranges, and the rules between domains. Whether files exist and fit is found out later (sources, plan).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+
+from bootwright.common.abi import load as load_abi
+from bootwright.common.errors import BootwrightError, DescriptionError, ErrorList, Where
+from bootwright.description import consoles, readers, rules, schema, toml_tree
+from bootwright.description.readers import Field
+from bootwright.description.records import Description, DomainDescription, HypervisorDescription, ImageDescription
+from bootwright.description.toml_tree import Node
+from bootwright.description.values import Console, FileSource, HandedModule, PackageSource, Source
+
+__all__ = [
+    "Console",
+    "Description",
+    "DomainDescription",
+    "FaultyDescription",
+    "FileSource",
+    "HypervisorDescription",
+    "ImageDescription",
+    "PackageSource",
+    "Source",
+    "load",
+    "parse",
+]
+
+
+class FaultyDescription(ErrorList):
+    """All that is wrong with a description, and the files that it names all the same: for each what names it
+    (`domain "dom0": kernel`), where, and what it is. folder: what paths start from.
+    """
+
+    def __init__(self, errors: Iterable[BootwrightError], root: Node, path: Path) -> None:
+        super().__init__(errors)
+        self.folder = path.parent
+        self.files = tuple(_files(root))
+
+
+def load(path: Path) -> Description:
+    """Read and check the description at `path`. Raises DescriptionError or ErrorList: all that is wrong."""
+    return _description(toml_tree.load(path), path)
+
+
+def parse(text: str, path: Path) -> Description:
+    """Like load, of `text` that stands for the file at `path`."""
+    return _description(toml_tree.parse(text.encode(errors="surrogateescape"), str(path)), path)
+
+
+def read(root: Node, path: Path) -> Description:
+    """Like load, of a document that was read from something else than TOML (devicetree.py)."""
+    return _description(root, path)
+
+
+def _files(root: Node) -> Iterator[tuple[str, Where, Source]]:
+    """The files that a document names, as far as they can be read whatever else is wrong."""
+    domains = root.parts["domain"].elements if "domain" in root.parts else ()
+    tables = [(_subject(node, number), node, schema.domain()) for number, node in enumerate(domains)]
+    if "hypervisor" in root.parts:
+        tables.append(("[hypervisor]", root.parts["hypervisor"], schema.hypervisor()))
+    for subject, node, known in tables:
+        for key, part in node.parts.items():
+            with suppress(BootwrightError):
+                value = known[key].read(part) if key in known else None
+                for source in value if isinstance(value, tuple) else (value,):
+                    if isinstance(source, FileSource | PackageSource):
+                        yield f"{subject}: {key}", part.where, source
+                    elif isinstance(source, HandedModule):
+                        yield f"{subject}: {key}", source.where or part.where, source.source
+
+
+def _description(root: Node, path: Path) -> Description:
+    try:
+        return _read(root, path)
+    except ErrorList as error:
+        raise FaultyDescription([error], root, path) from error
+
+
+def _read(root: Node, path: Path) -> Description:
+    top = {
+        "image": Field(lambda node: _image(node, path), own_subject=True),
+        "hypervisor": Field(_hypervisor, own_subject=True),
+        "domain": Field(_domains, default=(), own_subject=True),
+    }
+    found, _ = readers.read_table(root, top, "")
+    image = found["image"] or _image(Node({}, root.where, root.where), path)
+    domains = found["domain"]
+    if len(domains) == 1 and not image.generic:
+        domains = (domains[0].as_the_only_one(),)
+    description = consoles.fill(Description(path, image, domains, found["hypervisor"]))
+    errors = tuple(rules.check(description))
+    if errors:
+        raise ErrorList(errors)
+    return description
+
+
+def _image(node: Node, path: Path) -> ImageDescription:
+    if not isinstance(node.data, dict):
+        raise DescriptionError(
+            f"image: is {readers.kind_of(node.data)}, not a table: write [image]", node.where
+        )
+    read, places = readers.read_table(node, schema.image(), "[image]")
+    if read["name"] is None:
+        stem = Node(path.stem, node.where, node.where)
+        try:
+            read["name"] = readers.name(stem)
+        except DescriptionError as error:
+            raise DescriptionError(
+                f"[image]: name is missing, and the file's own will not do: {error.message}", node.where
+            ) from error
+    return ImageDescription(**read, where=node.where, places=MappingProxyType(places))
+
+
+def _hypervisor(node: Node) -> HypervisorDescription:
+    if not isinstance(node.data, dict):
+        message = f"hypervisor: is {readers.kind_of(node.data)}, not a table: write [hypervisor]"
+        raise DescriptionError(message, node.where)
+    read, places = readers.read_table(node, schema.hypervisor(), "[hypervisor]")
+    return HypervisorDescription(**read, where=node.where, places=MappingProxyType(places))
+
+
+def _domains(node: Node) -> tuple[DomainDescription, ...]:
+    if not isinstance(node.data, list) or not all(isinstance(element, dict) for element in node.data):
+        raise DescriptionError(
+            f"domain: is {readers.kind_of(node.data)}, not an array of tables: "
+            "write [[domain]], in double brackets",
+            node.where,
+        )
+    limit = load_abi().constants["MAX_DOMAINS"]
+    if len(node.elements) > limit:
+        raise DescriptionError(
+            f"domain: this is number {limit + 1} of {len(node.elements)}, but at most {limit} are possible",
+            node.elements[limit].where,
+        )
+    found: list[DomainDescription] = []
+    errors: list[BootwrightError] = []
+    for index, element in enumerate(node.elements):
+        try:
+            found.append(_domain(element, index))
+        except ErrorList as error:
+            errors.append(error)
+    if errors:
+        raise ErrorList(errors)
+    return tuple(found)
+
+
+def _domain(node: Node, index: int) -> DomainDescription:
+    read, places = readers.read_table(node, schema.domain(), _subject(node, index))
+    return DomainDescription(**read, where=node.where, places=MappingProxyType(places))
+
+
+def _subject(node: Node, index: int) -> str:
+    """How an error calls a domain."""
+    named = node.parts.get("name")
+    shown = named.data if named is not None and isinstance(named.data, str) else None
+    return f"domain {readers.quoted(shown)}" if shown else f"domain number {index + 1}"

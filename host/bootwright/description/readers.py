@@ -1,0 +1,201 @@
+"""The values a description may hold: each reader takes a node and gives a checked value, or says what is
+wrong.
+
+A reader raises DescriptionError at the node's place, with a message that starts at the value: the caller
+puts the subject (`domain "dom0": memory`) in front.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from bootwright.common.abi import load as load_abi
+from bootwright.common.errors import BootwrightError, DescriptionError, ErrorList, Where
+from bootwright.description.toml_tree import Node
+
+T = TypeVar("T")
+Reader = Callable[[Node], Any]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One key of a table: its reader, whether it must be there, and its value where it is not.
+
+    own_subject: the reader's errors name their subject themselves, and nothing is put in front of them.
+    For docs/description.md, in Markdown: form: what is written; says: what it means; usual: the default, where
+    `default` does not say it.
+    """
+
+    read: Reader
+    required: bool = False
+    default: Any = None
+    own_subject: bool = False
+    form: str = ""
+    says: str = ""
+    usual: str = ""
+
+
+def fail(node: Node, message: str) -> DescriptionError:
+    """The error `message` at the place of the node's value."""
+    return DescriptionError(message, node.where)
+
+
+def quoted(text: str) -> str:
+    """The text in quotes as an error shows it: no control characters, not longer than a line."""
+    plain = "".join(c if c.isprintable() else "?" for c in text)
+    return f'"{plain}"' if len(plain) <= 60 else f'"{plain[:57]}..."'
+
+
+def kind_of(data: object) -> str:
+    """What a person calls a TOML value: "a string", "an integer", ..."""
+    names: list[tuple[type, str]] = [
+        (str, "a string"),
+        (bool, "true or false"),
+        (int, "an integer"),
+        (float, "a decimal number"),
+        (list, "an array"),
+        (dict, "a table"),
+    ]
+    return next((name for kind, name in names if isinstance(data, kind)), "a date or time")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """ "; did you mean X?" for the closest of `known`, or "" when none is close."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def typed(node: Node, kind: type[T], wanted: str) -> T:
+    """The node's value when it is a `kind`. Raises DescriptionError "5 is an integer, not a string"."""
+    data = node.data
+    if not isinstance(data, kind) or (kind is int and isinstance(data, bool)):
+        shown = f"{data!r} is " if isinstance(data, int | float) and not isinstance(data, bool) else "is "
+        raise fail(node, f"{shown}{kind_of(data)}, not {wanted}")
+    return data
+
+
+def string(node: Node) -> str:
+    """A string without control characters."""
+    text = typed(node, str, "a string")
+    bad = next((c for c in text if ord(c) < 0x20 or ord(c) == 0x7F), None)
+    if bad is not None:
+        raise fail(node, f"holds the control character {ord(bad):#04x}")
+    return text
+
+
+def bounded_string(limit: int, *, terminated: bool = True, reader: str = "") -> Reader:
+    """A string of at most `limit` bytes of UTF-8, the terminating zero byte included if `terminated`. reader: who
+    has no room for more.
+    """
+
+    def read(node: Node) -> str:
+        text = string(node)
+        size = len(text.encode()) + terminated
+        if size > limit:
+            counted = " with its terminating zero byte" if terminated else ""
+            raise fail(node, f"is {size} bytes long{counted}, but at most {limit} fit{reader and f' into {reader}'}")
+        return text
+
+    return read
+
+
+def name(node: Node) -> str:
+    """A name: letters, digits and . _ + -, not starting with a dot, dash or plus; MAX_NAME bytes."""
+    text: str = bounded_string(load_abi().constants["MAX_NAME"])(node)
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._+-]*", text):
+        raise fail(
+            node,
+            f"{quoted(text)} is no name: only letters, digits and . _ + - make one up, "
+            "and it starts with a letter, digit or _",
+        )
+    return text
+
+
+def boolean(node: Node) -> bool:
+    """true or false."""
+    return typed(node, bool, "true or false")
+
+
+def integer(low: int, high: int) -> Reader:
+    """An integer in [low, high]."""
+
+    def read(node: Node) -> int:
+        value = typed(node, int, "an integer")
+        if not low <= value <= high:
+            raise fail(node, f"{value} is outside of {low} to {high}")
+        return value
+
+    return read
+
+
+def choice(known: Iterable[str], later: Iterable[str] = ()) -> Reader:
+    """One of the words `known`; words of `later` are refused as not there yet."""
+    words, not_yet = tuple(known), tuple(later)
+
+    def read(node: Node) -> str:
+        text = string(node)
+        if text in words:
+            return text
+        listed = ", ".join(f'"{word}"' for word in words)
+        if text in not_yet:
+            raise fail(node, f"{quoted(text)} is not there yet; there is {listed}")
+        if len(words) == 1:
+            raise fail(node, f"{quoted(text)} is not {listed}")
+        raise fail(node, f"{quoted(text)} is none of {listed}{nearest(text, words)}")
+
+    return read
+
+
+def flags(known: dict[str, int]) -> Reader:
+    """An array of words, each of which stands for a bit; gives all the bits."""
+    one = choice(known)
+
+    def read(node: Node) -> int:
+        typed(node, list, "an array of strings")
+        bits = 0
+        for element in node.elements:
+            bit = known[one(element)]
+            if bits & bit:
+                raise fail(element, f'"{element.data}" is there twice')
+            bits |= bit
+        return bits
+
+    return read
+
+
+def read_table(node: Node, fields: dict[str, Field], subject: str) -> tuple[dict[str, Any], dict[str, Where]]:
+    """Read a table by its fields.
+
+    Gives the values by Python's name for the key (on-failure: on_failure), and the place of each value that
+    is there. Raises ErrorList of everything wrong in it: unknown keys (the nearest known one is named),
+    wrong values, missing keys. `subject` starts each message.
+    """
+    errors: list[BootwrightError] = []
+    values: dict[str, Any] = {}
+    places: dict[str, Where] = {}
+    lead = f"{subject}: " if subject else ""
+    for key, entry in node.parts.items():
+        if key not in fields:
+            message = f"{lead}{quoted(key)} is not a known key{nearest(key, fields)}"
+            errors.append(DescriptionError(message, entry.key))
+    for key, spec in fields.items():
+        part = node.parts.get(key)
+        if part is None:
+            values[key.replace("-", "_")] = spec.default
+            if spec.required:
+                errors.append(DescriptionError(f"{lead}{key} is missing", node.where))
+            continue
+        prefix = "" if spec.own_subject else f"{lead}{key}: "
+        try:
+            values[key.replace("-", "_")] = spec.read(part)
+            places[key] = part.where
+        except BootwrightError as error:
+            found = error.errors if isinstance(error, ErrorList) else (error,)
+            errors.extend(type(e)(f"{prefix}{e.message}", e.where) for e in found)
+    if errors:
+        raise ErrorList(errors)
+    return values, places

@@ -1,0 +1,149 @@
+"""What a description says, as frozen records: one for each kind of table, and Description for all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bootwright.common.abi import load as load_abi
+from bootwright.common.errors import Where
+from bootwright.description import values
+from bootwright.description.values import HANDED_KEY, Console, HandedModule, Source
+
+
+def roles_of_the_only_one(permissions: int, functions: int) -> tuple[int, int]:
+    """Permissions and functions of a domain that is alone and not said to be the initial one: it is, and where it has
+    no permission or function at all, it has those of the one domain of a boot without a description.
+    """
+    constants = load_abi().constants
+    usual = constants["FUNCTION_CONSOLE"] | constants["FUNCTION_XENSTORE"]
+    every = constants["PERMISSION_CONTROL"] | constants["PERMISSION_HARDWARE"]
+    return permissions or every, (functions or usual) | constants["FUNCTION_INITIAL_DOMAIN"]
+
+
+@dataclass(frozen=True)
+class ImageDescription:
+    """The [image] table. Keys, defaults and meaning as in the description; on_failure: seconds, None for
+    halt; generic: the stub alone, which finds out at boot what the loader brought.
+    """
+
+    name: str
+    launcher: str = "native"
+    console: Console = values.DEFAULT_CONSOLE
+    log: str = "normal"
+    on_failure: int | None = None
+    pack: str = "auto"
+    modules: str = "embedded"
+    verify: bool = True
+    sbat: tuple[str, ...] = values.DEFAULT_SBAT
+    generic: bool = False
+    where: Where | None = field(default=None, compare=False)
+    places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class DomainDescription:
+    """One [[domain]] table. permissions and functions are PERMISSION_* and FUNCTION_* bits, mode one of
+    "pvh", "pv", "hvm", memory sizes are bytes, uuid is 16 bytes, domid 0 asks for the next free one.
+    """
+
+    name: str
+    memory: int
+    permissions: int = 0
+    functions: int = 0
+    mode: str = "pvh"
+    protocol: str = "auto"
+    domid: int = 0
+    uuid: bytes = bytes(16)
+    cpus: int = 1
+    memory_min: int | None = None
+    memory_max: int | None = None
+    security_id: str = ""
+    kernel: Source | None = None
+    ramdisk: Source | None = None
+    device_tree: Source | None = None
+    config: Source | None = None
+    cmdline: str = ""
+    modules: tuple[HandedModule, ...] = ()
+    alone: bool = field(default=False, compare=False)  # its roles are those of the only domain, which nobody gave it
+    where: Where | None = field(default=None, compare=False)
+    places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def files(self) -> dict[str, Source]:
+        """The files that it names, by their keys, in the order of their modules."""
+        named = (
+            ("kernel", self.kernel),
+            ("ramdisk", self.ramdisk),
+            ("device-tree", self.device_tree),
+            ("config", self.config),
+            *((key, module.source) for key, module in self.handed.items()),
+        )
+        return {key: source for key, source in named if source is not None}
+
+    @property
+    def handed(self) -> dict[str, HandedModule]:
+        """Its `modules`, by keys such as "modules[0]"."""
+        return {f"{HANDED_KEY}[{number}]": module for number, module in enumerate(self.modules)}
+
+    @property
+    def initial(self) -> bool:
+        """Whether it has the initial-domain function."""
+        return bool(self.functions & load_abi().constants["FUNCTION_INITIAL_DOMAIN"])
+
+    @property
+    def hardware(self) -> bool:
+        """Whether it may be the hardware domain: the initial domain, or one with the hardware permission."""
+        return self.initial or bool(self.permissions & load_abi().constants["PERMISSION_HARDWARE"])
+
+    def as_the_only_one(self) -> DomainDescription:
+        """The same with the roles of a domain that is alone."""
+        if self.initial:
+            return self
+        permissions, functions = roles_of_the_only_one(self.permissions, self.functions)
+        return replace(self, permissions=permissions, functions=functions, alone=True)
+
+    def place(self, key: str) -> Where | None:
+        """Where the value of `key` is written; where the domain starts if it is not there."""
+        if module := self.handed.get(key):
+            return module.where
+        return self.places.get(key, self.where)
+
+
+@dataclass(frozen=True)
+class HypervisorDescription:
+    """The [hypervisor] table: what launcher = "xen" starts. lcm: a device tree as module 0 names the domains."""
+
+    kernel: Source
+    cmdline: str = ""
+    lcm: bool = False
+    microcode: Source | None = None
+    xsm_policy: Source | None = None
+    where: Where | None = field(default=None, compare=False)
+    places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def modules(self) -> dict[str, Source]:
+        """The files that it is handed for itself, by their keys, in the order of their modules."""
+        named = (("microcode", self.microcode), ("xsm-policy", self.xsm_policy))
+        return {key: source for key, source in named if source is not None}
+
+    def place(self, key: str) -> Where | None:
+        """As DomainDescription.place."""
+        return self.places.get(key, self.where)
+
+
+@dataclass(frozen=True)
+class Description:
+    """A whole description. path: its file as given; files named in it are relative to its folder."""
+
+    path: Path
+    image: ImageDescription
+    domains: tuple[DomainDescription, ...]
+    hypervisor: HypervisorDescription | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder that paths in the description start from."""
+        return self.path.parent

@@ -1,0 +1,209 @@
+"""Every key of a description: how its value is read, what it is where it is missing, and what it means.
+
+docs/description.md is made from these tables (`invoke docs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bootwright.common.abi import load as load_abi
+from bootwright.description import readers, values
+from bootwright.description.readers import Field
+
+LAUNCHERS = ("native", "xen")
+LAUNCHERS_LATER = ("partition",)
+PACKS = ("auto", "lz4", "none")
+MODULES = ("embedded", "loader")
+LOG_LEVELS = ("quiet", "normal", "debug")
+MODES = ("pvh", "pv", "hvm")
+MAX_CPUS = 4096
+
+FILE = 'a path from the description\'s folder on, or `{ package = "...", file = "..." }`'
+MEMORY = 'whole pages, such as `"512M"`; K, M, G or T'
+COMMAND_LINE = "a string; the word `{console}` in it stands for what its reader is to be told of [image] `console`"
+BOOLEAN = "`true` or `false`"
+
+
+def image() -> dict[str, Field]:
+    """The keys of [image]."""
+    return {
+        "name": Field(readers.name, form="a name", says="of the outputs: build/NAME/NAME.elf", usual="the file's"),
+        "launcher": Field(
+            readers.choice(LAUNCHERS, LAUNCHERS_LATER),
+            default="native",
+            form=_words(LAUNCHERS),
+            says="who starts the initial domain: the stub gives it the machine; or Xen, see [hypervisor]",
+        ),
+        "console": Field(
+            values.console,
+            default=values.DEFAULT_CONSOLE,
+            form=f'an array of `"com1,115200"` (com1 to com4, or a port such as 0x3f8; {values.MIN_BAUD} baud or more) '
+            'and `"vga"`',
+            says="where the stub's messages go: a serial port, and the screen, be it text or a framebuffer",
+            usual='`["com1,115200", "vga"]`',
+        ),
+        "log": Field(
+            readers.choice(LOG_LEVELS),
+            default="normal",
+            form=_words(LOG_LEVELS),
+            says="what is said: warnings and errors; a line for each stage; the memory map as well",
+        ),
+        "on-failure": Field(
+            values.on_failure,
+            form=f'`"halt"` or `"reboot after N s"`, N at most {values.MAX_REBOOT_SECONDS}',
+            says="what follows an error",
+            usual='`"halt"`',
+        ),
+        "pack": Field(
+            readers.choice(PACKS),
+            default="auto",
+            form=_words(PACKS),
+            says="whether modules travel as LZ4: where that saves a tenth; always; never",
+        ),
+        "modules": Field(
+            readers.choice(MODULES),
+            default="embedded",
+            form=_words(MODULES),
+            says="inside the image; or brought by the loader, matched by name, size and hash",
+        ),
+        "verify": Field(
+            readers.boolean, default=True, form=BOOLEAN, says="the SHA-256 of every module is checked at boot"
+        ),
+        "sbat": Field(
+            values.sbat,
+            default=values.DEFAULT_SBAT,
+            form=f'an array of lines `"{",".join(values.SBAT_COLUMNS)}"`',
+            says="what the EFI application says to shim that it is made of, for revocation (docs/media.md)",
+            usual=f'`["{values.DEFAULT_SBAT[0]}"]`',
+        ),
+        "generic": Field(
+            readers.boolean,
+            default=False,
+            form=BOOLEAN,
+            says="the stub alone, with no key but `name`: the loader's modules say what to boot",
+        ),
+    }
+
+
+def hypervisor() -> dict[str, Field]:
+    """The keys of [hypervisor]."""
+    return {
+        "kernel": Field(values.file, True, form=FILE, says="Xen itself; gzip is unpacked"),
+        "cmdline": Field(
+            readers.bounded_string(load_abi().constants["MAX_STRING"], reader="the stub"),
+            default="",
+            form=COMMAND_LINE,
+            says="its command line; memory and cpus of the initial domain are added in front of ` -- `, unless it says "
+            "them itself; what stands behind ` -- ` is for the initial domain",
+        ),
+        "lcm": Field(
+            readers.boolean,
+            default=False,
+            form=BOOLEAN,
+            says="module 0 is a device tree of all domains, for a Xen that reads one",
+        ),
+        "microcode": Field(values.file, form=FILE, says="for Xen to load into the cpus"),
+        "xsm-policy": Field(values.file, form=FILE, says="Xen's security policy"),
+    }
+
+
+def domain() -> dict[str, Field]:
+    """The keys of a [[domain]]."""
+    constants = load_abi().constants
+    permissions, functions = _bits("PERMISSION_"), _bits("FUNCTION_")
+    protocols = sorted(
+        key.removeprefix("PROTOCOL_").lower()
+        for key, number in constants.items()
+        if key.startswith("PROTOCOL_") and number and not key.endswith("_EFI")  # the stub's choice
+    )
+    last_domid = constants["DOMID_FIRST_RESERVED"] - 1
+    security_id = constants["BOOT_DOMAIN_KERNEL"] - constants["BOOT_DOMAIN_SECURITY_ID"]
+    return {
+        "name": Field(readers.name, True, form="a name", says="what messages and other tables call it"),
+        "permissions": Field(
+            readers.flags(permissions),
+            default=0,
+            form=f"an array of {_words(permissions)}",
+            says="it may control other domains; it owns the hardware",
+            usual="none",
+        ),
+        "functions": Field(
+            readers.flags(functions),
+            default=0,
+            form=f"an array of {_words(functions)}",
+            says="what it does for the others; exactly one is the initial domain, which the launcher starts; a "
+            "domain that is alone is that one",
+            usual="none",
+        ),
+        "mode": Field(
+            readers.choice(MODES),
+            default="pvh",
+            form=_words(MODES),
+            says='how it is virtualised; native builds `"pvh"`',
+        ),
+        "protocol": Field(
+            readers.choice(("auto", *protocols)),
+            default="auto",
+            form=_words(("auto", *protocols)),
+            says="how the native launcher enters its kernel; auto takes multiboot2, multiboot1, linux (a bzImage) or "
+            "pvh, the first that the file has and that can be met, and says which and why. Only linux and multiboot2 "
+            "tell a kernel of EFI",
+        ),
+        "domid": Field(
+            readers.integer(0, last_domid),
+            default=0,
+            form=f"0 to {last_domid:#x}",
+            says="0: the initial domain's, and for others the next that is free",
+        ),
+        "uuid": Field(values.uuid_bytes, default=bytes(16), form="a UUID", says="for the device tree", usual="zero"),
+        "cpus": Field(readers.integer(1, MAX_CPUS), default=1, form=f"1 to {MAX_CPUS}", says="virtual cpus"),
+        "memory": Field(values.memory, True, form=MEMORY, says="what kernel and ramdisk are placed in"),
+        "memory-min": Field(
+            values.memory, form=MEMORY, says="what a machine must have at least", usual="15/16 of `memory`"
+        ),
+        "memory-max": Field(values.memory, form=MEMORY, says="what it may grow to", usual="`memory`"),
+        "security-id": Field(
+            readers.bounded_string(security_id, terminated=False),
+            default="",
+            form=f"a string of at most {security_id} bytes",
+            says="its label in the security policy",
+        ),
+        "kernel": Field(
+            values.file,
+            form=FILE,
+            says="ELF, bzImage, or a file whose multiboot header says where it goes (docs/kernels.md); .asm is "
+            "assembled first. The initial domain has one",
+        ),
+        "ramdisk": Field(
+            values.ramdisk,
+            form=f"{FILE}; with `init`, a script",
+            says="as it is; with `init` the packaged file is a busybox, and the ramdisk is made of both",
+        ),
+        "device-tree": Field(values.file, form=FILE, says="the guest's own, for the device tree"),
+        "config": Field(values.file, form=FILE, says="the guest's configuration, for the device tree"),
+        "cmdline": Field(
+            readers.bounded_string(constants["MAX_STRING"], reader="the stub"),
+            default="",
+            form=COMMAND_LINE,
+            says="its kernel's command line",
+        ),
+        "modules": Field(
+            values.handed_modules,
+            default=(),
+            form="an array of files, each as for `ramdisk`, or as a table with `path`; a table may have a `string`",
+            says="more files for a kernel entered by multiboot or PVH: it is told of them in this order, behind its "
+            "ramdisk, each with its string",
+            usual="none",
+        ),
+    }
+
+
+def _bits(prefix: str) -> dict[str, int]:
+    """The words for the bits of stub/abi that start so."""
+    constants = load_abi().constants.items()
+    return {key.removeprefix(prefix).lower().replace("_", "-"): bit for key, bit in constants if key.startswith(prefix)}
+
+
+def _words(known: Iterable[str]) -> str:
+    return ", ".join(f'`"{word}"`' for word in known)

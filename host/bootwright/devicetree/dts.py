@@ -1,0 +1,173 @@
+"""Device tree source: read by dtc, with the place of every node and property; and written.
+
+    tree, places = read(Path("lab.dts"))    # Node, {"/chosen": Where, "/chosen:bootargs": Where, ...}
+    text = write(tree)
+
+dtc compiles the text twice: to a blob, which has the values, and to text with annotations, which has the
+places (of included files and of nodes changed by label, too). Specification: Devicetree Specification 0.4,
+chapter 6.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from bootwright.common.errors import BootwrightError, DescriptionError, ErrorList, ToolError, Where
+from bootwright.devicetree import fdt
+from bootwright.devicetree.fdt import Node
+
+COMPILER = "dtc"
+PACKAGE = "device-tree-compiler"
+TIMEOUT = 20.0  # seconds; a tree of a megabyte takes less than one
+BYTES_PROPERTIES = ("domain-uuid",)  # written byte by byte
+
+_POSITION = re.compile(r"(?P<path>.*?):(?P<line>\d+):(?P<column>\d+)-\d+:\d+")
+_OPEN = re.compile(r"\s*(?:[\w]+: )*(?P<name>/|[0-9A-Za-z,._+*#?@-]+) \{(?P<rest>.*)")
+_PROPERTY = re.compile(r"\s*(?:[\w]+: )*(?P<name>[0-9A-Za-z,._+*#?@-]+)(?: =.*)?; ?(?P<rest>/\* .* \*/)?$")
+_ERROR = re.compile(
+    r"(?:Error: )?(?P<path>.+?):(?P<line>\d+)\.(?P<column>\d+)(?:-[\d.]+)?:? (?:ERROR )?(?P<text>.*)"
+)
+_NO_PLACE = re.compile(r"(?:FATAL ERROR|ERROR)[^:]*: (?P<text>.*)")
+
+
+def read(path: Path) -> tuple[Node, Mapping[str, Where]]:
+    """The tree that the source at `path` describes, and the places of its nodes ("/a/b") and properties
+    ("/a/b:name").
+
+    Raises DescriptionError or ErrorList with places in the source, ToolError where dtc is missing.
+    """
+    try:
+        path.open("rb").close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DescriptionError(f"the device tree cannot be read: {reason}", Where(str(path))) from error
+    blob = _compile(path, "dtb")
+    try:
+        tree = fdt.strict(fdt.parse(blob))
+    except fdt.Damage as error:  # dtc lets pass what is only a warning to it
+        raise DescriptionError(error.message, Where(str(path))) from error
+    # Some releases of dtc write bytes beyond ASCII wrongly here; names and places are right.
+    annotated = _compile(path, "dts", "-T", "-T").decode("utf-8", "replace")
+    return tree, dict(_places(annotated))
+
+
+def included(path: Path) -> list[Path]:
+    """The files that a source includes, as text or as bytes. Raises as read does."""
+    said = _compile(path, "dtb", "-d", "/dev/stdout", output="/dev/null").decode("utf-8", "surrogateescape")
+    # A rule of a makefile, "OUTPUT: FILE FILE"; dtc 1.6 writes a space in a name as it is, later ones "\ ".
+    words = said.partition(": ")[2].replace("\\ ", " ").split()
+    found: list[Path] = []
+    start = 0
+    for end in range(1, len(words) + 1):
+        name = Path(" ".join(words[start:end]))
+        if name.is_file():
+            found.append(name)
+            start = end
+    return found[1:]
+
+
+def _compile(path: Path, form: str, *options: str, output: str = "-") -> bytes:
+    # A name that starts with a dash would be an option.
+    name = str(path) if not str(path).startswith("-") else f"./{path}"
+    command = [COMPILER, "-q", "-I", "dts", "-O", form, *options, "-o", output, name]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False)
+    except FileNotFoundError as error:
+        raise ToolError(
+            f"{COMPILER} is needed to read device tree source; install the package {PACKAGE}",
+            Where(str(path)),
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise DescriptionError(
+            f"{COMPILER} did not finish within {TIMEOUT:g} seconds", Where(str(path))
+        ) from error
+    if done.returncode or not done.stdout:
+        raise ErrorList(_errors(done.stderr.decode("utf-8", "replace"), path))
+    return done.stdout
+
+
+def _errors(said: str, path: Path) -> list[BootwrightError]:
+    """What dtc said, as errors with places: those with a line, or else its last word."""
+    errors: list[BootwrightError] = []
+    last = "without a word"
+    for line in said.splitlines():
+        match = _ERROR.fullmatch(line)
+        if match:
+            text = re.sub(r"^\((\w+)\): ", "", match["text"]).strip()
+            where = Where(match["path"], int(match["line"]), int(match["column"]))
+            errors.append(DescriptionError(f"device tree source: {text[:1].lower()}{text[1:]}", where))
+            continue
+        if match := _NO_PLACE.fullmatch(line):
+            last = match["text"]
+    if errors:
+        return errors
+    return [DescriptionError(f"device tree source: {last[:1].lower()}{last[1:]}", Where(str(path)))]
+
+
+def _places(annotated: str) -> Iterator[tuple[str, Where]]:
+    """The places in dtc's annotated text: each node and property is a line, with its source behind it."""
+    outer: list[str] = []
+    for line in annotated.split("\n"):
+        if match := _OPEN.fullmatch(line):
+            outer.append("" if match["name"] == "/" else match["name"])
+            key = "/".join(outer) or "/"
+        elif line.lstrip().startswith("};"):
+            outer = outer[:-1]
+            continue
+        elif match := _PROPERTY.fullmatch(line):
+            key = f"{'/'.join(outer) or '/'}:{match['name']}"
+        else:
+            continue
+        found = _POSITION.match((match["rest"] or "").removeprefix(" ").removeprefix("/* "))
+        if found:
+            yield key, Where(found["path"], int(found["line"]), int(found["column"]))
+
+
+def write(root: Node) -> str:
+    """The source of a tree. Compiled, it gives the same tree again."""
+    return "\n".join(["/dts-v1/;", "", *_lines(root, 0)]) + "\n"
+
+
+def _lines(node: Node, depth: int) -> Iterator[str]:
+    tab = "\t" * depth
+    yield f"{tab}{node.name or '/'} {{"
+    for name, value in node.properties.items():
+        comment = f" /* {node.comments[name]} */" if name in node.comments else ""
+        yield f"{tab}\t{name}{_value(name, value)};{comment}"
+    for index, child in enumerate(node.children):
+        if index or node.properties:
+            yield ""
+        yield from _lines(child, depth + 1)
+    yield f"{tab}}};"
+
+
+def _value(name: str, value: bytes) -> str:
+    if not value:
+        return ""
+    strings = _strings(value)
+    if strings is not None:
+        return f" = {', '.join(strings)}"
+    if len(value) % fdt.CELL or name in BYTES_PROPERTIES:
+        return f" = [{value.hex(' ')}]"
+    cells = [value[at : at + fdt.CELL] for at in range(0, len(value), fdt.CELL)]
+    return f" = <{' '.join(_number(int.from_bytes(cell, 'big')) for cell in cells)}>"
+
+
+def _number(value: int) -> str:
+    return str(value) if value < 10 else f"{value:#x}"
+
+
+def _strings(value: bytes) -> list[str] | None:
+    """The strings that a value is made of, quoted; None if it is something else."""
+    if value[-1]:
+        return None
+    try:
+        texts = value[:-1].decode("utf-8").split("\0")
+    except UnicodeDecodeError:
+        return None
+    if any(not text.isprintable() for text in texts) or (len(texts) > 1 and "" in texts):
+        return None
+    return ['"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts]

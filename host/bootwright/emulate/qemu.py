@@ -1,0 +1,314 @@
+"""One machine under QEMU: its command line, its serial console, and how it came to an end.
+
+The guest's serial console is a pipe, and QEMU says over its control socket (QMP) why the guest stopped: a
+guest that powers off, one that resets (as a triple fault does), and QEMU ending by itself are told apart.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import re
+import selectors
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from bootwright.common.errors import RunError, ToolError
+from bootwright.common.ranges import Range
+from bootwright.description.values import COM_PORTS
+
+FIRMWARE = ("bios", "uefi")
+ACCELERATORS = ("tcg", "kvm")
+# The machine's, in the order of -serial.
+SERIAL_PORTS = tuple(COM_PORTS.values())
+_OVMF = (Path("/usr/share/ovmf/OVMF.fd"), Path("/usr/share/OVMF/OVMF.fd"))
+_KVM = Path("/dev/kvm")
+
+# What a failing stub prints: stub/abi/errors.h. The rest of the line and what it does next are still to come.
+_FAILURE = re.compile(r"^bootwright: E[0-9A-Fa-f]{4}: .*$", re.MULTILINE)
+_AFTER_FAILURE = 1.0
+_TERMINATION = 5.0
+_ANSWER = 10.0
+
+# Given the console's text so far: which physical memory is to be read now, None for nothing yet.
+Inspect = Callable[[str], Sequence[Range] | None]
+
+# Terminal control (ECMA-48 CSI and two-byte escapes) and carriage returns, which firmware and GRUB send.
+_CONTROL = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]*[0-Z\\-~])|\r")
+_CUT_CONTROL = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|[ -/]*)?\Z")
+
+# Reasons of QMP's event SHUTDOWN, in words.
+_STOPPED: dict[str | None, str] = {
+    "guest-shutdown": "the guest powered off",
+    "guest-reset": "the guest reset (by a triple fault or on purpose)",
+    "guest-panic": "the guest panicked",
+}
+
+
+class Outcome(IntEnum):
+    """How a run ended; the value is the exit status of `run`."""
+
+    AS_EXPECTED = 0
+    STUB_FAILURE = 3
+    TIME_OUT = 4
+    ENDED = 5
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine to boot on: memory in bytes, number of cpus, one of FIRMWARE, one of ACCELERATORS."""
+
+    memory: int
+    cpus: int = 1
+    firmware: str = "bios"
+    accelerator: str = "tcg"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended, in a sentence, and everything the serial console showed, without terminal control.
+
+    memory: the bytes of each range that was to be inspected.
+    """
+
+    outcome: Outcome
+    reason: str
+    transcript: str
+    seconds: float
+    memory: tuple[bytes, ...] = ()
+
+
+def command(machine: Machine, medium: Sequence[str]) -> list[str]:
+    """QEMU's command line for a machine that boots from `medium` (QEMU arguments).
+
+    Raises ToolError where QEMU or the firmware is not installed, RunError for a machine that cannot be.
+    """
+    qemu = shutil.which("qemu-system-x86_64")
+    if qemu is None:
+        raise ToolError("qemu-system-x86_64 is not installed; it is in the package qemu-system-x86")
+    return [
+        qemu,
+        *_accelerator(machine.accelerator),
+        *_firmware(machine.firmware),
+        *("-m", f"{-(-machine.memory >> 20)}M"),
+        *("-smp", str(machine.cpus)),
+        *("-display", "none", "-monitor", "none", "-nic", "none", "-no-reboot"),
+        *medium,
+    ]
+
+
+def _accelerator(name: str) -> list[str]:
+    # The same modest cpu for both: it is enough for Linux, and repeats on every host.
+    if name == "kvm" and not os.access(_KVM, os.R_OK | os.W_OK):
+        raise RunError(f"accelerator: {_KVM} is not there, or may not be opened")
+    return ["-accel", name, "-cpu", "qemu64"]
+
+
+def _firmware(name: str) -> list[str]:
+    if name == "bios":
+        return []
+    found = next((path for path in _OVMF if path.is_file()), None)
+    if found is None:
+        raise ToolError("no UEFI firmware for QEMU is installed; it is in the package ovmf")
+    return ["-bios", str(found)]
+
+
+def _serial(port: int | None) -> list[str]:
+    """Options that put the first serial port on standard output, where kernels print, and the one at `port`."""
+    if port not in SERIAL_PORTS[1:]:
+        return ["-serial", "stdio"]
+    between = ["-serial", "null"] * (SERIAL_PORTS.index(port) - 1)
+    shared = ["-serial", "chardev:console"]
+    return ["-chardev", "stdio,id=console,mux=on", *shared, *between, *shared]
+
+
+def run(
+    arguments: Sequence[str],
+    *,
+    expect: str | None,
+    timeout: float,
+    show: Callable[[str], None],
+    directory: Path | None = None,
+    inspect: Inspect | None = None,
+    serial_port: int | None = None,
+) -> Result:
+    """Run QEMU until the serial console shows `expect`, the stub fails, QEMU ends, or the time is over.
+
+    timeout is in seconds. Without `expect` the guest has to power off. show is given the console's text as it
+    comes. inspect is asked until it names something; the guest stands still while that is read. serial_port: which is
+    watched besides the first. QEMU is ended in every case. Raises ToolError where it cannot be started.
+    """
+    ours, theirs = socket.socketpair()
+    with ours, theirs, tempfile.TemporaryFile() as messages:
+        control = [
+            "-chardev",
+            f"socket,id=control,fd={theirs.fileno()}",
+            "-mon",
+            "chardev=control,mode=control",
+        ]
+        try:
+            process = subprocess.Popen(
+                [*arguments, *_serial(serial_port), *control],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=messages,
+                pass_fds=[theirs.fileno()],
+                cwd=directory,
+            )
+        except OSError as error:
+            raise ToolError(f"{arguments[0]}: cannot be started: {error.strerror}") from error
+        theirs.close()
+        watch = _Watch(process, ours, expect, show, inspect)
+        try:
+            outcome, reason = watch.until(time.monotonic() + timeout, timeout)
+        finally:
+            _end(process)
+        messages.seek(0)
+        said = messages.read().decode(errors="replace").strip()
+    if outcome is Outcome.ENDED and process.returncode and said:
+        reason = f"{reason}: {said.splitlines()[-1]}"
+    return Result(outcome, reason, watch.transcript, time.monotonic() - watch.started, watch.memory)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_TERMINATION)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+class _Watch:
+    """What has been seen of a running QEMU."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        control: socket.socket,
+        expect: str | None,
+        show: Callable[[str], None],
+        inspect: Inspect | None,
+    ) -> None:
+        self.process = process
+        self.control = control
+        self.expect = expect
+        self.show = show
+        self.inspect = inspect
+        self.memory: tuple[bytes, ...] = ()
+        self.started = time.monotonic()
+        self.transcript = ""
+        self._raw = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._events = b""
+        self._replies: dict[str, str] = {}
+        self._stopped: str | None = None
+        self._failure: str | None = None
+
+    def until(self, deadline: float, timeout: float) -> tuple[Outcome, str]:
+        """Read console and control socket until there is an outcome."""
+        assert self.process.stdout is not None
+        # QMP (docs/interop/qmp-spec): events come once the capabilities are negotiated.
+        self._execute("qmp_capabilities")
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ, self._read_console)
+            selector.register(self.control, selectors.EVENT_READ, self._read_events)
+            while True:
+                ready = selector.select(max(0.0, deadline - time.monotonic()))
+                for key, _ in ready:
+                    if not key.data():
+                        selector.unregister(key.fileobj)
+                if self.inspect and (wanted := self.inspect(self.transcript)) is not None:
+                    self.inspect = None
+                    self._execute("stop")
+                    self.memory = tuple(self._read_memory(place) for place in wanted)
+                    self._execute("cont")
+                if self.expect and self.expect in self.transcript:
+                    return Outcome.AS_EXPECTED, f"the console showed {self.expect!r}"
+                if self._failure is None and (failure := self._find_failure()):
+                    self._failure = failure
+                    deadline = min(deadline, time.monotonic() + _AFTER_FAILURE)
+                if not selector.get_map():
+                    return self._ended()
+                if time.monotonic() >= deadline:
+                    if self._failure is not None:
+                        return Outcome.STUB_FAILURE, self._failure
+                    missing = f"{self.expect!r} on the console" if self.expect else "a power off"
+                    return Outcome.TIME_OUT, f"time-out after {timeout:g} s without {missing}"
+
+    def _ended(self) -> tuple[Outcome, str]:
+        status = self.process.wait()
+        if self._failure is not None:
+            return Outcome.STUB_FAILURE, self._failure
+        if status == 0 and self._stopped == "guest-shutdown" and not self.expect:
+            return Outcome.AS_EXPECTED, "the guest powered off"
+        what = f"QEMU ended with status {status}" if status else _STOPPED.get(self._stopped, "QEMU ended")
+        return Outcome.ENDED, what + (f" without {self.expect!r} on the console" if self.expect else "")
+
+    def _find_failure(self) -> str | None:
+        match = _FAILURE.search(self.transcript)
+        # Its line is only whole when another character follows.
+        return match[0] if match and match.end() < len(self.transcript) else None
+
+    def _read_console(self) -> bool:
+        assert self.process.stdout is not None
+        block = os.read(self.process.stdout.fileno(), 1 << 16)
+        self._raw += block
+        cut = _CUT_CONTROL.search(self._raw) if block else None
+        whole = self._raw[: cut.start()] if cut else self._raw
+        self._raw = self._raw[len(whole) :]
+        text = self._decoder.decode(_CONTROL.sub(b"", whole))
+        if text:
+            self.transcript += text
+            self.show(text)
+        return bool(block)
+
+    def _execute(self, command: str, **more: Any) -> None:
+        with suppress(ConnectionError):
+            self.control.sendall(json.dumps({"execute": command, **more}).encode() + b"\n")
+
+    def _read_memory(self, place: Range) -> bytes:
+        """The guest's physical memory there; empty where QEMU has ended, or does not answer in time. QMP's
+        human-monitor-command, xp.
+        """
+        line = f"xp /{place.size}xb {place.start:#x}"
+        self._execute("human-monitor-command", arguments={"command-line": line}, id=line)
+        deadline = time.monotonic() + _ANSWER
+        self.control.settimeout(_ANSWER)
+        try:
+            while line not in self._replies and time.monotonic() < deadline and self._read_events():
+                self.control.settimeout(max(0.01, deadline - time.monotonic()))
+        except TimeoutError:
+            pass
+        finally:
+            self.control.settimeout(None)
+        shown = self._replies.get(line, "")
+        return bytes(int(byte, 16) for byte in re.findall(r"\b0x([0-9a-f]{2})\b", shown))
+
+    def _read_events(self) -> bool:
+        try:
+            block = self.control.recv(1 << 16)
+        except ConnectionError:
+            return False
+        self._events += block
+        *lines, self._events = self._events.split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if "id" in message:
+                self._replies[message["id"]] = message.get("return", "")
+            if message.get("event") == "SHUTDOWN":
+                self._stopped = message["data"]["reason"]
+        return bool(block)

@@ -1,0 +1,123 @@
+"""`bootwright run`: an image on a machine under QEMU, by one of the media."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootwright.common.errors import RunError
+from bootwright.description import values
+from bootwright.emulate import debug, qemu
+from bootwright.image.built import Built
+from bootwright.media import WAYS
+
+# What a firmware keeps of the machine's memory for itself, at most.
+FIRMWARE_MEMORY = 64 << 20
+# Seconds that a person at a debugger has at least.
+DEBUGGING = 3600.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to boot.
+
+    via: a name of media.WAYS; expect: None for a guest that powers off; timeout in seconds; memory in bytes,
+    None for what the image needs; keep_log: gets what the serial console showed; gdb: wait for a
+    debugger (debug).
+    """
+
+    via: str = "kernel"
+    expect: str | None = None
+    timeout: float = 120.0
+    memory: int | None = None
+    cpus: int = 1
+    firmware: str = "bios"
+    accelerator: str = "tcg"
+    keep_log: Path | None = None
+    gdb: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises RunError for a way to boot that does not exist."""
+        for what, value, known in (
+            ("via", self.via, tuple(WAYS)),
+            ("firmware", self.firmware, qemu.FIRMWARE),
+            ("accelerator", self.accelerator, qemu.ACCELERATORS),
+        ):
+            if value not in known:
+                raise RunError(f"{what}: {value!r} is none of {', '.join(known)}")
+        way = WAYS[self.via]
+        if self.firmware not in way.firmware:
+            raise RunError(f"via {self.via}: boots on {', '.join(sorted(way.firmware))} only: {way.reason}")
+        if self.cpus < 1:
+            raise RunError(f"cpus: {self.cpus} must be more than 0")
+        if not 0 < self.timeout <= values.MAX_WAIT:  # NaN is neither
+            raise RunError(f"timeout: {self.timeout:g} must be more than 0, and at most {values.MAX_WAIT} seconds")
+
+
+def amount(text: str, what: str) -> int:
+    """Bytes of an amount as in descriptions, or of a number of MiB. Raises RunError for anything else, which calls
+    it `what`, and for more than a machine can have.
+    """
+    size = values.amount(f"{text}M" if text.isdecimal() else text)
+    if not size:
+        raise RunError(f"{what}: {text!r} is no amount such as 512M or 2G")
+    if size > values.MAX_MEMORY:
+        raise RunError(f"{what}: {text!r} is more than {values.MAX_MEMORY >> 40}T")
+    return size
+
+
+def _memory(built: Built, firmware: str) -> int:
+    """Bytes of memory that a machine needs to boot the image."""
+    if firmware == "bios":
+        return built.machine_memory + FIRMWARE_MEMORY
+    # UEFI holds an application twice while it loads it, below what the firmware itself needs.
+    return built.machine_memory + 2 * FIRMWARE_MEMORY + 2 * built.elf.stat().st_size
+
+
+def notes(built: Built) -> list[str]:
+    """Sentences about what a run of the image does not show."""
+    port = built.serial_port
+    if port is None or port in qemu.SERIAL_PORTS:
+        return []
+    return [f"QEMU's machine has no serial port at {port:#x}, so what the stub prints there is not seen"]
+
+
+def boot(
+    built: Built,
+    options: Options,
+    show: Callable[[str], None],
+    inspect: qemu.Inspect | None = None,
+) -> qemu.Result:
+    """Boot an image and watch its serial console; show is given the console's text as it comes, inspect is
+    qemu.run's.
+
+    Raises ToolError for a program that is missing or fails.
+    """
+    memory = _memory(built, options.firmware) if options.memory is None else options.memory
+    machine = qemu.Machine(memory, options.cpus, options.firmware, options.accelerator)
+    # First what can be missing, then what takes time.
+    qemu.command(machine, [])
+    with (
+        WAYS[options.via].attach(built, options.firmware) as medium,
+        options.keep_log.open("w", encoding="utf-8") if options.keep_log else nullcontext() as log,
+    ):
+        arguments = qemu.command(machine, medium)
+        if options.gdb:
+            arguments += debug.arguments(debug.socket_of(built))
+
+        def see(text: str) -> None:
+            show(text)
+            if log is not None:
+                log.write(text)
+
+        return qemu.run(
+            arguments,
+            expect=options.expect,
+            timeout=max(options.timeout, DEBUGGING) if options.gdb else options.timeout,
+            show=see,
+            directory=built.elf.parent,
+            inspect=inspect,
+            serial_port=built.serial_port,
+        )

@@ -1,0 +1,7 @@
+"""Sticks and disks: which there are, and an image written to one, read back and compared.
+
+    block_devices   what there is, what is in use, and what must not be written to
+    write           bytes to a device, and back
+
+May import: common, description, media.
+"""

@@ -1,0 +1,16 @@
+"""The image: a plan and the linked stub into NAME.elf and NAME.efi, read back and described.
+
+    in_place        LIEF, for what it does well: a small ELF file changed in place
+    elf_image       NAME.elf
+    efi_image       NAME.efi, the same as a PE32+ application
+    sign            its signature for Secure Boot
+    verify          NAME.elf read back, by pyelftools and a reader of ours
+    origin          what an image was made of, and whether it is current
+    built           what is known of an image: NAME.map for people, NAME.json for the other packages
+    build           the recipe, from description to image, in one function
+
+    from bootwright.image import build
+    built = build.build(Path("images/demo.toml"), stage=print)
+
+May import: common, asm, link, description, kernels, devicetree, hyperlaunch, inputs, plan.
+"""

@@ -1,0 +1,277 @@
+"""The recipe: from a description to an image, its map and its listing.
+
+    built = build(Path("images/demo.toml"), stage=print)     # report.Built
+
+Everything is written into a folder of its own beside the output and moved there at the end, so that a build
+that fails leaves what was there before. Outputs are a pure function of the inputs: same inputs, same bytes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bootwright.common import abi, scratch
+from bootwright.common import paths as common_paths
+from bootwright.common.errors import BootwrightError, ErrorList, Where
+from bootwright.description.load import Description, FaultyDescription
+from bootwright.devicetree import reader
+from bootwright.hyperlaunch import model
+from bootwright.image import built as image_built
+from bootwright.image import efi_image, elf_image, origin, verify
+from bootwright.image.sign import Signing, check, sign
+from bootwright.inputs import resolve
+from bootwright.kernels import protocols
+from bootwright.link import program
+from bootwright.link.linked import Linked
+from bootwright.plan import make as plan_make
+from bootwright.plan import tables
+from bootwright.plan.records import Plan
+
+MOVER = "move_kernel"
+SECTIONS = "sections"  # of use to these:
+TOLD_OF_SECTIONS = ("multiboot2", "multiboot1", protocols.HYPERVISOR)
+Stage = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Media:
+    """What is made of an image before it is published. make: makes media beside the image, and says what it made, by
+    the name of the file; settings: what the command line says of them.
+    """
+
+    make: Callable[[image_built.Built], Mapping[str, origin.MadeMedium]] = lambda built: {}
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+
+def build(
+    path: Path,
+    stage: Stage,
+    modules: reader.Files | None = None,
+    signing: Signing | None = None,
+    media: Media | None = None,
+) -> image_built.Built:
+    """Build the image that the description at `path` describes, below places.output, with media of it.
+
+    stage is told what is being done; modules: the files of a device tree, by module-index; signing: sign the
+    EFI application for Secure Boot. Raises BootwrightError for everything that a person can put right.
+    """
+    stage("reading the description")
+    media = media or Media()
+    gathering = origin.Gathering(path)
+    described = describe(path, modules or {})
+    gathering.add_own(described)
+    options = _options(modules or {}, signing, media)
+    output = common_paths.output(described.image.name)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with scratch.own(output.parent, output.name) as folder:
+        work, made = folder / "work", folder / "made"
+        work.mkdir()
+        made.mkdir()
+        stage("fetching what it names")
+        planned = plan_image(described, work, stage)
+        stage("assembling the stub")
+        stubs = link_stubs(planned, described.image.generic)
+        stage("writing the image")
+        elf = made / f"{output.name}.elf"
+        linked = stubs.elf
+        patched = elf_image.patch(linked.image, stubs.tables, payloads(planned), stubs.build_id, elf)
+        write_modules(planned, made)
+        if stubs.efi is not None:
+            write_application(planned, stubs.efi, stubs.build_id, described.image.sbat, elf.with_suffix(".efi"))
+        elif planned.hypervisor is not None:
+            note = "no EFI application: the hypervisor has no multiboot2 entry for EFI (header tag 9)"
+            planned = replace(planned, notes=(*planned.notes, note))
+        if signing and elf.with_suffix(".efi").is_file():
+            stage("signing")
+            sign(elf.with_suffix(".efi"), signing)
+        stage("reading it back")
+        found = image_built.map_image(planned, linked, patched, verify.verify(elf, planned))
+        elf.with_suffix(".map").write_text(image_built.text(found), encoding="utf-8")
+        elf.with_suffix(".lst").write_text(linked.listing, encoding="utf-8")
+        made_of = origin.Origin(origin.tool(), common_paths.recorded(path), gathering.inputs(), options, _outputs(made))
+        record = elf.with_suffix(".json")
+        record.write_text(image_built.as_json(found, made_of), encoding="utf-8")
+        with _published_places(made, output):
+            made_of = replace(made_of, media=media.make(image_built.load(record)))
+        record.write_text(image_built.as_json(found, made_of), encoding="utf-8")
+        publish(made, output)
+        _remember(made_of.outputs, output)
+    return image_built.load(output / record.name)
+
+
+def describe(path: Path, modules: reader.Files | None = None) -> Description:
+    """As devicetree.describe; where it raises, files that are named and missing are among what is wrong."""
+    try:
+        return reader.describe(path, modules)
+    except FaultyDescription as faulty:
+        raise ErrorList([faulty, *resolve.missing(faulty)]) from faulty
+
+
+def _options(modules: reader.Files, signing: Signing | None, media: Media) -> origin.Options:
+    files = tuple(f"{number}={common_paths.recorded(file)}" for number, file in sorted(modules.items()))
+    if signing is None:
+        return origin.Options(files, media=media.settings)
+    key, certificate = (common_paths.recorded(file) for file in (signing.key, signing.cert))
+    return origin.Options(files, key, certificate, check(signing), media.settings)
+
+
+def _outputs(made: Path) -> tuple[origin.Output, ...]:
+    hashes = origin.Hashes()
+    files = sorted(file for file in made.rglob("*") if file.is_file())
+    return tuple(origin.Output(file.relative_to(made).as_posix(), *hashes.of(file)) for file in files)
+
+
+def _remember(outputs: Sequence[origin.Output], output: Path) -> None:
+    """So that who reads them first need not hash them again."""
+    hashes = origin.Hashes()
+    with suppress(OSError):  # another build may have put its own there
+        for made in outputs:
+            hashes.remember(output / made.path, made.sha256)
+        hashes.save()
+
+
+@contextmanager
+def _published_places(made: Path, output: Path) -> Iterator[None]:
+    """An error about a file that is being made names the place that it was meant for."""
+    try:
+        yield
+    except BootwrightError as error:
+        if error.where and Path(error.where.path).is_relative_to(made):
+            place = output / Path(error.where.path).relative_to(made)
+            raise type(error)(error.message, Where(str(place))) from error
+        raise
+
+
+def plan_image(described: Description, work: Path, stage: Stage) -> Plan:
+    """What goes into the image; packed files and unpacked kernels go to `work`."""
+    if described.image.generic:
+        return plan_make.generic(described)
+    info = model.build(described, resolve.resolve(described, work))
+    return plan_make.make(described, info, work, _bytes_done(stage))
+
+
+def launch_files(planned: Plan) -> tuple[str, ...]:
+    """The files of stub/launch that an image needs: one for each protocol by which what is in it is entered, and
+    what moves a kernel that may be moved.
+    """
+    numbers = {domain.protocol for domain in planned.domains}
+    files = [MOVER] if any(module.movable for module in planned.modules) else []
+    if planned.hypervisor is not None:
+        numbers = {planned.hypervisor.protocol}
+        files += [protocols.HYPERVISOR] if planned.hypervisor.efi_entry else []
+    found = {protocols.name(number) for number in numbers}
+    return (*(name for name in protocols.NAMES if name in found), *files)
+
+
+@dataclass(frozen=True)
+class Stubs:
+    """The stub of an image, linked; the tables that go into it (none for the generic stub), and the build id.
+
+    efi: the stub of the EFI application, None where there can be none.
+    """
+
+    elf: Linked
+    efi: Linked | None
+    tables: bytes
+    build_id: bytes
+
+
+def link_stubs(planned: Plan, generic: bool = False) -> Stubs:
+    """All that is linked for an image."""
+    if generic:
+        elf, efi, blob = link_stub(0, 0, None), None, b""
+    else:
+        blob, used = tables.encode(planned), launch_files(planned)
+        elf = link_stub(len(blob), len(payloads(planned)), used)
+        able = planned.hypervisor is None or planned.hypervisor.efi_entry
+        efi = link_stub(len(blob), 0, used, efi=True) if able else None
+    linked = [stub.image for stub in (elf, efi) if stub is not None]
+    return Stubs(elf, efi, blob, elf_image.build_id(linked, blob, payloads(planned)))
+
+
+def write_application(planned: Plan, linked: Linked, identity: bytes, sbat: Sequence[str], output: Path) -> None:
+    """The same as an EFI application; its modules lie right behind the stub, wherever that is put."""
+    embedded = [module for module in planned.modules if module.embedded]
+    addresses = iter(efi_image.place(linked.symbols["__image_end"], [module.size for module in embedded]))
+    moved = replace(
+        planned,
+        modules=tuple(replace(m, load_address=next(addresses)) if m.embedded else m for m in planned.modules),
+    )
+    efi_image.write(linked, tables.encode(moved), payloads(moved), identity, sbat, output)
+    efi_image.verify(output, moved, sbat)
+
+
+def link_stub(
+    tables_size: int, modules: int, used: Sequence[str] | None = ("pvh",), *, efi: bool = False
+) -> Linked:
+    """The stub with that many bytes reserved for tables, that many spare program headers, and the files of
+    stub/launch that are `used`.
+
+    None for the generic stub: all launchers, in the order in which they look at a kernel, and what finds out
+    at boot which domains there are. efi adds the entry of an EFI application; a hypervisor that is entered with
+    boot services running needs that as well, and that of a loader that leaves them running.
+    """
+    stub = abi.stub_directory()
+    paths = sorted(stub.glob("*.asm"))
+    services = used is not None and protocols.HYPERVISOR in used
+    if efi or services:
+        paths += sorted((stub / "efi").glob("*.asm")) + sorted((stub / "anywhere").glob("*.asm"))
+    if efi:
+        paths += sorted((stub / "flat").glob("*.asm"))
+    if services:
+        paths += sorted((stub / "hypervisor").glob("*.asm"))
+    if used is None:
+        paths += sorted((stub / "source").glob("*.asm"))
+    names = (*protocols.NAMES, MOVER) if used is None else tuple(used)
+    names += (SECTIONS,) if set(names) & set(TOLD_OF_SECTIONS) else ()
+    paths += [stub / "launch" / f"{name}.asm" for name in names]
+    cache = resolve.cache_directory()
+    return program.program(paths, "stub", cache, reserve={"tables": tables_size}, spare_headers=modules)
+
+
+def payloads(planned: Plan) -> list[elf_image.Payload]:
+    """The modules that travel in the image."""
+    return [
+        elf_image.Payload(m.name, m.payload, m.load_address, m.size, m.sha256)
+        for m in planned.modules
+        if m.embedded and m.payload is not None
+    ]
+
+
+def write_modules(planned: Plan, directory: Path) -> None:
+    """Copy the modules that a loader is to bring to modules/NAME."""
+    for module in planned.modules:
+        if not module.embedded and module.payload is not None:
+            file = directory / image_built.module_file(module.name)
+            file.parent.mkdir(exist_ok=True)
+            shutil.copyfile(module.payload, file)
+
+
+def publish(made: Path, output: Path) -> None:
+    """Move what is in `made` to `output`, over what an earlier build left, with nobody else doing so meanwhile.
+
+    NAME.json is what makes a set of these files: it goes first, and comes last. What is killed in between leaves none,
+    but the new one under another name (report.pending).
+    """
+    output.mkdir(exist_ok=True)
+    with scratch.locked(output):
+        record = output / f"{output.name}.json"
+        (made / record.name).replace(image_built.pending(record))
+        record.unlink(missing_ok=True)
+        shutil.rmtree(output / image_built.MODULES, ignore_errors=True)
+        if not (made / f"{output.name}.efi").exists():
+            (output / f"{output.name}.efi").unlink(missing_ok=True)
+        for file in sorted(made.iterdir()):
+            if file.is_dir():
+                shutil.rmtree(output / file.name, ignore_errors=True)
+            file.replace(output / file.name)
+        image_built.pending(record).replace(record)
+        scratch.sweep(output)
+
+
+def _bytes_done(stage: Stage) -> plan_make.Progress:
+    return lambda what, done, total: stage(f"{what}: {done / total:.0%}" if total else what)

@@ -1,0 +1,362 @@
+"""The map of an image: where everything lies in memory and in the file, for people and for machines.
+
+NAME.map is text with aligned columns and half-open ranges in hex; NAME.json holds the same facts, and is
+what `run` and the media know of a built image, with all that it was made of (origin.py). Both have no times: they are a
+pure function of what went in, and of what it was called.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bootwright.common import abi, scratch
+from bootwright.common.errors import SourceError, Where, format_range
+from bootwright.common.json_shape import NUMBER, PATH, TEXT, WORD, Items, Keys, Nullable, check, check_text
+from bootwright.description.values import COM_PORTS
+from bootwright.devicetree.bindings import HANDED_KIND, KINDS
+from bootwright.image import origin
+from bootwright.image.elf_image import Patched
+from bootwright.image.origin import MadeMedium, Origin
+from bootwright.image.verify import Image
+from bootwright.kernels import protocols
+from bootwright.link.linked import Linked
+from bootwright.plan.records import Plan, PlannedDomain, PlannedModule
+
+FORMAT = 2
+MODULES = "modules"
+
+# What the stub needs on a machine of which nothing else is known, and what a hypervisor keeps for itself.
+LEAST_MEMORY = 64 << 20
+HYPERVISOR_MEMORY = 256 << 20
+
+
+@dataclass(frozen=True)
+class Place:
+    """A half-open range [start, end) of bytes, of physical memory or of the file, and what lies there."""
+
+    start: int
+    end: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module as it travels: bytes as packed and as used, its SHA-256 (of the packed bytes) in hex.
+
+    file: where it lies beside the image when the loader brings it, None for one inside the image.
+    """
+
+    name: str
+    kind: str
+    size: int
+    unpacked_size: int
+    pack: str
+    sha256: str
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain: whether it is built at boot, memory in bytes, names of its modules (None for none), command line, and
+    by which protocol and at which address the stub enters it ("" and 0 where it does not). modules: those that are
+    handed over behind the ramdisk.
+    """
+
+    name: str
+    built: bool
+    memory: int
+    kernel: str | None
+    ramdisk: str | None
+    cmdline: str
+    protocol: str
+    entry: int
+    modules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Hypervisor:
+    """What is started in a domain's place: name of its module, command line, protocol, entry address."""
+
+    kernel: str
+    cmdline: str
+    protocol: str
+    entry: int
+
+
+@dataclass(frozen=True)
+class Map:
+    """All that is known of an image. Addresses are physical, sizes in bytes.
+
+    machine_memory: what a machine needs to boot it; serial_port: I/O port that the stub prints on, None for none;
+    stub_size: code and read-only data of the stub;
+    notes: sentences that a user may want to know.
+    """
+
+    name: str
+    build_id: str
+    entry: int
+    pvh_entry: int
+    stub_size: int
+    machine_memory: int
+    serial_port: int | None
+    memory: tuple[Place, ...]
+    file: tuple[Place, ...]
+    modules: tuple[Module, ...]
+    domains: tuple[Domain, ...]
+    hypervisor: Hypervisor | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A module that a loader must bring: its name, and its file, relative to the image's directory."""
+
+    name: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Built:
+    """A built image on disk: its ELF file, modules that a loader must bring, bytes of memory it needs.
+
+    serial_port: I/O port that the stub prints on, None for none;
+    stub_size: bytes of the stub's code and read-only data; notes: sentences that a user may want to know;
+    efi: the same image as an EFI application, None for the generic stub; build_id: in hex; origin: what it was made of,
+    None where no NAME.json says so.
+    """
+
+    name: str
+    elf: Path
+    modules: tuple[Loaded, ...]
+    machine_memory: int
+    stub_size: int
+    notes: tuple[str, ...]
+    efi: Path | None = None
+    build_id: str = ""
+    serial_port: int | None = COM_PORTS["com1"]
+    origin: Origin | None = None
+
+
+def pending(path: Path) -> Path:
+    """Where NAME.json lies while the files that it is about are put into their places."""
+    return path.with_name(f".{path.name}.new")
+
+
+def module_file(name: str) -> str:
+    """Where a module that a loader brings lies, relative to the image's directory."""
+    return f"{MODULES}/{name}"
+
+
+def map_image(plan: Plan, linked: Linked, patched: Patched, image: Image) -> Map:
+    """The map of an image that was planned, linked, patched, and read back as `image`."""
+    embedded = [module for module in plan.modules if module.embedded]
+    stub = [section for section in linked.sections if section.size]
+    memory = [Place(s.address, s.address + s.size, f"stub {s.name}") for s in stub]
+    # The first two are the firmware's, and the stub's, which is known better by its sections.
+    memory += [Place(p.range.start, p.range.end, p.what) for p in plan.placements[2:]]
+    file = [Place(s.offset, s.offset + s.size, f"stub {s.name}") for s in stub if s.name != ".bss"]
+    file += [
+        Place(offset, offset + module.size, f"module {module.name}")
+        for module, offset in zip(embedded, patched.offsets, strict=True)
+    ]
+    return Map(
+        name=plan.image.name,
+        build_id=patched.build_id.hex(),
+        entry=image.entry,
+        pvh_entry=image.pvh_entry,
+        stub_size=image.code_and_rodata,
+        machine_memory=_machine_memory(plan, max(place.end for place in memory)),
+        serial_port=plan.image.serial_port if plan.image.console & abi.load().constants["CONSOLE_SERIAL"] else None,
+        memory=tuple(memory),
+        file=tuple(file),
+        modules=tuple(_module(module) for module in plan.modules),
+        domains=tuple(_domain(domain, plan) for domain in plan.domains),
+        hypervisor=_hypervisor(plan),
+        notes=plan.notes,
+    )
+
+
+def _module(module: PlannedModule) -> Module:
+    constants = abi.load().constants
+    words = {**KINDS, "xen": "BOOTMOD_XEN", "module": HANDED_KIND}
+    kinds = {constants[kind]: word for word, kind in words.items()}
+    lz4 = any(piece.method == constants["PACK_LZ4"] for piece in module.pieces)
+    return Module(
+        name=module.name,
+        kind=kinds.get(module.kind, "other"),
+        size=module.size,
+        unpacked_size=module.unpacked_size,
+        pack="lz4" if lz4 else "stored",
+        sha256=module.sha256.hex(),
+        file=None if module.embedded else module_file(module.name),
+    )
+
+
+def _memory(planned: PlannedDomain) -> int:
+    return planned.domain.mem_size.pages(0) * abi.load().constants["PAGE_SIZE"]
+
+
+def _machine_memory(plan: Plan, top: int) -> int:
+    domains = [_memory(planned) for planned in plan.domains if planned.domain.kernel is not None]
+    if plan.hypervisor is not None:
+        return top + sum(domains) + HYPERVISOR_MEMORY
+    return max([top, *domains, LEAST_MEMORY])
+
+
+def _hypervisor(plan: Plan) -> Hypervisor | None:
+    found = plan.hypervisor
+    if found is None:
+        return None
+    name = plan.modules[found.module].name
+    return Hypervisor(name, found.cmdline, protocols.name(found.protocol), found.entry)
+
+
+def _domain(planned: PlannedDomain, plan: Plan) -> Domain:
+    def module(index: int | None) -> PlannedModule | None:
+        return None if index is None else plan.modules[index]
+
+    kernel, ramdisk = module(planned.domain.kernel), module(planned.domain.ramdisk)
+    return Domain(
+        name=planned.domain.name,
+        built=planned.domain.kernel is not None,
+        memory=_memory(planned),
+        kernel=kernel.name if kernel else None,
+        ramdisk=ramdisk.name if ramdisk else None,
+        cmdline=kernel.string if kernel else "",
+        protocol=protocols.name(planned.protocol),
+        entry=planned.entry,
+        modules=tuple(plan.modules[number].name for number in planned.domain.handed),
+    )
+
+
+def text(found: Map) -> str:
+    """NAME.map."""
+    lines = [
+        f"image {found.name}",
+        "",
+        f"build id   {found.build_id}",
+        f"entry      {found.entry:#x} (multiboot), {found.pvh_entry:#x} (PVH)",
+        f"stub       {found.stub_size} bytes of code and read-only data",
+        f"machine    {found.machine_memory >> 20} MiB of memory or more",
+        f"serial     {'none' if found.serial_port is None else f'port {found.serial_port:#x}'}",
+        "",
+        "memory",
+        *_ranges(found.memory),
+        "",
+        "file",
+        *_ranges(found.file),
+    ]
+    if found.modules:
+        columns = [
+            (m.name, m.kind, m.pack, f"{m.size}", f"{m.unpacked_size}", m.file or "in the image", m.sha256)
+            for m in found.modules
+        ]
+        head = ("name", "kind", "packed as", "bytes", "unpacked", "where", "SHA-256 (as packed)")
+        lines += ["", "modules", *_table(head, columns, right=(3, 4))]
+    if found.hypervisor is not None:
+        lines += ["", "hypervisor", *_launched(found.hypervisor, None)]
+    for domain in found.domains:
+        lines += ["", f"domain {domain.name}{'' if domain.built else ', not built'}"]
+        lines += [f"  memory   {domain.memory >> 20} MiB"]
+        lines += _launched(domain, domain.ramdisk, domain.modules)
+    if found.notes:
+        lines += ["", "notes", *(f"  {note}" for note in found.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def _launched(what: Domain | Hypervisor, ramdisk: str | None, modules: Sequence[str] = ()) -> list[str]:
+    entered = f", entered by {what.protocol} at {what.entry:#x}" if what.protocol else ""
+    shown = [f"  kernel   {what.kernel}{entered}"] if what.kernel is not None else []
+    shown += [f"  ramdisk  {ramdisk}"] if ramdisk is not None else []
+    shown += [f"  modules  {', '.join(modules)}"] if modules else []
+    return shown + ([f"  cmdline  {what.cmdline}"] if what.cmdline else [])
+
+
+def _ranges(places: Sequence[Place]) -> list[str]:
+    rows = [(format_range(p.start, p.end), f"{p.end - p.start}", p.what) for p in sorted(places, key=_order)]
+    return _table(("range", "bytes", "what"), rows, right=(1,))
+
+
+def _order(place: Place) -> tuple[int, int]:
+    return place.start, place.end
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> list[str]:
+    """Rows with aligned columns, two spaces in front; `right` are the columns aligned to the right."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    return [
+        "  "
+        + "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (head, *rows)
+    ]
+
+
+def as_json(found: Map, made_of: Origin) -> str:
+    """NAME.json."""
+    return _dumped({"format": FORMAT} | dataclasses.asdict(found) | dataclasses.asdict(made_of))
+
+
+def _dumped(data: dict[str, Any]) -> str:
+    data["media"] = dict(sorted(data["media"].items()))
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def add_medium(path: Path, name: str, medium: MadeMedium) -> None:
+    """Write down in NAME.json at `path` that a medium was made. OSError passes."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    data["media"][name] = dataclasses.asdict(medium)
+    with scratch.own(path.parent, path.name) as folder:
+        (folder / path.name).write_text(_dumped(data), encoding="utf-8")
+        (folder / path.name).replace(path)
+
+
+# What is read of NAME.json, but for its origin.
+_SHAPE = Keys(
+    {
+        "name": PATH,
+        "modules": Items(Keys({"name": TEXT, "file": Nullable(PATH)})),
+        "machine_memory": NUMBER,
+        "stub_size": NUMBER,
+        "notes": Items(TEXT),
+        "build_id": TEXT,
+        "serial_port": Nullable(WORD),
+    }
+)
+
+
+def load(path: Path, source: Path | None = None) -> Built:
+    """The built image that NAME.json at `path` describes, or what lies at `source` for it. Raises SourceError where
+    there is none.
+    """
+    try:
+        data: Any = json.loads((source or path).read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
+            raise ValueError(data["format"])
+        check(data, _SHAPE)
+        check_text(data)
+        application = path.with_suffix(".efi")
+        made_of = origin.read(data)
+        return Built(
+            name=data["name"],
+            elf=path.with_suffix(".elf"),
+            modules=tuple(Loaded(m["name"], m["file"]) for m in data["modules"] if m["file"] is not None),
+            machine_memory=data["machine_memory"],
+            stub_size=data["stub_size"],
+            notes=tuple(data["notes"]),
+            efi=application if application.name in {output.path for output in made_of.outputs} else None,
+            build_id=data["build_id"],
+            serial_port=data["serial_port"],
+            origin=made_of,
+        )
+    except OSError as error:
+        raise SourceError(f"cannot be read: {error.strerror}", Where(str(path))) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise SourceError("is not the map of an image; build the image anew", Where(str(path))) from error

@@ -1,0 +1,291 @@
+"""The image as an EFI application: the linked stub with its tables and modules in a PE32+ file.
+
+    places = place(linked.symbols["__image_end"], [payload.size for payload in payloads])
+    write(linked, blob, payloads, output)           # payloads at those places
+
+Everything is position independent, so that the firmware may put it anywhere; a module lies as far from the
+stub as the tables say (load address less IMAGE_BASE). Module bytes are streamed. The checksum is filled in and
+nothing lies behind the last section: the file can be signed.
+
+What lies at which offset of the file lies there in memory, too, zeros included: so GRUB on a BIOS loads the same file
+by multiboot2, flat (stub/flat), and media carry the modules once. Specification: Microsoft's PE and COFF; UEFI 2.10,
+2.1.1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from elftools.elf.elffile import ELFFile
+
+from bootwright.common import abi
+from bootwright.common.errors import SourceError, VerifyError
+from bootwright.image.elf_image import Payload
+from bootwright.link.elf_writer import PAGE
+from bootwright.link.linked import Linked
+from bootwright.plan.records import Plan
+from bootwright.plan.tables import decode
+
+_BUFFER = 1 << 20
+_MODULE_NAMES = ".m{}"
+_SBAT = b".sbat"  # shim 15.3 and later start nothing without it
+_SBAT_HEAD = "sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md"
+# What reading headers raises where the file ends early, or has numbers that cannot be.
+_BROKEN = (EOFError, ValueError, OverflowError)
+_CHECKSUM_OFFSET = 24 + 64  # from the signature, in the optional header
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section: its address relative to the image's base, which is its offset in the file, and its size in bytes,
+    there and in memory; zeros follow `data`, which is None for a payload.
+    """
+
+    name: str
+    rva: int
+    size: int
+    flags: int
+    data: bytes | None = None
+    payload: Payload | None = None
+
+
+def place(image_end: int, sizes: Sequence[int]) -> tuple[int, ...]:
+    """Load addresses for modules of these sizes behind the stub, one page-aligned behind the other."""
+    places = []
+    for size in sizes:
+        image_end = _align(image_end)
+        places.append(image_end)
+        image_end += size
+    return tuple(places)
+
+
+def write(
+    linked: Linked, tables: bytes, payloads: Sequence[Payload], identity: bytes, sbat: Sequence[str], output: Path
+) -> None:
+    """Write the application, with this build id, and in section .sbat these lines behind the one that says what they
+    are. Raises SourceError when a payload is not of its size any more.
+    """
+    sections = _sections(linked, tables, payloads, identity, sbat)
+    with output.open("w+b") as stream:
+        for section in sections:
+            stream.seek(section.rva)
+            _write_section(stream, section)
+        stream.truncate(_end(sections))
+        stream.seek(0)
+        stream.write(_headers(linked, sections, 0))
+        checksum = _checksum(stream, _end(sections))
+        stream.seek(0)
+        stream.write(_headers(linked, sections, checksum))
+
+
+def verify(path: Path, plan: Plan, sbat: Sequence[str]) -> None:
+    """Read an application back from its bytes: headers, checksum, tables, every module and .sbat must be as planned.
+
+    Raises VerifyError, which names the file and what differs.
+    """
+    try:
+        _verify(path, plan, sbat)
+    except (OSError, *_BROKEN) as error:
+        raise VerifyError(f"{path}: does not read back: {error or type(error).__name__}") from error
+
+
+def _verify(path: Path, plan: Plan, sbat: Sequence[str]) -> None:
+    known, constants = abi.load(), abi.load().constants
+    with path.open("rb") as stream:
+        head = stream.read(PAGE)
+        start = known.struct("pe_dos_header")(head).e_lfanew
+        file_header = known.struct("pe_file_header")(head[start:])
+        start += constants["PE_FILE_HEADER_SIZEOF"]
+        optional = known.struct("pe_optional_header")(head[start:])
+        start += file_header.size_of_optional_header
+        size = constants["PE_SECTION_HEADER_SIZEOF"]
+        sections = [
+            known.struct("pe_section_header")(head[start + size * index :])
+            for index in range(file_header.number_of_sections)
+        ]
+        end = max((section.pointer_to_raw_data + section.size_of_raw_data for section in sections), default=0)
+        if end != path.stat().st_size:
+            raise VerifyError(f"{path}: the sections end at {end:#x}, the file at {path.stat().st_size:#x}")
+        if optional.checksum != _checksum(stream, end, start=head.index(b"PE\0\0") + _CHECKSUM_OFFSET):
+            raise VerifyError(f"{path}: the checksum in the header, {optional.checksum:#x}, is wrong")
+        base = constants["IMAGE_BASE"] - PAGE
+        found = {section.virtual_address + base: section for section in sections}
+        table = next((section for section in sections if bytes(section.name).startswith(b".tables")), None)
+        if table is None:
+            raise VerifyError(f"{path}: there is no section .tables")
+        stream.seek(table.pointer_to_raw_data)
+        if decode(stream.read(table.virtual_size)) != plan:
+            raise VerifyError(f"{path}: the tables do not say what was planned")
+        said = next((section for section in sections if bytes(section.name).rstrip(b"\0") == _SBAT), None)
+        if said is None or _read(stream, said.pointer_to_raw_data, said.virtual_size) != _sbat_text(sbat):
+            raise VerifyError(f"{path}: section .sbat does not say what was planned")
+        for module in (module for module in plan.modules if module.embedded):
+            section = found.get(module.load_address)
+            if section is None or section.virtual_size != module.size:
+                raise VerifyError(f"{path}: module {module.name} is not at {module.load_address:#x}")
+            if _digest(stream, section.pointer_to_raw_data, module.size) != module.sha256:
+                raise VerifyError(f"{path}: module {module.name} has other bytes than planned")
+
+
+def _read(stream: BinaryIO, offset: int, size: int) -> bytes:
+    stream.seek(offset)
+    return stream.read(size)
+
+
+def _sbat_text(lines: Sequence[str]) -> bytes:
+    """The contents of section .sbat (shim's SBAT.md)."""
+    return "".join(f"{line}\n" for line in (_SBAT_HEAD, *lines)).encode("ascii")
+
+
+def _digest(stream: BinaryIO, offset: int, size: int) -> bytes:
+    stream.seek(offset)
+    digest = hashlib.sha256()
+    while size and (block := stream.read(min(size, _BUFFER))):
+        digest.update(block)
+        size -= len(block)
+    return digest.digest()
+
+
+def _align(value: int) -> int:
+    return -(-value // PAGE) * PAGE
+
+
+def _sections(
+    linked: Linked, tables: bytes, payloads: Sequence[Payload], identity: bytes, sbat: Sequence[str]
+) -> list[Section]:
+    """The linker's segments with what is patched in them, the payloads, .sbat, and the relocations that are none."""
+    constants = abi.load().constants
+    base = constants["IMAGE_BASE"] - PAGE
+    sections: list[Section] = []
+    end = max([linked.symbols["__image_end"], *(payload.load_address + payload.size for payload in payloads)])
+    for segment in ELFFile(io.BytesIO(linked.image)).iter_segments("PT_LOAD"):
+        data = bytearray(segment.data())
+        start = segment["p_paddr"]
+        size = (end - constants["IMAGE_BASE"]).to_bytes(8, "little")
+        _patch(data, start, linked.symbols["efi_image_size"], size)
+        _patch(data, start, linked.symbols["__start_tables"], tables)
+        _patch(data, start, linked.symbols["__end_note_gnu_build_id"] - len(identity), identity)
+        executable = bool(segment["p_flags"] & 1)
+        kind = "CODE" if executable else "DATA"
+        flags = constants[f"PE_SECTION_{kind}"] | constants["PE_SECTION_READ"]
+        flags |= constants["PE_SECTION_EXECUTE" if executable else "PE_SECTION_WRITE"]
+        name = (".text", ".data", ".tables")[len(sections)]
+        sections.append(Section(name, start - base, segment["p_memsz"], flags, bytes(data)))
+    flags = constants["PE_SECTION_DATA"] | constants["PE_SECTION_READ"]
+    for index, payload in enumerate(payloads):
+        name = _MODULE_NAMES.format(index)
+        sections.append(
+            Section(name, payload.load_address - base, payload.size, flags, payload=payload)
+        )
+    said = _sbat_text(sbat)
+    at = _align(end) - base
+    sections.append(Section(_SBAT.decode(), at, len(said), flags, said))
+    at += _align(len(said))
+    relocation = abi.load().struct("pe_base_relocation")
+    size_of_block = constants["PE_BASE_RELOCATION_SIZEOF"]
+    block = bytes(relocation(page_rva=at, block_size=size_of_block).dumps())
+    flags |= constants["PE_SECTION_DISCARDABLE"]
+    return [*sections, Section(".reloc", at, len(block), flags, block)]
+
+
+def _patch(data: bytearray, start: int, address: int, content: bytes) -> None:
+    """Put content at an address, if it is in this segment, which starts at `start`."""
+    if start <= address < start + len(data):
+        data[address - start : address - start + len(content)] = content
+
+
+def _end(sections: Sequence[Section]) -> int:
+    return sections[-1].rva + _align(sections[-1].size)
+
+
+def _write_section(stream: BinaryIO, section: Section) -> None:
+    if section.data is not None:
+        stream.write(section.data)
+        return
+    payload = section.payload
+    assert payload is not None
+    before = stream.tell()
+    with payload.path.open("rb") as source:
+        shutil.copyfileobj(source, stream, _BUFFER)
+    if stream.tell() - before != payload.size:
+        raise SourceError(f"{payload.path} changed while it was read: {payload.size:#x} bytes were planned")
+
+
+def _headers(linked: Linked, sections: Sequence[Section], checksum: int) -> bytes:
+    known = abi.load()
+    constants = known.constants
+
+    def record(structure: str, /, **fields: Any) -> bytes:
+        return bytes(known.struct(structure)(**fields).dumps())
+
+    base = constants["IMAGE_BASE"] - PAGE
+    lfanew = constants["PE_DOS_HEADER_SIZEOF"]
+    directories = [known.struct("pe_directory")(rva=0, size=0) for _ in range(constants["PE_DIRECTORIES"])]
+    relocations = sections[-1]
+    directories[constants["PE_DIRECTORY_BASERELOC"]] = known.struct("pe_directory")(
+        rva=relocations.rva, size=relocations.size
+    )
+    optional = record(
+        "pe_optional_header",
+        magic=constants["PE_MAGIC_PE32PLUS"],
+        size_of_code=_align(sections[0].size),
+        size_of_initialized_data=sum(_align(section.size) for section in sections[1:]),
+        address_of_entry_point=linked.symbols["efi_start"] - base,
+        base_of_code=sections[0].rva,
+        image_base=base,
+        section_alignment=PAGE,
+        file_alignment=PAGE,
+        major_image_version=0,
+        size_of_image=_end(sections),
+        size_of_headers=PAGE,
+        checksum=checksum,
+        subsystem=constants["PE_SUBSYSTEM_EFI_APPLICATION"],
+        dll_characteristics=constants["PE_NX_COMPAT"],
+        number_of_rva_and_sizes=constants["PE_DIRECTORIES"],
+        directories=directories,
+    )
+    head = record("pe_dos_header", e_magic=constants["PE_DOS_MAGIC"], e_lfanew=lfanew)
+    head += record(
+        "pe_file_header",
+        signature=constants["PE_SIGNATURE"],
+        machine=constants["PE_MACHINE_X64"],
+        number_of_sections=len(sections),
+        size_of_optional_header=len(optional),
+        characteristics=constants["PE_EXECUTABLE_IMAGE"]
+        | constants["PE_LINE_NUMS_STRIPPED"]
+        | constants["PE_LARGE_ADDRESS_AWARE"],
+    )
+    head += optional
+    for section in sections:
+        head += record(
+            "pe_section_header",
+            name=section.name.encode(),
+            virtual_size=section.size,
+            virtual_address=section.rva,
+            size_of_raw_data=_align(section.size),
+            pointer_to_raw_data=section.rva,
+            characteristics=section.flags,
+        )
+    return head.ljust(PAGE, b"\0")
+
+
+def _checksum(stream: BinaryIO, size: int, start: int | None = None) -> int:
+    """The PE checksum: the 16-bit words added with their carries, and the file's size.
+
+    start: where the checksum itself stands in the first block, None while it is 0.
+    """
+    total = 0
+    stream.seek(0)
+    while block := stream.read(_BUFFER):
+        if start is not None:
+            block = block[:start] + bytes(4) + block[start + 4 :]
+            start = None
+        # Adding words with their carries is what a number to the base 65536 is modulo 65535.
+        total += int.from_bytes(block, "little") % 0xFFFF
+    return (total % 0xFFFF or (0xFFFF if total else 0)) + size

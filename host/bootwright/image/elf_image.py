@@ -1,0 +1,89 @@
+"""The linked stub becomes the image: what is reserved in it is filled in, and modules are streamed behind it.
+
+The stub itself is small, and patched in place (inplace.py). Module bytes are copied into the file behind it,
+page aligned, so that file offset and load address are congruent; they never pass through memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootwright.common.abi import load as load_abi
+from bootwright.common.errors import SourceError, Where
+from bootwright.link.elf_writer import PAGE
+
+_COPY_BUFFER = 1 << 20
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A module's bytes as they travel in the image: the file that holds them, and where they are loaded.
+
+    load_address is physical and page aligned; size in bytes; sha256 of exactly these bytes.
+    """
+
+    name: str
+    path: Path
+    load_address: int
+    size: int
+    sha256: bytes
+
+
+@dataclass(frozen=True)
+class Patched:
+    """What patching decided: the build id, the file offset of each payload, the size of the file in bytes."""
+
+    build_id: bytes
+    offsets: tuple[int, ...]
+    size: int
+
+
+def build_id(stubs: Sequence[bytes], tables: bytes, payloads: Sequence[Payload]) -> bytes:
+    """The first bytes of a SHA-256 over the hashes of the linked stubs, of the tables and of the modules: same
+    inputs, same id. It is one for all files of an image, which may hold the stub twice.
+    """
+    digest = hashlib.sha256()
+    for part in (*stubs, tables):
+        digest.update(hashlib.sha256(part).digest())
+    for payload in payloads:
+        digest.update(payload.sha256)
+    return digest.digest()[: load_abi().constants["BUILD_ID_SIZE"]]
+
+
+def patch(stub: bytes, tables: bytes, payloads: Sequence[Payload], identity: bytes, output: Path) -> Patched:
+    """Write the image of a linked stub, with this build id, to `output`.
+
+    stub is the linker's ELF file with `len(tables)` bytes or more reserved for `.tables` and at least one
+    PT_NULL program header for each payload. Raises LinkError where the stub has no room for something,
+    SourceError when a payload is not of its size any more.
+    """
+    from bootwright.image.in_place import Load, patch_in_place  # LIEF takes its time, and errors should not wait for it
+
+    offsets = _file_offsets(len(stub), payloads)
+    placed = zip(offsets, payloads, strict=True)
+    loads = [Load(offset, payload.load_address, payload.size) for offset, payload in placed]
+    header = patch_in_place(stub, tables, identity, loads)
+    with output.open("wb") as file:
+        file.write(header)
+        for payload, offset in zip(payloads, offsets, strict=True):
+            file.seek(offset)
+            with payload.path.open("rb") as source:
+                shutil.copyfileobj(source, file, _COPY_BUFFER)
+            if file.tell() != offset + payload.size:
+                message = f"is {file.tell() - offset} bytes long, but {payload.size} were planned"
+                raise SourceError(f"module {payload.name}: {message}", Where(str(payload.path)))
+        size = file.tell()
+    return Patched(identity, offsets, size)
+
+
+def _file_offsets(start: int, payloads: Sequence[Payload]) -> tuple[int, ...]:
+    offsets = []
+    for payload in payloads:
+        start = -(-start // PAGE) * PAGE
+        offsets.append(start)
+        start += payload.size
+    return tuple(offsets)

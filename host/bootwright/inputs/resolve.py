@@ -1,0 +1,163 @@
+"""Where a description's files come from: found, assembled, or fetched from a Debian package.
+
+files = resolve(description, workdir)       # {(0, "kernel"): Path, (0, "ramdisk"): Path, ...}
+info = model.build(description, files)
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from bootwright.asm.preprocess import read as read_assembly
+from bootwright.common.abi import stub_directory
+from bootwright.common.errors import BootwrightError, ErrorList, SourceError, ToolError, Where
+from bootwright.description.load import Description, FaultyDescription, FileSource, PackageSource, Source
+from bootwright.hyperlaunch.model import HYPERVISOR
+from bootwright.inputs import cpio, debian
+from bootwright.link.program import program
+
+ASSEMBLY_SUFFIX = ".asm"
+KERNEL_LAYOUT = "kernel"
+
+
+def cache_directory() -> Path:
+    """Where fetched packages are kept: .cache of a checkout, or the user's cache once installed."""
+    root = stub_directory().parent
+    if root != Path(__file__).resolve().parent:
+        return root / ".cache"
+    user = os.environ.get("XDG_CACHE_HOME")
+    return (Path(user) if user else Path.home() / ".cache") / "bootwright"
+
+
+def resolve(
+    description: Description, workdir: Path, cache: Path | None = None
+) -> dict[tuple[int, str], Path]:
+    """A readable file for each that is named: by index of the domain (or HYPERVISOR) and key, such as
+    "kernel".
+
+    Kernels in assembly are assembled, and ramdisks made of a package are built, in workdir, which is
+    created. Two domains that name the same source get the same file. Raises ErrorList of everything that
+    cannot be had, each with its place in the description (errors in assembly with theirs in the source).
+    """
+    resolver = _Resolver(description.folder, workdir, cache or cache_directory())
+    files: dict[tuple[int, str], Path] = {}
+    errors: list[BootwrightError] = []
+    for index, subject, where, key, source in _wanted(description):
+        subject = f"{subject}: {key}"
+        try:
+            files[index, key] = resolver.resolve(source, key)
+        except (SourceError, ToolError) as error:
+            joint = " " if isinstance(error, SourceError) else ": "
+            message = error.message if error.where else f"{subject}{joint}{error.message}"
+            errors.append(type(error)(message, error.where or where))
+        except BootwrightError as error:
+            errors.append(error)
+        except OSError as error:
+            message = f"{subject} {error.filename or 'its file'} cannot be read: {error.strerror or error}"
+            errors.append(SourceError(message, where))
+    if errors:
+        raise ErrorList(dict.fromkeys(errors))
+    return files
+
+
+def missing(faulty: FaultyDescription) -> Iterator[SourceError]:
+    """An error for each file of the user's own that a description with faults names, and that cannot be had either."""
+    for subject, where, source in faulty.files:
+        path = source.path if isinstance(source, FileSource) else source.init
+        try:
+            if path is not None:
+                _readable(faulty.folder / path)
+        except SourceError as error:
+            yield SourceError(f"{subject} {error.message}", where)
+
+
+def named(description: Description) -> Iterator[Path]:
+    """The files of the user's own: those that are named by a path, and what is included where that is assembly."""
+    for *_, key, source in _wanted(description):
+        relative = source.path if isinstance(source, FileSource) else source.init
+        if relative is None:
+            continue
+        path = description.folder / relative
+        yield path
+        if key == "kernel" and path.suffix == ASSEMBLY_SUFFIX:
+            with suppress(BootwrightError):  # the build says what is wrong with it
+                yield from read_assembly(path).files
+
+
+def packaged(description: Description) -> Iterator[PackageSource]:
+    """The files out of packages."""
+    return (source for *_, source in _wanted(description) if isinstance(source, PackageSource))
+
+
+def _wanted(description: Description) -> Iterator[tuple[int, str, Where | None, str, Source]]:
+    """Every file that is named: index of the domain, how an error names that, its place, key and value."""
+    for index, domain in enumerate(description.domains):
+        for key, source in domain.files.items():
+            yield index, f'domain "{domain.name}"', domain.place(key), key, source
+    hypervisor = description.hypervisor
+    if hypervisor is not None:
+        for key, source in (*hypervisor.modules.items(), ("kernel", hypervisor.kernel)):
+            yield HYPERVISOR, "[hypervisor]", hypervisor.place(key), key, source
+
+
+class _Resolver:
+    def __init__(self, folder: Path, workdir: Path, cache: Path) -> None:
+        self._folder = folder
+        self._workdir = workdir
+        self._cache = cache
+        self._known: dict[tuple[Source, str], Path] = {}
+
+    def resolve(self, source: Source, key: str) -> Path:
+        known = self._known.get((source, key))
+        if known is None:
+            known = self._known[source, key] = self._resolve(source, key)
+        return known
+
+    def _resolve(self, source: Source, key: str) -> Path:
+        if isinstance(source, PackageSource):
+            return self._from_package(source)
+        path = _readable(self._folder / source.path)
+        if key == "kernel" and path.suffix == ASSEMBLY_SUFFIX:
+            return self._assemble(path)
+        return path
+
+    def _from_package(self, source: PackageSource) -> Path:
+        found = debian.fetch(source.package, source.file, self._cache)
+        if source.init is None:
+            return found
+        init = _readable(self._folder / source.init)
+        out = self._scratch() / f"{found.name}.cpio"
+        cpio.write(cpio.busybox_ramdisk(found, init), out)
+        return out
+
+    def _assemble(self, path: Path) -> Path:
+        out = self._scratch() / path.stem
+        out.write_bytes(program([path], KERNEL_LAYOUT, self._cache).image)
+        return out
+
+    def _scratch(self) -> Path:
+        # A folder for each, since two sources may have files of the same name.
+        folder = self._workdir / f"source{len(self._known)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def _readable(path: Path) -> Path:
+    """The path, if it is a file that can be read. Raises SourceError that names it."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):  # opening a named pipe would wait for its other end
+            path.open("rb").close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SourceError(f"{path} cannot be read: {reason}") from error
+    if not stat.S_ISREG(mode):
+        raise SourceError(f"{path} is not a regular file")
+    return path
+
+
+__all__ = ["FileSource", "PackageSource", "cache_directory", "resolve"]

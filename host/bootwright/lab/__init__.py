@@ -1,0 +1,8 @@
+"""Machines on the bench: what one reported, and whether an image fits on it.
+
+    serial          a serial line
+    report          what the probe kernel printed of a machine, kept as machines/NAME.json
+    fit             an image on such a machine: what its boot will print, or why it cannot
+
+May import: common, description, hyperlaunch, plan, reference, image.
+"""

@@ -1,0 +1,232 @@
+"""Whether an image boots on a machine that was probed, and where everything lies on it then.
+
+    found = fit(plan, stub, build, tables_size, report)
+    found.reason        # None, or why it does not
+    found.lines         # what the boot will print
+
+The boot itself is boot.boot's; here is what it is to be told of the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from bootwright.common.abi import load as load_abi
+from bootwright.common.messages import BootFailure
+from bootwright.common.ranges import Range, span
+from bootwright.hyperlaunch.model import MemoryRange
+from bootwright.image import efi_image
+from bootwright.lab.report import Report
+from bootwright.plan.records import Plan, PlannedModule
+from bootwright.reference import boot, machine
+from bootwright.reference.loading import embedded_place
+from bootwright.reference.machine import Efi, LoaderModule, Machine
+
+EFI, MULTIBOOT2 = "EFI", "multiboot2"
+UNKNOWN = "?"
+KINDS = ("", "RAM", "reserved", "ACPI tables", "ACPI NVS", "unusable", "disabled", "persistent memory")
+_HEADER = 4096  # bytes of a kernel that its protocol may look at
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A range that something lies in, at some time of the boot."""
+
+    range: Range
+    what: str
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How an image (by name) boots on a machine. reason: why it does not, None if it does; lines: its
+    transcript; ranges: the machine's memory map, normalised; claims: what lies where; notes: what is not
+    certain.
+    """
+
+    image: str
+    reason: str | None
+    lines: tuple[str, ...]
+    ranges: tuple[MemoryRange, ...]
+    claims: tuple[Claim, ...]
+    notes: tuple[str, ...]
+
+
+def fit(plan: Plan, stub: Range, build: str, tables_size: int, report: Report) -> Fit:
+    """Boot the image of `plan` on the machine of `report`. stub: link addresses of stub and tables; build: what the
+    first line of a boot shows."""
+    name, notes = plan.image.name, tuple(_notes(plan, report))
+    try:
+        ranges = machine.normalise(report.ranges)
+        if _entered(report)["protocol"] == EFI:
+            plan, stub = _as_application(plan, stub, ranges)
+        modules = tuple(_brought(plan, stub, ranges))
+    except BootFailure as failure:
+        return Fit(name, failure.message, (failure.line,), (), (), notes)
+    loaded = _loaded(plan, stub, modules)
+    outside = [claim for claim in loaded if not machine.all_ram(ranges, claim.range)]
+    if outside:
+        reason = f"{outside[0].what} {outside[0].range} would not lie in RAM"
+        return Fit(name, reason, (), ranges, tuple(loaded), notes)
+    found = boot.boot(_machine(plan, stub, build, modules, report), plan, tables_size)
+    claims = [*loaded, *_launched(plan, stub, found)]
+    notes = (*notes, *_moved(plan, found))
+    failed = found.failure.message if found.failure else None
+    return Fit(name, failed, found.shown(plan.image.log), ranges, tuple(claims), notes)
+
+
+def _entered(report: Report) -> dict[str, str]:
+    return report.entered or {"protocol": UNKNOWN, "loader": "-", "rsdp": "0x0"}
+
+
+def _efi_system(report: Report) -> int:
+    """Address of the EFI system table, 0 for none."""
+    return int(report.document["booted"]["efi"], 16)
+
+
+def _notes(plan: Plan, report: Report) -> Iterator[str]:
+    cpus = report.document["cpus"]
+    for planned in plan.domains:
+        if planned.protocol and cpus and planned.domain.ncpus > cpus:
+            yield f"domain {planned.domain.name} asks for {planned.domain.ncpus} cpus; the machine has {cpus}"
+    if report.entered is None:
+        yield "the capture had no lines of the stub: how it was entered, and its RSDP, are not known"
+    elif report.entered["protocol"] == EFI:
+        yield "the firmware decides where an EFI application lies; shown is one place that it may choose"
+        if plan.hypervisor is not None:
+            yield "by EFI the hypervisor is entered with boot services running: the last line differs"
+    elif report.entered["protocol"] != MULTIBOOT2:
+        pass
+    elif plan.hypervisor is None and all(module.embedded for module in plan.modules):
+        yield "shown is NAME.elf; on an ISO or a disk GRUB loads NAME.efi, and decides where it lies"
+    elif plan.hypervisor is not None and plan.hypervisor.efi_entry:
+        yield "GRUB decides where the image lies; shown is its link address"
+        yield "by GRUB on UEFI the hypervisor is entered with boot services running: the last line differs"
+    told = {load_abi().constants[f"PROTOCOL_{name}"] for name in ("LINUX", "MULTIBOOT2")}
+    if _efi_system(report) and told.intersection(planned.protocol for planned in plan.domains):
+        yield "EFI's memory map is not in the capture: what the stub says of it, and tells Linux, differs"
+    if not all(module.embedded for module in plan.modules):
+        yield "the loader decides where the modules that it brings lie; shown are places that it may choose"
+
+
+def _as_application(plan: Plan, stub: Range, ranges: tuple[MemoryRange, ...]) -> tuple[Plan, Range]:
+    """The image as NAME.efi: the stub with its modules behind it, high in memory. Raises BootFailure."""
+    embedded = [module for module in plan.modules if module.embedded]
+    places = efi_image.place(stub.end, [module.size for module in embedded])
+    end = max([stub.end, *(place + m.size for place, m in zip(places, embedded, strict=True))])
+    base = machine.find_room(ranges, end - stub.start, ())
+    if base is None:
+        raise BootFailure("E_NO_FREE_ROOM", end - stub.start, f"{plan.image.name}.efi")
+    behind = iter(places)
+    modules = tuple(replace(m, load_address=next(behind)) if m.embedded else m for m in plan.modules)
+    return replace(plan, modules=modules), Range.sized(base, stub.size)
+
+
+def _brought(plan: Plan, stub: Range, ranges: tuple[MemoryRange, ...]) -> Iterator[LoaderModule]:
+    """Modules of the loader, as low as a loader puts them: from the top of RAM downwards here.
+
+    Raises BootFailure.
+    """
+    taken = [stub, *(piece.range for module in plan.modules for piece in module.pieces)]
+    for module in plan.modules:
+        if not module.embedded:
+            start = machine.find_room(ranges, module.size, taken)
+            if start is None:
+                raise BootFailure("E_NO_FREE_ROOM", module.size, module.name)
+            taken.append(Range.sized(start, module.size))
+            yield LoaderModule(start, module.size, module.name)
+
+
+def _machine(
+    plan: Plan, stub: Range, build: str, modules: tuple[LoaderModule, ...], report: Report
+) -> Machine:
+    entered, system = _entered(report), _efi_system(report)
+    return Machine(
+        entry=entered["protocol"],
+        ranges=report.ranges,
+        stub=stub,
+        build=build,
+        loader=None if entered["loader"] in ("", "-") else entered["loader"],
+        modules=modules,
+        rsdp=int(entered["rsdp"], 16),
+        rsdp_bytes=report.rsdp_bytes,
+        framebuffer=report.framebuffer,
+        efi=Efi(system) if system and plan.hypervisor is None else None,
+        cpu=report.cpu,
+        contents={number: _head(module) for number, module in enumerate(plan.modules)},
+    )
+
+
+def _head(module: PlannedModule) -> bytes:
+    if module.payload is None:
+        return b""
+    with module.payload.open("rb") as stream:
+        return stream.read(_HEADER)
+
+
+# --- what lies where ---
+
+
+def _loaded(plan: Plan, stub: Range, modules: tuple[LoaderModule, ...]) -> list[Claim]:
+    """What the loader puts into memory."""
+    claims = [Claim(stub, "stub and tables")]
+    brought = iter(modules)
+    for module in plan.modules:
+        if module.embedded:
+            place = embedded_place(module, stub)
+        else:
+            found = next(brought)
+            place = Range.sized(found.start, found.size)
+        claims.append(Claim(place, f"module {module.name}, as loaded"))
+    return claims
+
+
+def _launched(plan: Plan, stub: Range, found: boot.Boot) -> Iterator[Claim]:
+    """What lies there when the kernel starts."""
+    for number, module in enumerate(plan.modules):
+        pieces = found.pieces[number] if found.pieces else [piece.range for piece in module.pieces]
+        for part in _joined(pieces):
+            yield Claim(part, f"module {module.name}, in its place")
+        loaded = embedded_place(module, stub).start
+        if found.modules and not module.pieces and found.modules[number].start != loaded:
+            yield Claim(found.modules[number], f"module {module.name}, moved")
+    if found.handover is not None:
+        yield Claim(found.handover, "hand-over area")
+
+
+def _moved(plan: Plan, found: boot.Boot) -> Iterator[str]:
+    """A sentence for each kernel that does not go where it was planned."""
+    for module, pieces in zip(plan.modules, found.pieces, strict=False):
+        planned = tuple(piece.range for piece in module.pieces)
+        if pieces != planned:
+            yield f"kernel {module.name} is moved to {span(pieces)}, for {span(planned)} is not all free RAM"
+
+
+def _joined(ranges: Iterable[Range]) -> list[Range]:
+    joined: list[Range] = []
+    for part in sorted(ranges):
+        if joined and part.start <= joined[-1].end:
+            joined[-1] = Range(joined[-1].start, max(joined[-1].end, part.end))
+        else:
+            joined.append(part)
+    return joined
+
+
+def table(found: Fit) -> list[str]:
+    """The machine's memory map as lines, and below each range what lies in it."""
+    rows = [("range", "bytes", "what")]
+    left = sorted(found.claims, key=lambda claim: claim.range)
+    for part in found.ranges:
+        here = Range(part.start, part.end)
+        rows.append((str(here), f"{here.size:,}", KINDS[part.type]))
+        rows += [_row(claim) for claim in left if claim.range.start in here]
+        left = [claim for claim in left if claim.range.start not in here]
+    if left:
+        rows.append(("elsewhere", "", "nothing is there"))
+        rows += [_row(claim) for claim in left]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    return [f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]}".rstrip() for row in rows]
+
+
+def _row(claim: Claim) -> tuple[str, str, str]:
+    return f"  {claim.range}", f"{claim.range.size:,}", f"  {claim.what}"

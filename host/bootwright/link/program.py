@@ -1,0 +1,88 @@
+"""From assembly sources to a linked program, each step kept by what it was made of.
+
+    linked = program([Path("stub/entry.asm"), ...], "stub", cache, reserve={"tables": 622})
+
+A source that has not changed is not assembled again, nor the same sources linked in the same way. Sources are compared
+by their bytes, with all that they include, stub/abi, the layout and the assembler itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache as once
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from bootwright.common import abi
+from bootwright.common.store import Store
+from bootwright.link.linked import Linked
+
+# The assembler itself, Keystone and Capstone with it, is imported when there is something to assemble.
+if TYPE_CHECKING:
+    from bootwright.asm.assemble import Object
+
+# The packages whose code says what the bytes are.
+_PACKAGES = ("common", "asm", "link")
+_NOTHING: Mapping[str, int] = MappingProxyType({})
+# The libraries that say what an instruction's bytes are: by their import, and as they are installed.
+_LIBRARIES = {"keystone": "keystone_engine-*.dist-info", "capstone": "capstone-*.dist-info"}
+
+
+def program(
+    sources: Sequence[Path],
+    layout_name: str,
+    cache: Path | None,
+    *,
+    reserve: Mapping[str, int] = _NOTHING,
+    spare_headers: int = 0,
+) -> Linked:
+    """Assemble and link sources, in this order within each section, by linker/NAME.toml; cache: where results are kept.
+
+    The result has no `instructions`. Raises as assemble, layout.load and link do.
+    """
+    store = Store(cache and cache / "assembly", made_by=fingerprint())
+    layout_path = abi.linker_directory() / f"{layout_name}.toml"
+
+    def make() -> tuple[Linked, Iterable[Path]]:
+        from bootwright.link import layout, linker
+
+        objects = [_object(path, store) for path in sources]
+        found = linker.link(objects, layout.load(layout_path), reserve=reserve, spare_headers=spare_headers)
+        found = replace(found, instructions=())  # most of its size, and only tests look at them
+        files = [file for item in objects for file in item.files]
+        return found, dict.fromkeys([*files, *_headers(), layout_path])
+
+    names = [str(path) for path in (*sources, *_headers())]
+    return store.get(("program", names, layout_name, sorted(reserve.items()), spare_headers), make)
+
+
+def _object(path: Path, store: Store) -> Object:
+    def make() -> tuple[Object, Iterable[Path]]:
+        from bootwright.asm import assemble
+
+        found = assemble.assemble(path)
+        return found, [*found.files, *_headers()]
+
+    return store.get(("object", [str(file) for file in (path, *_headers())]), make)
+
+
+def _headers() -> list[Path]:
+    return sorted((abi.stub_directory() / "abi").glob("*.h"))
+
+
+@once
+def fingerprint() -> str:
+    """What the assembler and the linker are, as a hash: their own code, and the libraries that they ask."""
+    hashed = hashlib.sha256()
+    packages = Path(__file__).parent.parent
+    for module in sorted(file for package in _PACKAGES for file in (packages / package).glob("*.py")):
+        hashed.update(module.read_bytes())
+    for library, pattern in _LIBRARIES.items():
+        found = find_spec(library)
+        folder = Path(found.origin).parent.parent if found and found.origin else Path()
+        hashed.update(repr(sorted(entry.name for entry in folder.glob(pattern))).encode())
+    return hashed.hexdigest()

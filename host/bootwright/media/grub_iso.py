@@ -1,0 +1,74 @@
+"""An ISO that boots by GRUB and multiboot2, on BIOS and UEFI, made by grub-mkrescue (GRUB 2.06 and later)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bootwright.common import scratch
+from bootwright.common.errors import ToolError
+from bootwright.image.built import Built
+from bootwright.media.medium import BOTH, Way, call
+
+# Where each firmware's GRUB lies, and its package.
+PLATFORMS = {
+    "bios": (Path("/usr/lib/grub/i386-pc"), "grub-pc-bin"),
+    "uefi": (Path("/usr/lib/grub/x86_64-efi"), "grub-efi-amd64-bin"),
+}
+
+# What grub-mkrescue itself calls.
+PROGRAMS = {"grub-mkrescue": "grub-common", "xorriso": "xorriso", "mformat": "mtools"}
+
+
+def make(built: Built, firmware: str) -> list[str]:
+    """Write NAME.grub.iso beside the image."""
+    platform, package = PLATFORMS[firmware]
+    if not platform.is_dir():
+        raise ToolError(f"GRUB for {firmware} is not installed; it is in the package {package}")
+    iso = built.elf.with_suffix(".grub.iso")
+    with scratch.own(iso.parent, iso.name) as folder:
+        config = folder / "grub.cfg"
+        config.write_text(configuration(built), encoding="utf-8")
+        partial = folder / iso.name
+        # Files are grafted in by path, so that no payload is copied before it is in the ISO.
+        grafts = {"boot/grub/grub.cfg": config, **files(built)}
+        command = ["grub-mkrescue", "-o", str(partial)]
+        command += [f"{place}={path}" for place, path in grafts.items()]
+        call(command, PROGRAMS, iso.parent)
+        partial.replace(iso)
+    return ["-cdrom", iso.name]
+
+
+def files(built: Built) -> dict[str, Path]:
+    """What lies on the ISO beside GRUB: the image, and modules that the loader brings, by place."""
+    names = [built.elf.name, *(module.file for module in built.modules)]
+    return {f"boot/{name}": built.elf.parent / name for name in names}
+
+
+def configuration(built: Built) -> str:
+    """grub.cfg: the image by multiboot2, at once, messages on screen and on the first serial port."""
+    lines = [
+        # UEFI's own console is on the serial port already.
+        'if [ "$grub_platform" = pc ]; then',
+        "    serial --unit=0 --speed=115200",
+        "    terminal_output console serial",
+        "else",
+        "    insmod efi_gop",  # without it GRUB does not say what the screen is
+        "fi",
+        "timeout=0",
+        f'menuentry "{built.name}" {{',
+        f'    multiboot2 "/boot/{built.elf.name}"',
+        *(f'    module2 "/boot/{module.file}" "{module.name}"' for module in built.modules),
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def attach(built: Built, firmware: str) -> Iterator[list[str]]:
+    """The same, as a Way's attach."""
+    yield make(built, firmware)
+
+
+WAY = Way("grub", BOTH, attach)

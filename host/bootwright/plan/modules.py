@@ -1,0 +1,226 @@
+"""The modules that go into an image: looked into, and packed into files; not placed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootwright.common.abi import load as load_abi
+from bootwright.common.errors import BootwrightError, ErrorList, KernelError, SourceError, Where
+from bootwright.description.load import Description, PackageSource
+from bootwright.hyperlaunch.model import HYPERVISOR, BootInfo
+from bootwright.kernels import bzimage, elf, linux, protocols
+from bootwright.kernels.kernel import Kernel, OtherProtocol, Refused
+from bootwright.plan.pack import Packed, pack_file, pack_kernel, store
+
+Progress = Callable[[str, int, int], None]  # what is being done, bytes done, bytes in all
+
+# What a hypervisor gets for itself, and itself: under which key of [hypervisor].
+HYPERVISOR_KEYS = {
+    "BOOTMOD_FDT": "lcm",
+    "BOOTMOD_UCODE": "microcode",
+    "BOOTMOD_XSM": "xsm-policy",
+    "BOOTMOD_XEN": "kernel",
+}
+STORED = ("microcode", "xsm-policy")  # small, and looked for early
+
+
+@dataclass(frozen=True)
+class Job:
+    """A module that goes in: its index in BootInfo.mods, for which domain (or HYPERVISOR) and under which key
+    of it, and what it has become. kernel: only for one that the stub enters. load_address, start, distance:
+    where it was placed; distance: how far its kernel was moved from where that wants to be.
+    """
+
+    mod: int
+    domain: int
+    key: str
+    packed: Packed
+    kernel: Kernel | None = None
+    load_address: int = 0
+    start: int = 0
+    distance: int = 0
+
+
+class Jobs:
+    """Makes a Job of each module. notes: sentences about what was decided."""
+
+    def __init__(
+        self, description: Description, info: BootInfo, workdir: Path, progress: Progress | None
+    ) -> None:
+        self._description = description
+        self._info = info
+        self._workdir = workdir
+        self._progress = progress
+        self._jobs: dict[int, Job] = {}
+        self.notes: list[str] = []
+
+    @property
+    def done(self) -> tuple[Job, ...]:
+        """What there is so far, in the order of the model."""
+        return tuple(self._jobs[mod] for mod in sorted(self._jobs))
+
+    def add_domain(self, index: int) -> None:
+        """Look into and pack the modules of a domain; its configs only where a device tree tells the launcher
+        which they are. Raises KernelError, SourceError, ErrorList.
+        """
+        assert self._info.builder is not None
+        modules = self._info.builder.domains[index].modules
+        left = () if self._info.builder.fdt_enabled else ("device-tree", "config")
+        self._add(index, {key: mod for key, mod in modules.items() if key not in left})
+
+    def add_hypervisor(self) -> None:
+        """The same for the hypervisor and what is for it: the device tree that names the domains, microcode,
+        XSM policy.
+        """
+        keys = {load_abi().constants[kind]: key for kind, key in HYPERVISOR_KEYS.items()}
+        found = {keys[module.kind]: mod for mod, module in enumerate(self._info.mods) if module.kind in keys}
+        self._add(HYPERVISOR, found)
+
+    def _add(self, index: int, modules: Mapping[str, int]) -> None:
+        errors: list[BootwrightError] = []
+        for key, mod in modules.items():
+            try:
+                if mod not in self._jobs:
+                    self._jobs[mod] = self._make(mod, index, key)
+            except BootwrightError as error:
+                errors.append(error)
+        if errors:
+            raise ErrorList(errors) if len(errors) > 1 else errors[0]
+
+    def _make(self, mod: int, index: int, key: str) -> Job:
+        source = self._info.mods[mod].path or Path()
+        folder = self._workdir / f"module{mod}"
+        folder.mkdir(exist_ok=True)
+        where = place(self._description, index, key)
+        lead = f"{subject(self._description, index)}: {key} {_shown(self._description, index, key, source)}"
+        try:
+            if index == HYPERVISOR and key == "kernel":
+                return self._kernel(mod, index, "multiboot2", folder)
+            if key == "kernel" and self._info.hypervisor is None:
+                wanted = self._description.domains[index].protocol
+                job = self._kernel(mod, index, wanted, folder)
+                self._check_cmdline(job)
+                self._check_handed(job)
+                return job
+            if key == "kernel":
+                _check_kernel_for_xen(source)
+            return Job(mod, index, key, self._file(mod, key, folder))
+        except (KernelError, SourceError) as error:
+            raise type(error)(f"{lead} {error.message}", error.where or where) from error
+        except OSError as error:
+            reason = f"cannot be read and packed: {error.strerror or error}"
+            raise SourceError(f"{lead} {reason}", where) from error
+
+    def _file(self, mod: int, key: str, folder: Path) -> Packed:
+        """A module that is used as the file that it is."""
+        module = self._info.mods[mod]
+        if not module.size or module.path is None:
+            raise SourceError("is empty")
+        if key in STORED:
+            return store(module.path, self._step(f"hashing {module.name}", module.size))
+        out, pack = folder / f"{module.name}.packed", self._description.image.pack
+        return pack_file(module.path, out, pack, self._step(f"packing {module.name}", module.size))
+
+    def _kernel(self, mod: int, index: int, wanted: str, folder: Path) -> Job:
+        """A kernel that the stub enters."""
+        module, image = self._info.mods[mod], self._description.image
+        path = module.path or Path()
+        try:
+            kernel = protocols.choose(wanted, path, folder)
+        except (OtherProtocol, Refused) as error:
+            others = protocols.fitting(path, folder) if index != HYPERVISOR else []
+            if not others:
+                raise
+            listed = " or ".join(f'"{name}"' for name in ("auto", *others))
+            raise KernelError(f"{error.message}; use protocol = {listed}") from error
+        if wanted == "auto":
+            self.notes.append(
+                f"{subject(self._description, index)}: protocol auto is {kernel.protocol}: "
+                f"kernel {module.name} {kernel.reason}"
+            )
+        elif kernel.remark:
+            self.notes.append(f"{subject(self._description, index)}: kernel {module.name} {kernel.remark}")
+        if kernel.stored:
+            if image.pack == "lz4":
+                other = '; protocol = "pvh" takes the kernel out of it' if _has_pvh(path, folder) else ""
+                raise KernelError(
+                    'cannot be packed (pack = "lz4"): the Linux boot protocol needs the file as it is, with '
+                    f"its setup header in front; a bzImage is compressed already{other}",
+                    image.places.get("pack", image.where),
+                )
+            packed = store(kernel.path, self._step(f"hashing {module.name}", module.size))
+            packed = packed.with_segment(kernel.segments[0], kernel.reserve_pages)
+            return Job(mod, index, "kernel", packed, kernel)
+        total = sum(segment.p_filesz for segment in kernel.segments)
+        out, step = folder / f"{module.name}.packed", self._step(f"packing {module.name}", total)
+        packed = pack_kernel(kernel.path, kernel.segments, out, image.pack, step)
+        if not packed.size:
+            raise KernelError("has nothing but zeros to load")
+        return Job(mod, index, "kernel", packed, kernel)
+
+    def _check_cmdline(self, job: Job) -> None:
+        """A kernel may read less than the stub can hand over. What is added at boot is checked there."""
+        size = len(self._info.mods[job.mod].string.encode())
+        limit = job.kernel.max_cmdline if job.kernel else None
+        if limit is not None and size > limit:
+            message = f"reads a command line of at most {limit} bytes, but cmdline is {size} bytes long"
+            raise KernelError(message, place(self._description, job.domain, "cmdline"))
+
+    def _check_handed(self, job: Job) -> None:
+        """The Linux boot protocol has no list of modules."""
+        domain = self._description.domains[job.domain]
+        if domain.modules and job.kernel is not None and job.kernel.protocol == linux.PROTOCOL.name:
+            message = "is entered by the Linux boot protocol, which hands over a ramdisk and no modules"
+            raise KernelError(message, place(self._description, job.domain, "modules"))
+
+    def _step(self, what: str, total: int) -> Callable[[int], None] | None:
+        progress, done = self._progress, 0
+        if progress is None:
+            return None
+
+        def step(size: int) -> None:
+            nonlocal done
+            done += size
+            progress(what, min(done, total), total)
+
+        return step
+
+
+def _has_pvh(path: Path, folder: Path) -> bool:
+    return "pvh" in protocols.fitting(path, folder)
+
+
+def _check_kernel_for_xen(path: Path) -> None:
+    """Xen takes a domain's kernel as a file: an ELF file, or a bzImage, which it unpacks itself."""
+    with path.open("rb") as stream:
+        head = stream.read(load_abi().constants["BOOT_PARAMS_PAD7"])
+    if bzimage.is_bzimage(head):
+        bzimage.read(path)
+    elif head.startswith(elf.MAGIC):
+        elf.read(path)
+    else:
+        raise KernelError("is no kernel: neither an ELF file nor a bzImage")
+
+
+def place(description: Description, index: int, key: str) -> Where | None:
+    """Where a key of a domain (or of the hypervisor) is written."""
+    if index != HYPERVISOR:
+        return description.domains[index].place(key)
+    return description.hypervisor.place(key) if description.hypervisor else None
+
+
+def _shown(description: Description, index: int, key: str, path: Path) -> str:
+    """How an error names a file: one of a package not by its place in the cache."""
+    hypervisor = description.hypervisor
+    if index != HYPERVISOR:
+        source = description.domains[index].files.get(key)
+    else:
+        source = {**hypervisor.modules, "kernel": hypervisor.kernel}.get(key) if hypervisor else None
+    return f"{path.name} of package {source.package}" if isinstance(source, PackageSource) else str(path)
+
+
+def subject(description: Description, index: int) -> str:
+    """How an error names a domain, or the hypervisor."""
+    return "[hypervisor]" if index == HYPERVISOR else f'domain "{description.domains[index].name}"'

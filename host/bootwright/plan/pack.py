@@ -1,0 +1,218 @@
+"""Packing: what a module's bytes look like in the image, and the pieces that bring them to their place.
+
+A kernel's segments are cut into chunks of at most MAX_CHUNK bytes. Each becomes a piece: an LZ4 block where
+that pays, the bytes themselves otherwise; zeros at the end of a chunk are cleared at boot, not carried. A
+ramdisk that is stored stays the file that it is and has no pieces. Everything is read once, in chunks, and
+hashed on the way.
+
+LZ4's level: Debian's 6.1 cloud kernel (44.1 MiB of segments) on two cores packs to 12.88 MiB in 0.21 s at
+level 3, to 12.56 MiB in 0.48 s at 9, to 12.52 MiB in 1.68 s at 12. Unpacking costs the same at all levels.
+Specification: LZ4 Block Format Description, blocks without frame.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import lz4.block
+
+from bootwright.common.abi import load as load_abi
+from bootwright.common.ranges import Range, align_up
+from bootwright.kernels.elf import Segment
+
+LEVEL = 9
+PAYS = 0.9  # packed must be below this share of stored
+SAMPLES = 16
+SAMPLE_SIZE = 64 << 10
+
+Progress = Callable[[int], None]  # bytes done since the last call
+
+
+@dataclass(frozen=True)
+class Piece:
+    """struct piece: source_size bytes at source of the packed module become dest_size bytes at dest, then
+    zeros, then pages that the kernel uses on its own.
+    """
+
+    source: int
+    source_size: int
+    dest: int
+    dest_size: int
+    zero_size: int
+    method: int
+    reserve_pages: int = 0
+
+    @property
+    def range(self) -> Range:
+        """The physical addresses that it takes."""
+        reserved = self.reserve_pages * load_abi().constants["PAGE_SIZE"]
+        return Range.sized(self.dest, self.dest_size + self.zero_size + reserved)
+
+    def moved(self, distance: int) -> Piece:
+        """The same with its destination `distance` bytes further."""
+        return replace(self, dest=self.dest + distance)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A module as it goes into the image. path: the file with its `size` bytes; sha256: of those bytes.
+    pieces: none for one that is used where it lies.
+    """
+
+    path: Path
+    size: int
+    sha256: bytes
+    pieces: tuple[Piece, ...] = ()
+
+    def with_segment(self, segment: Segment, reserve_pages: int) -> Packed:
+        """The same stored file with one piece: the segment, as it is."""
+        size = segment.p_filesz
+        stored = load_abi().constants["PACK_STORED"]
+        piece = Piece(segment.p_offset, size, segment.p_paddr, size, 0, stored, reserve_pages)
+        return replace(self, pieces=(piece,))
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Bytes for address dest, and zeros behind them."""
+
+    dest: int
+    data: bytes
+    zeros: int
+
+
+def pack_kernel(
+    source: Path, segments: Iterable[Segment], out: Path, pack: str, progress: Progress | None = None
+) -> Packed:
+    """Write the packed segments of the kernel file `source` to `out`. pack: "auto", "lz4" or "none"."""
+    with source.open("rb") as stream:
+        return _write(_segment_chunks(stream, segments), out, pack, progress)
+
+
+def pack_file(source: Path, out: Path, pack: str, progress: Progress | None = None) -> Packed:
+    """Pack a file that is used as it is, such as a ramdisk, to `out` if it pays ("auto") or is asked for
+    ("lz4"); else only hash it.
+
+    The destinations of its pieces count from 0: the file's place is not known yet.
+    """
+    size = source.stat().st_size
+    if pack == "lz4" or (pack == "auto" and _sample_pays(source, size)):
+        with source.open("rb") as stream:
+            packed = _write(_segment_chunks(stream, [Segment(0, size, 0, size)]), out, pack, progress)
+        # One that is all zeros would leave nothing to load.
+        if packed.size and (pack == "lz4" or pays(packed.size, size)):
+            return packed
+        out.unlink()
+    return store(source, progress)
+
+
+def store(source: Path, progress: Progress | None = None) -> Packed:
+    """The file as it is, hashed."""
+    digest, size = hashlib.sha256(), 0
+    with source.open("rb") as stream:
+        while data := stream.read(_chunk_size()):
+            digest.update(data)
+            size += len(data)
+            if progress:
+                progress(len(data))
+    return Packed(source, size, digest.digest())
+
+
+def pays(packed: int, stored: int) -> bool:
+    """Whether `packed` bytes instead of `stored` are worth it: below 90 %, and a page less."""
+    page = load_abi().constants["PAGE_SIZE"]
+    return packed < PAYS * stored and align_up(packed, page) < align_up(stored, page)
+
+
+def _chunk_size() -> int:
+    return load_abi().constants["MAX_CHUNK"]
+
+
+def _sample_pays(source: Path, size: int) -> bool:
+    """A quick look at a few places, so that a large compressed file is not packed only to be thrown away."""
+    if not pays(0, size):
+        return False
+    packed = stored = 0
+    step = max(size // SAMPLES, SAMPLE_SIZE)
+    with source.open("rb") as stream:
+        for start in range(0, size, step):
+            stream.seek(start)
+            data = stream.read(SAMPLE_SIZE)
+            stored += len(data)
+            packed += len(lz4.block.compress(data, store_size=False))
+    return packed < PAYS * stored
+
+
+def _segment_chunks(stream: BinaryIO, segments: Iterable[Segment]) -> Iterator[_Chunk]:
+    limit = _chunk_size()
+    for segment in segments:
+        zeros_at_end = segment.p_memsz - segment.p_filesz
+        stream.seek(segment.p_offset)
+        left, dest = segment.p_filesz, segment.p_paddr
+        pending = _Chunk(dest, b"", 0)
+        while left:
+            data = stream.read(min(limit, left))
+            if not data:
+                raise OSError(f"{segment.p_filesz} bytes at {segment.p_offset} end early")
+            kept = data.rstrip(b"\0")
+            if kept:
+                if pending.data or pending.zeros:
+                    yield pending
+                pending = _Chunk(dest, kept, len(data) - len(kept))
+            else:
+                pending = replace(pending, zeros=pending.zeros + len(data))
+            left -= len(data)
+            dest += len(data)
+        yield replace(pending, zeros=pending.zeros + zeros_at_end)
+
+
+def _write(chunks: Iterator[_Chunk], out: Path, pack: str, progress: Progress | None) -> Packed:
+    constants = load_abi().constants
+    digest, size, pieces = hashlib.sha256(), 0, []
+    with out.open("wb") as target:
+        for chunk, packed in _in_order(chunks, pack):
+            method = constants["PACK_STORED"] if packed is None else constants["PACK_LZ4"]
+            data = chunk.data if packed is None else packed
+            pieces.append(Piece(size, len(data), chunk.dest, len(chunk.data), chunk.zeros, method))
+            target.write(data)
+            digest.update(data)
+            size += len(data)
+            if progress:
+                progress(len(chunk.data) + chunk.zeros)
+    return Packed(out, size, digest.digest(), tuple(pieces))
+
+
+def _in_order(chunks: Iterator[_Chunk], pack: str) -> Iterator[tuple[_Chunk, bytes | None]]:
+    """Each chunk with its LZ4 block, None where it is stored; packed side by side, given in order.
+
+    Only as many chunks as there are workers are held at a time.
+    """
+    if pack == "none":
+        for chunk in chunks:
+            yield chunk, None
+        return
+    workers = min(os.cpu_count() or 1, 4)
+    waiting: deque[tuple[_Chunk, Future[bytes | None]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for chunk in chunks:
+            waiting.append((chunk, pool.submit(_compress, chunk.data, pack)))
+            if len(waiting) > workers:
+                done, block = waiting.popleft()
+                yield done, block.result()
+        while waiting:
+            done, block = waiting.popleft()
+            yield done, block.result()
+
+
+def _compress(data: bytes, pack: str) -> bytes | None:
+    if not data:
+        return None
+    block: bytes = lz4.block.compress(data, mode="high_compression", compression=LEVEL, store_size=False)
+    return block if pack == "lz4" or len(block) < PAYS * len(data) else None

@@ -1,0 +1,171 @@
+"""Addresses for the modules of an image, in what is known of the machine before it boots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from bootwright.common.abi import load as load_abi
+from bootwright.common.errors import PlanError
+from bootwright.common.ranges import Range, align_up
+from bootwright.description.load import Description
+from bootwright.hyperlaunch.model import HYPERVISOR, BootInfo
+from bootwright.kernels.kernel import Kernel
+from bootwright.plan.memory import FOUR_GIB, HIGHEST_RAM, Memory
+from bootwright.plan.modules import Job, place, subject
+
+MIB = 1 << 20
+
+
+class Placing:
+    """Kernels have their places; ramdisks come next, as low as possible; then what is only passing."""
+
+    def __init__(self, description: Description, info: BootInfo, jobs: Sequence[Job]) -> None:
+        self._description = description
+        self._info = info
+        self._embedded = description.image.modules == "embedded"
+        self.jobs = list(jobs)
+        self.memory = Memory()
+
+    def place(self) -> None:
+        """Give every job its addresses. Raises PlanError, with both parties of a clash."""
+        for job in self.jobs:
+            self._check_memory(job)
+        self._each(lambda job: job.kernel is not None, self._place_kernel)
+        self._keep_room()
+        self._each(self._has_place, self._place_file)
+        self._each(self._passes, self._place_packed)
+        for job in self.jobs:
+            if self.memory.top > self._limit(job):
+                self._too_small(job, self.memory.top)
+        if self.below > HIGHEST_RAM:
+            image = self._description.image
+            raise PlanError(
+                f"what the loader brings and what is unpacked take {self.below >> 20} MiB, all of them below "
+                f"{HIGHEST_RAM:#x}, where a PC can have RAM",
+                image.places.get("modules", image.where),
+            )
+
+    @property
+    def below(self) -> int:
+        """How much RAM must be there below 4 GiB, if it starts at 0: all that was placed, and what a loader brings."""
+        return self.memory.top + (0 if self._embedded else sum(job.packed.size for job in self.jobs))
+
+    def _has_place(self, job: Job) -> bool:
+        """Is it used as a file, from where we choose?"""
+        return job.kernel is None and bool(self._embedded or job.packed.pieces)
+
+    def _passes(self, job: Job) -> bool:
+        return self._embedded and bool(job.packed.pieces)
+
+    def _each(self, which: Callable[[Job], bool], step: Callable[[Job], Job]) -> None:
+        for number, job in enumerate(self.jobs):
+            if which(job):
+                try:
+                    self.jobs[number] = step(job)
+                except PlanError as error:
+                    who, where = subject(self._description, job.domain), error.where
+                    where = where or place(self._description, job.domain, job.key)
+                    raise PlanError(f"{who}: {error.message}", where) from error
+
+    def _place_kernel(self, job: Job) -> Job:
+        kernel, what = job.kernel, f"kernel {self._info.mods[job.mod].name}"
+        assert kernel is not None
+        before, movable = list(self.memory.placements), kernel.movable
+        try:
+            for part in kernel.ranges:
+                self.memory.claim(part, what)
+        except PlanError:
+            if movable is None:
+                raise
+            self.memory.placements = before
+            moved = self.memory.place(
+                kernel.span.size, what, lasting=True, lowest=movable.lowest, alignment=movable.alignment
+            )
+            if moved.end - 1 > movable.highest:
+                raise
+            distance = moved.start - kernel.span.start
+            return replace(job, kernel=kernel.moved(distance), distance=distance)
+        self._check_deferred(job, kernel)
+        return job
+
+    def _keep_room(self) -> None:
+        """What a kernel is told lies below 1 MiB, or behind the stub. A machine may have no room there, nor the kernel
+        leave any here; then it is not to lie behind all that is loaded.
+        """
+        constants = load_abi().constants
+        stub = Range(constants["IMAGE_BASE"], constants["IMAGE_LIMIT"])
+        if any(part.overlaps(stub) for job in self.jobs if job.kernel for part in job.kernel.ranges):
+            self.memory.keep(constants["HANDOVER_SIZE"])
+
+    def _check_deferred(self, job: Job, kernel: Kernel) -> None:
+        """What goes to where the stub is comes last, and the stub has room to remember only so much."""
+        constants = load_abi().constants
+        stub = Range(constants["IMAGE_BASE"], constants["IMAGE_LIMIT"])
+        pieces = [piece for piece in job.packed.pieces if piece.range.overlaps(stub)]
+        if len(pieces) > constants["MAX_DEFERRED"]:
+            raise PlanError(
+                f"kernel {self._info.mods[job.mod].name} {kernel.span} has {len(pieces)} pieces in the place "
+                f"of the stub {stub}, but at most {constants['MAX_DEFERRED']} can be put there"
+            )
+
+    def _place_file(self, job: Job) -> Job:
+        module = self._info.mods[job.mod]
+        final = self.memory.place(module.size, f"{job.key} {module.name}", lasting=True)
+        kernel = self._kernel_beside(job)
+        limit = FOUR_GIB if kernel is None or kernel.ramdisk_end is None else kernel.ramdisk_end
+        if final.end > limit:
+            raise PlanError(f"{job.key} {module.name} {final} ends above {limit:#x}, beyond its kernel's reach")
+        if job.packed.pieces:
+            return replace(job, start=final.start)
+        return replace(job, load_address=final.start)
+
+    def _kernel_beside(self, job: Job) -> Kernel | None:
+        """The kernel of a job's domain."""
+        return next(
+            (other.kernel for other in self.jobs if other.domain == job.domain and other.kernel), None
+        )
+
+    def _place_packed(self, job: Job) -> Job:
+        name = self._info.mods[job.mod].name
+        load = self.memory.place(job.packed.size, f"packed {job.key} {name}", lasting=False)
+        return replace(job, load_address=load.start)
+
+    # --- does it fit into the domain's memory? ---
+
+    def _limit(self, job: Job) -> int:
+        """What the machine has at least, as far as the description says; a hypervisor shares out the rest."""
+        if self._info.hypervisor is not None or self._info.builder is None:
+            return FOUR_GIB
+        return self._info.builder.domains[job.domain].mem_size.pages(0) * load_abi().constants["PAGE_SIZE"]
+
+    def _told(self, job: Job) -> tuple[int, ...]:
+        """What the kernel of a job's domain is told of: its ramdisk, and modules."""
+        if job.domain == HYPERVISOR or self._info.builder is None:
+            return ()
+        return self._info.builder.domains[job.domain].told
+
+    def _told_size(self, job: Job) -> int:
+        return sum(self._info.mods[mod].size for mod in self._told(job))
+
+    def _check_memory(self, job: Job) -> None:
+        """Kernel, ramdisk and modules must fit into the domain's memory, wherever they go."""
+        if job.kernel is None:
+            return
+        kernel = job.kernel
+        size = sum(part.size for part in kernel.ranges) + self._told_size(job)
+        if max(kernel.span.end, size) > self._limit(job):
+            self._too_small(job, max(kernel.span.end, load_abi().constants["IMAGE_LIMIT"] + size))
+
+    def _too_small(self, job: Job, needed: int) -> None:
+        kernel = self._kernel_beside(job)
+        parties = f"kernel {kernel.span}" if kernel else "what it loads"
+        if told := self._told(job):
+            what = "ramdisk" if self._info.mods[told[0]].kind == load_abi().constants["BOOTMOD_RAMDISK"] else "modules"
+            what += " and modules" if what == "ramdisk" and len(told) > 1 else ""
+            parties += f" and {what} of {self._told_size(job):#x} bytes"
+        raise PlanError(
+            f"{subject(self._description, job.domain)}: memory {Range(0, self._limit(job))} is too small for "
+            f"{parties}: at least {align_up(needed, MIB) // MIB}M are needed",
+            place(self._description, job.domain, "memory"),
+        )

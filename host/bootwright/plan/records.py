@@ -1,0 +1,99 @@
+"""What a plan is made of: frozen records, near to those of stub/abi/tables.h. plan.make makes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bootwright.common.abi import load as load_abi
+from bootwright.common.ranges import Movable, Range
+from bootwright.hyperlaunch.model import BootDomain
+from bootwright.kernels.sections import Sections
+from bootwright.plan.memory import Placement
+from bootwright.plan.pack import Piece
+
+
+@dataclass(frozen=True)
+class PlannedImage:
+    """The image's settings, as numbers of stub/abi/tables.h."""
+
+    name: str
+    console: int
+    serial_port: int
+    serial_divisor: int
+    log: int
+    on_failure: int
+    reboot_seconds: int
+
+
+@dataclass(frozen=True)
+class PlannedModule:
+    """struct module_record with its pieces. movable: of a kernel, where else it may lie; sections: the
+    headers that it is told of. payload: the file with the
+    `size` bytes that are embedded or loaded.
+    """
+
+    name: str
+    kind: int
+    flags: int
+    string: str
+    load_address: int
+    size: int
+    unpacked_size: int
+    start: int
+    sha256: bytes
+    pieces: tuple[Piece, ...] = ()
+    movable: Movable | None = None
+    sections: Sections | None = None
+    payload: Path | None = field(default=None, compare=False)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it is part of the image."""
+        return bool(self.flags & load_abi().constants["MODULE_EMBEDDED"])
+
+    @property
+    def load_range(self) -> Range:
+        """Where the loader puts its packed bytes; empty at 0 for one that is not embedded."""
+        return Range.sized(self.load_address, self.size if self.embedded else 0)
+
+
+@dataclass(frozen=True)
+class PlannedDomain:
+    """A domain with its modules as indices into Plan.modules; protocol: PROTOCOL_*; entry: physical
+    address; cmdline_room as in struct boot_domain.
+    """
+
+    domain: BootDomain
+    protocol: int
+    entry: int
+    cmdline_room: int = 0
+
+
+@dataclass(frozen=True)
+class PlannedHypervisor:
+    """What is launched in place of a domain: its index in Plan.modules, PROTOCOL_*, command line, physical
+    entry; efi_entry: the one with EFI's boot services running, 0 if it has none.
+    """
+
+    module: int
+    protocol: int
+    cmdline: str
+    entry: int
+    efi_entry: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of it. hypervisor: None where the stub launches the hardware domain itself. placements: what was
+    placed, for the map. transcript: what the domain builder will print at boot. notes: sentences a user may
+    want to know. The last three are not part of the tables.
+    """
+
+    image: PlannedImage
+    domains: tuple[PlannedDomain, ...]
+    modules: tuple[PlannedModule, ...]
+    hypervisor: PlannedHypervisor | None = None
+    placements: tuple[Placement, ...] = field(default=(), compare=False)
+    transcript: tuple[str, ...] = field(default=(), compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
