@@ -39,10 +39,10 @@ REGISTERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 @functools.cache
 def stub() -> Linked:
     """The real stub, linked once for all tests."""
-    folders = ("", "source", "launch", "efi", "anywhere", "hypervisor")
-    sources = [path for folder in folders for path in sorted((ROOT / "stub" / folder).glob("*.asm"))]
-    objects = [assemble.assemble(path) for path in sources]
-    return linker.link(objects, layout.load("stub"), reserve={"tables": TABLES_ROOM})
+    how = layout.load("stub")
+    names = [name for reason, found in how.files.items() if reason != "application" for name in found]
+    objects = [assemble.assemble(ROOT / f"stub/{name}.asm") for name in names]
+    return linker.link(objects, how, reserve={"tables": TABLES_ROOM})
 
 
 class Machine:

@@ -1,5 +1,5 @@
-"""Text on a framebuffer: what stub/framebuffer.asm has to show, and a reader of what it has drawn, by the glyphs of
-stub/font.asm read as text."""
+"""Text on a framebuffer: what stub/lib/framebuffer.asm has to show, and a reader of what it has drawn, by the glyphs of
+stub/lib/font.asm read as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-FONT = Path(__file__).parent.parent / "stub/font.asm"
+FONT = Path(__file__).parent.parent / "stub/lib/font.asm"
 CELL = 6, 9  # a glyph of 5 by 8, and one empty pixel on its right and below
 BLACK, GREY = b"\0\0\0\0", b"\xaa\xaa\xaa\0"
 Glyph = tuple[str, ...]

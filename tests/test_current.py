@@ -138,7 +138,7 @@ def test_every_input_is_written_down_with_its_hash(built: Path, project: Path) -
     found = {part["path"]: (part["size"], part["sha256"]) for part in data["inputs"]}
     named = ["images/lab.toml", "images/kernel.asm", "images/part.inc", "images/power_off.inc", "images/ramdisk"]
     assert set(named) <= set(found), "what lies in the project, as seen from it"
-    assert {str(ROOT / "stub/macros.inc"), str(ROOT / "stub/console.asm")} <= set(found), "includes of includes"
+    assert {str(ROOT / "stub/lib/macros.inc"), str(ROOT / "stub/lib/console.asm")} <= set(found), "includes of includes"
     for path, (size, sha256) in found.items():
         content = (project / path).read_bytes()
         assert (size, sha256) == (len(content), hashlib.sha256(content).hexdigest())
@@ -317,12 +317,12 @@ def test_another_bootwright_makes_another_image(built: Path, tmp_path: Path, mon
     monkeypatch.setattr(origin.abi, "stub_directory", lambda: copy / "stub")
     monkeypatch.setattr(origin.abi, "linker_directory", lambda: copy / "linker")
     (copy / "bootwright/.run.py.swp").write_bytes(b"an editor's")
-    (copy / "stub/main.asm~").write_bytes(b"an editor's")
+    (copy / "stub/boot/main.asm~").write_bytes(b"an editor's")
     assert why(built) is None, "where it lies says nothing"
     for changed in (
         "bootwright/run.py",
         "bootwright/media/new.py",
-        "stub/main.asm",
+        "stub/boot/main.asm",
         "stub/abi/new.h",
         "linker/stub.toml",
     ):

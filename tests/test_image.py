@@ -15,6 +15,7 @@ from bootwright.common import paths
 from bootwright.common.errors import BootwrightError, ErrorList, SourceError
 from bootwright.image import build as image_build
 from bootwright.image import built as image_built
+from bootwright.image.stub import link_stub
 from bootwright.kernels import multiboot
 
 ROOT = Path(__file__).parent.parent
@@ -160,10 +161,10 @@ def test_only_a_hypervisor_with_an_entry_for_efi_has_boot_services_left_running(
     """The image's own multiboot2 header, read as a loader reads it."""
     path = tmp_path / "stub.elf"
     for used in (("pvh",), ("multiboot2",), None):
-        path.write_bytes(image_build.link_stub(512, 0, used).image)
+        path.write_bytes(link_stub(512, 0, used).image)
         plain = multiboot.look2(path, tmp_path)
         assert (plain.entry, plain.efi_entry) == (plain_start(path), None)
-    linked = image_build.link_stub(512, 0, ("multiboot2", "multiboot2_efi"))
+    linked = link_stub(512, 0, ("multiboot2", "multiboot2_efi"))
     path.write_bytes(linked.image)
     found = multiboot.look2(path, tmp_path)
     assert found.entry == linked.symbols["start_multiboot2"]

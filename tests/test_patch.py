@@ -9,8 +9,8 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from bootwright.common.errors import LinkError, SourceError
-from bootwright.image import build
 from bootwright.image.elf_image import Payload, build_id, patch
+from bootwright.image.stub import link_stub
 from bootwright.link.elf_writer import PAGE
 from bootwright.link.linked import Linked
 
@@ -21,7 +21,7 @@ IDENTITY = bytes(range(1, 21))
 
 @pytest.fixture(scope="module")
 def linked() -> Linked:
-    return build.link_stub(len(TABLES), 3)
+    return link_stub(len(TABLES), 3)
 
 
 def payload(path: Path, data: bytes, load_address: int) -> Payload:

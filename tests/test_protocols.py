@@ -11,7 +11,7 @@ import samples
 from bootwright.common import abi
 from bootwright.common.errors import KernelError
 from bootwright.common.ranges import Range
-from bootwright.image import build
+from bootwright.image.stub import link_stub
 from bootwright.kernels import protocols
 
 C = abi.load().constants
@@ -122,10 +122,10 @@ def test_every_protocol_is_one_of_the_stub_s() -> None:
 @pytest.mark.slow
 def test_an_image_holds_only_the_launchers_that_it_uses() -> None:
     sizes = {
-        used: build.link_stub(4096, 0, used).code_size for used in [("pvh",), ("linux",), protocols.NAMES]
+        used: link_stub(4096, 0, used).code_size for used in [("pvh",), ("linux",), protocols.NAMES]
     }
-    generic = build.link_stub(0, 0, None)
+    generic = link_stub(0, 0, None)
     assert sizes["pvh",] < sizes["linux",] < sizes[protocols.NAMES] < generic.code_size
     assert {"launch_pvh", "launch_linux", "make_fallback", "probe_kernel", "move_kernel"} <= set(generic.symbols)
-    assert not {"launch_linux", "move_kernel", "find_sections"} & set(build.link_stub(4096, 0, ("pvh",)).symbols)
-    assert {"launch_multiboot1", "find_sections"} <= set(build.link_stub(4096, 0, ("multiboot1",)).symbols)
+    assert not {"launch_linux", "move_kernel", "find_sections"} & set(link_stub(4096, 0, ("pvh",)).symbols)
+    assert {"launch_multiboot1", "find_sections"} <= set(link_stub(4096, 0, ("multiboot1",)).symbols)

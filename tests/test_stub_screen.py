@@ -1,4 +1,4 @@
-"""Text on a screen without text mode: stub/framebuffer.asm under Unicorn, read back by tests/screen.py."""
+"""Text on a screen without text mode: stub/lib/framebuffer.asm under Unicorn, read back by tests/screen.py."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ struct fdt_property {       /* behind FDT_PROP; the value follows */
     uint32 nameoff;
 };
 
-/* How the stub reads the bindings (stub/source/device_tree.asm). Names are offsets from __image_start. */
+/* How the stub reads the bindings (stub/generic/device_tree.asm). Names are offsets from __image_start. */
 
 struct domain_cell {        /* a property of one cell that is a field of boot_domain */
     uint32 name;

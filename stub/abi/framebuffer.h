@@ -1,4 +1,4 @@
-/* Text on a screen without text mode (stub/framebuffer.asm, stub/font.asm). */
+/* Text on a screen without text mode (stub/lib/framebuffer.asm, stub/lib/font.asm). */
 
 #define FONT_WIDTH          5       /* pixels of a glyph, which is 8 high */
 #define FONT_GLYPH_SIZE     5       /* bytes */

@@ -1,4 +1,4 @@
-/* The hand-over area (stub/handover.asm): what outlives the stub. */
+/* The hand-over area (stub/boot/handover.asm): what outlives the stub. */
 
 #define ENTER_PROTECTED_MODE    0       /* enter_state.mode: 32-bit, paging off */
 #define ENTER_LONG_MODE         1       /* 64-bit, the first 4 GiB mapped to themselves */

@@ -53,7 +53,7 @@
 #define PAGE_DIRECTORIES    4       /* for 4 GiB */
 #define PAGE_TABLES     6       /* pages: one map, one of pointers, PAGE_DIRECTORIES */
 
-/* Selectors of the stub's descriptor table (stub/long_mode.asm). */
+/* Selectors of the stub's descriptor table (stub/lib/long_mode.asm). */
 #define GDT_CODE64      0x08
 #define GDT_DATA        0x10
 #define GDT_CODE32      0x18

@@ -1,10 +1,10 @@
 ; The demo kernel: entered by PVH, prints what it was given, and powers off.
 
-.include "../macros.inc"
-.include "../long_mode.asm"
-.include "../descriptors.asm"
-.include "../console.asm"
-.include "../panic.asm"
+.include "lib/macros.inc"
+.include "lib/long_mode.asm"
+.include "lib/descriptors.asm"
+.include "lib/console.asm"
+.include "lib/panic.asm"
 .include "power_off.inc"
 
 .global start

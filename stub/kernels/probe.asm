@@ -1,14 +1,14 @@
 ; The probe: entered by multiboot2 or by PVH, reports the machine as one JSON document with a checksum, and powers
 ; off. Words of its command line: `serial=0x2f8` for another port, `halt` to leave the report on the screen.
 
-.include "../macros.inc"
-.include "../long_mode.asm"
-.include "../descriptors.asm"
-.include "../console.asm"
-.include "../framebuffer.asm"
-.include "../font.asm"
-.include "../panic.asm"
-.include "../crc32.asm"
+.include "lib/macros.inc"
+.include "lib/long_mode.asm"
+.include "lib/descriptors.asm"
+.include "lib/console.asm"
+.include "lib/framebuffer.asm"
+.include "lib/font.asm"
+.include "lib/panic.asm"
+.include "lib/crc32.asm"
 .include "power_off.inc"
 .include "document.inc"
 .include "probe_information.inc"

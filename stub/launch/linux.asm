@@ -1,7 +1,7 @@
 ; Launch by the Linux boot protocol: boot_params, and into a bzImage at its 64-bit entry, or at its 32-bit entry
 ; if it has no other, or in real mode if it has neither. Documentation/arch/x86/boot.rst and zero-page.rst.
 
-.include "macros.inc"
+.include "lib/macros.inc"
 .include "linux_efi.inc"
 
 .global linux_name, starts_in_real_mode

@@ -1,6 +1,6 @@
 ; Launch by multiboot1: multiboot1_info, and into an ELF kernel in 32-bit protected mode. Specification 0.6.96.
 
-.include "macros.inc"
+.include "lib/macros.inc"
 
 .global multiboot1_launcher_name
 

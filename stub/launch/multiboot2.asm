@@ -1,7 +1,7 @@
 ; Launch by multiboot2: boot information as tags, and into an ELF kernel in 32-bit protected mode.
 ; Multiboot2 Specification 2.0. Xen is entered this way too, with its domains' files as modules.
 
-.include "macros.inc"
+.include "lib/macros.inc"
 
 .global launch_multiboot2, fill_modules, fill_machine, fill_end, take_tag, multiboot2_launcher_name
 

@@ -2,7 +2,7 @@
 ; firmware until the hypervisor ends them, so all that is needed is asked for: Multiboot2 Specification 2.0, 3.1.9 and
 ; 3.5; for Xen it is the only way in that finds EFI. Without them it is launched as any other kernel.
 
-.include "macros.inc"
+.include "lib/macros.inc"
 
 .section .launchers
         .long PROTOCOL_MULTIBOOT2_EFI

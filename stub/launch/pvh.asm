@@ -1,7 +1,7 @@
 ; Launch by PVH: hvm_start_info, and into the kernel in 32-bit protected mode. Xen's docs/misc/pvh.pandoc
 ; and public/arch-x86/hvm/start_info.h.
 
-.include "macros.inc"
+.include "lib/macros.inc"
 
 .global pvh_launcher_name
 

@@ -1,7 +1,7 @@
 ; What a multiboot kernel is told of itself: where it lies, and its section headers, with what no segment loads.
 ; The ELF gABI; Multiboot2 2.0, 3.6.7; Multiboot 0.6.96, 3.3.
 
-.include "macros.inc"
+.include "lib/macros.inc"
 
 .global find_kernel, find_sections, copy_sections
 

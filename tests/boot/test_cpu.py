@@ -10,7 +10,7 @@ from elftools.elf.elffile import ELFFile
 
 from bootwright.common import abi
 from bootwright.emulate import qemu
-from bootwright.image import build
+from bootwright.image.stub import link_stub
 from bootwright.link.linked import Linked
 
 ABI = abi.load()
@@ -39,7 +39,7 @@ def boot(kernel: Path, *more: str) -> qemu.Result:
 
 @pytest.fixture(scope="module")
 def stub() -> Linked:
-    return build.link_stub(tables_size=4096, modules=0)
+    return link_stub(tables_size=4096, modules=0)
 
 
 @pytest.mark.provokes("E_NO_LONG_MODE")

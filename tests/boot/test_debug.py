@@ -16,6 +16,7 @@ from bootwright.common import abi, paths
 from bootwright.emulate import debug, qemu, run
 from bootwright.image import build
 from bootwright.image.built import Built
+from bootwright.image.stub import link_stub
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
@@ -48,20 +49,20 @@ def test_a_debugger_follows_a_boot(built: Built, tmp_path: Path) -> None:
     boot.join(30)
     assert not boot.is_alive()
     said = done.stdout
-    assert "Breakpoint 1, start () at stub/entry.asm:" in said
+    assert "Breakpoint 1, start () at stub/boot/entry.asm:" in said
     assert "32-bit protected mode at " in said
-    assert "Breakpoint 2, main () at stub/main.asm:" in said
+    assert "Breakpoint 2, main () at stub/boot/main.asm:" in said
     assert "64-bit mode at " in said
     assert "$1 = {entry_name = " in said
     assert "$2 = 0" in said, "the demo's modules are in the image"
     for field in abi.load().struct("boot_info").fields:
         assert f" {field}" in said
-    assert "find_tables () at stub/tables.asm:" in said
-    assert "launch () at stub/main.asm:" in said
+    assert "find_tables () at stub/boot/tables.asm:" in said
+    assert "launch () at stub/boot/main.asm:" in said
     ranges = next(line for line in said.splitlines() if line.startswith("$3 = "))
     assert 0 < int(ranges.split()[-1]) < 100
     assert "error" not in done.stderr.lower()
 
 
 def test_every_stage_is_a_routine_of_the_stub() -> None:
-    assert set(debug.STAGES) <= set(build.link_stub(4096, 0).symbols)
+    assert set(debug.STAGES) <= set(link_stub(4096, 0).symbols)

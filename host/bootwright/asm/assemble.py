@@ -1,7 +1,7 @@
 """One file of assembly source into an Object: sections of items, labels, constants and assertions.
 
     from bootwright import assemble, layout, link
-    objects = [assemble.assemble(path) for path in sorted(stub_directory().glob("*.asm"))]
+    objects = [assemble.assemble(path) for path in sorted(Path("kernel").glob("*.asm"))]
     linked = link.link(objects, layout.load("stub"), reserve={"tables": 4096})
     Path("stub.elf").write_bytes(linked.image)
     Path("stub.lst").write_text(linked.listing)

@@ -13,6 +13,7 @@ from bootwright.common.errors import PlanError, SourceError, Where
 from bootwright.common.messages import shown_build
 from bootwright.common.ranges import Range
 from bootwright.image import build as image_build
+from bootwright.image.stub import link_stubs
 from bootwright.lab import fit, serial
 from bootwright.lab import report as lab_report
 
@@ -75,7 +76,7 @@ def fitted(path: Path, report: lab_report.Report, stage: image_build.Stage) -> f
         stage("planning")
         planned = image_build.plan_image(described, work, stage)
         stage("assembling the stub")
-        stubs = image_build.link_stubs(planned)
+        stubs = link_stubs(planned)
         symbols = stubs.elf.symbols
         stub = Range(symbols["__image_start"], symbols["__image_end"])
         build = shown_build(stubs.build_id.hex())

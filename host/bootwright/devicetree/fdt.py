@@ -5,7 +5,7 @@
     blob = write(tree)
 
 Specification: Devicetree Specification 0.4, chapter 5. The records are declared in stub/abi/fdt.h. `parse`
-and its errors follow stub/source/device_tree_blob.asm step by step, for it is the stub's reference as well:
+and its errors follow stub/generic/device_tree_blob.asm step by step, for it is the stub's reference as well:
 it takes what the stub takes. `strict` refuses what the specification forbids beyond that.
 
 Why no library: libfdt's Python binding is only to be had as C source, which asks every user for a compiler;

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bootwright.common import abi, scratch
 from bootwright.common import paths as common_paths
+from bootwright.common import scratch
 from bootwright.common.errors import BootwrightError, ErrorList, Where
 from bootwright.description.load import Description, FaultyDescription
 from bootwright.devicetree import reader
@@ -23,17 +23,13 @@ from bootwright.hyperlaunch import model
 from bootwright.image import built as image_built
 from bootwright.image import efi_image, elf_image, origin, verify
 from bootwright.image.sign import Signing, check, sign
+from bootwright.image.stub import link_stubs, payloads
 from bootwright.inputs import resolve
-from bootwright.kernels import protocols
-from bootwright.link import program
 from bootwright.link.linked import Linked
 from bootwright.plan import make as plan_make
 from bootwright.plan import tables
 from bootwright.plan.records import Plan
 
-MOVER = "move_kernel"
-SECTIONS = "sections"  # of use to these:
-TOLD_OF_SECTIONS = ("multiboot2", "multiboot1", protocols.HYPERVISOR)
 Stage = Callable[[str], None]
 
 
@@ -154,45 +150,6 @@ def plan_image(described: Description, work: Path, stage: Stage) -> Plan:
     return plan_make.make(described, info, work, _bytes_done(stage))
 
 
-def launch_files(planned: Plan) -> tuple[str, ...]:
-    """The files of stub/launch that an image needs: one for each protocol by which what is in it is entered, and
-    what moves a kernel that may be moved.
-    """
-    numbers = {domain.protocol for domain in planned.domains}
-    files = [MOVER] if any(module.movable for module in planned.modules) else []
-    if planned.hypervisor is not None:
-        numbers = {planned.hypervisor.protocol}
-        files += [protocols.HYPERVISOR] if planned.hypervisor.efi_entry else []
-    found = {protocols.name(number) for number in numbers}
-    return (*(name for name in protocols.NAMES if name in found), *files)
-
-
-@dataclass(frozen=True)
-class Stubs:
-    """The stub of an image, linked; the tables that go into it (none for the generic stub), and the build id.
-
-    efi: the stub of the EFI application, None where there can be none.
-    """
-
-    elf: Linked
-    efi: Linked | None
-    tables: bytes
-    build_id: bytes
-
-
-def link_stubs(planned: Plan, generic: bool = False) -> Stubs:
-    """All that is linked for an image."""
-    if generic:
-        elf, efi, blob = link_stub(0, 0, None), None, b""
-    else:
-        blob, used = tables.encode(planned), launch_files(planned)
-        elf = link_stub(len(blob), len(payloads(planned)), used)
-        able = planned.hypervisor is None or planned.hypervisor.efi_entry
-        efi = link_stub(len(blob), 0, used, efi=True) if able else None
-    linked = [stub.image for stub in (elf, efi) if stub is not None]
-    return Stubs(elf, efi, blob, elf_image.build_id(linked, blob, payloads(planned)))
-
-
 def write_application(planned: Plan, linked: Linked, identity: bytes, sbat: Sequence[str], output: Path) -> None:
     """The same as an EFI application; its modules lie right behind the stub, wherever that is put."""
     embedded = [module for module in planned.modules if module.embedded]
@@ -203,43 +160,6 @@ def write_application(planned: Plan, linked: Linked, identity: bytes, sbat: Sequ
     )
     efi_image.write(linked, tables.encode(moved), payloads(moved), identity, sbat, output)
     efi_image.verify(output, moved, sbat)
-
-
-def link_stub(
-    tables_size: int, modules: int, used: Sequence[str] | None = ("pvh",), *, efi: bool = False
-) -> Linked:
-    """The stub with that many bytes reserved for tables, that many spare program headers, and the files of
-    stub/launch that are `used`.
-
-    None for the generic stub: all launchers, in the order in which they look at a kernel, and what finds out
-    at boot which domains there are. efi adds the entry of an EFI application; a hypervisor that is entered with
-    boot services running needs that as well, and that of a loader that leaves them running.
-    """
-    stub = abi.stub_directory()
-    paths = sorted(stub.glob("*.asm"))
-    services = used is not None and protocols.HYPERVISOR in used
-    if efi or services:
-        paths += sorted((stub / "efi").glob("*.asm")) + sorted((stub / "anywhere").glob("*.asm"))
-    if efi:
-        paths += sorted((stub / "flat").glob("*.asm"))
-    if services:
-        paths += sorted((stub / "hypervisor").glob("*.asm"))
-    if used is None:
-        paths += sorted((stub / "source").glob("*.asm"))
-    names = (*protocols.NAMES, MOVER) if used is None else tuple(used)
-    names += (SECTIONS,) if set(names) & set(TOLD_OF_SECTIONS) else ()
-    paths += [stub / "launch" / f"{name}.asm" for name in names]
-    cache = resolve.cache_directory()
-    return program.program(paths, "stub", cache, reserve={"tables": tables_size}, spare_headers=modules)
-
-
-def payloads(planned: Plan) -> list[elf_image.Payload]:
-    """The modules that travel in the image."""
-    return [
-        elf_image.Payload(m.name, m.payload, m.load_address, m.size, m.sha256)
-        for m in planned.modules
-        if m.embedded and m.payload is not None
-    ]
 
 
 def write_modules(planned: Plan, directory: Path) -> None:

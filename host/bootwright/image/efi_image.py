@@ -8,8 +8,8 @@ stub as the tables say (load address less IMAGE_BASE). Module bytes are streamed
 nothing lies behind the last section: the file can be signed.
 
 What lies at which offset of the file lies there in memory, too, zeros included: so GRUB on a BIOS loads the same file
-by multiboot2, flat (stub/flat), and media carry the modules once. Specification: Microsoft's PE and COFF; UEFI 2.10,
-2.1.1.
+by multiboot2, flat (stub/entry/multiboot2_flat.asm), and media carry the modules once. Specification: Microsoft's PE
+and COFF; UEFI 2.10, 2.1.1.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,10 @@ class LayoutAssertion:
 
 @dataclass(frozen=True)
 class Layout:
-    """A whole layout. path: as errors show it. base: link address. strings: section of the string pool."""
+    """A whole layout. path: as errors show it. base: link address. strings: section of the string pool.
+
+    files: names of sources (below stub/, without .asm) by the reason for which they are linked.
+    """
 
     path: str
     base: int
@@ -67,6 +70,7 @@ class Layout:
     strings: str
     segments: tuple[LayoutSegment, ...]
     assertions: tuple[LayoutAssertion, ...] = ()
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def sections(self) -> tuple[LayoutSection, ...]:
@@ -104,7 +108,8 @@ def _layout(read: Mapping[str, Any], path: str) -> Layout:
     base = read["base"] if isinstance(read["base"], int) else _constant(read["base"])
     if base % PAGE:
         raise ValueError(f"base {base:#x} is not a multiple of {PAGE:#x}")
-    layout = Layout(path, base, read["entry"], read["strings"], segments, assertions)
+    files = {reason: tuple(names) for reason, names in read.get("files", {}).items()}
+    layout = Layout(path, base, read["entry"], read["strings"], segments, assertions, files)
     for segment in layout.segments:
         kinds = [section.kind == "nobits" for section in segment.sections]
         if kinds != sorted(kinds):

@@ -1,6 +1,6 @@
 """From assembly sources to a linked program, each step kept by what it was made of.
 
-    linked = program([Path("stub/entry.asm"), ...], "stub", cache, reserve={"tables": 622})
+    linked = program([Path("stub/boot/entry.asm"), ...], "stub", cache, reserve={"tables": 622})
 
 A source that has not changed is not assembled again, nor the same sources linked in the same way. Sources are compared
 by their bytes, with all that they include, stub/abi, the layout and the assembler itself.

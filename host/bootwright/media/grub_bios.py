@@ -1,6 +1,6 @@
 """GRUB 2 for a BIOS, as the media carry it: a core image with everything in it that loads our image by
-multiboot2: NAME.efi, which lies there for UEFI and is loaded flat (stub/flat), or NAME.elf where no NAME.efi
-boots by itself. So the modules in an image lie on the medium once.
+multiboot2: NAME.efi, which lies there for UEFI and is loaded flat (stub/entry/multiboot2_flat.asm), or NAME.elf where
+no NAME.efi boots by itself. So the modules in an image lie on the medium once.
 
 Its commands are embedded (GRUB manual, "Embedding a configuration file"), so no module or configuration is
 read from the medium, and there is no menu. Facts on the boot sectors: GRUB 2.06, grub-core/boot/i386/pc/*.S.

@@ -3,7 +3,7 @@
     found = boot(machine, tables.decode(blob), len(blob))       # None, 0 for the generic stub
     found.lines; found.information; found.failure
 
-This is the reference for stub/main.asm and what it calls, with the stub's choices of memory: the same steps
+This is the reference for stub/boot/main.asm and what it calls, with the stub's choices of memory: the same steps
 in the same order, and the same failures. Not checked is what only the machine can know: hashes, and whether
 LZ4 blocks are sound.
 """
@@ -106,7 +106,7 @@ def _efi_lines(protocol: str, efi: Efi | None) -> Iterator[str]:
 
 
 class _Run(builder.Machine):
-    """The stages of stub/main.asm."""
+    """The stages of stub/boot/main.asm."""
 
     def __init__(self, machine: Machine, plan: Plan | None, tables_size: int) -> None:
         self._constants = load_abi().constants
@@ -169,7 +169,7 @@ class _Run(builder.Machine):
         return BootModule(module.kind, module.size, 0, module.string, self._constants[kind], name=module.name)
 
     def _make_tables(self) -> Iterator[str]:
-        """Without tables: a device tree, or the fallback (stub/source)."""
+        """Without tables: a device tree, or the fallback (stub/generic)."""
         machine, constants = self._machine, self._constants
         if not machine.modules:
             raise BootFailure("E_NOTHING_TO_BOOT")

@@ -1,5 +1,5 @@
 """What the generic stub finds out about a kernel that no host has looked into: the reference for its probes
-(stub/source/probe.asm, multiboot.asm, elf.asm, probe_linux.asm). The rules are those of the host's own readers, which
+(stub/generic/probe.asm, multiboot.asm, elf.asm, probe_linux.asm). The rules are those of the host's own readers, which
 have other words for what breaks one (docs/kernels.md); each is written here once more, as the stub goes about it.
 """
 

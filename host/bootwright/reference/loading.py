@@ -1,5 +1,5 @@
 """Boot modules on their way: found, out of the way of what is to be loaded, moved to their places. The
-reference for stub/modules.asm and stub/load.asm, in which room they find and how they fail.
+reference for stub/boot/modules.asm and stub/boot/load.asm, in which room they find and how they fail.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Loading:
         return place if place and place >= movable.lowest else None
 
     def move_kernel(self, number: int) -> tuple[Range, int]:
-        """Give a kernel that may be moved another place, if its own is not free RAM (stub/launch/move_kernel.asm).
+        """Give a kernel that may be moved another place, if its own is not free RAM (stub/launch/relocate.asm).
 
         The place that it had, and how far it goes from there: 0 where there is no room.
         """

@@ -1,4 +1,4 @@
-"""What the stub reads from a device tree at boot: the reference for stub/source/device_tree.asm, with the
+"""What the stub reads from a device tree at boot: the reference for stub/generic/device_tree.asm, with the
 same errors.
 
     found = treeboot.read_tree(blob, info)      # BootInfo with domains; None if module 0 is no device tree
