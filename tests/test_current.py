@@ -442,6 +442,11 @@ def test_a_signed_image_is_signed_again_or_not_built(
     kept.rename(signing.key)
     cli_build.current("lab")
     said()
+    describe(lab.parent, cmdline="two", file="other")
+    lab.with_name("ramdisk").write_bytes(b"edited again")
+    with pytest.raises(BootwrightError, match=r"build/lab is what images/lab\.toml describes, and signed: give one of"):
+        progress.current("images/other.toml")
+    assert signature(again.efi) and progress.current("lab") and said() == ""
     make_key(keys)
     cli_build.current("lab")
     assert said() == "keys/owner.pem has changed"

@@ -193,10 +193,14 @@ def current(name: str) -> image_built.Built:
     if why is None:
         assert before is not None
         return before
+    made_of = before.origin if before is not None else None
+    same = made_of is not None and made_of.description == paths.recorded(path)
+    if made_of is not None and made_of.options.key and not same:
+        raise SourceError(
+            f"{why}, and signed: give one of the two another name, or build this one by `image`", Where(name)
+        )
     print(f"{why}: building {name}", file=sys.stderr)
-    if before is None or before.origin is None or before.origin.description != paths.recorded(path):
-        return build(name)
-    return rebuild(name, before, before.origin)
+    return rebuild(name, before, made_of) if before is not None and made_of is not None and same else build(name)
 
 
 def _state(path: Path, record: Path) -> tuple[image_built.Built | None, str | None]:
