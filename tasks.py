@@ -37,7 +37,8 @@ def test(
     coverage: bool = False,
 ) -> None:
     """Lint, types and tests; with a path or -k only those tests."""
-    sys.path.insert(0, str(ROOT / "tests"))
+    for folder in ("support", "tools"):
+        sys.path.insert(0, str(ROOT / "tests" / folder))
     if matrix:
         from matrix import main
 
@@ -64,14 +65,16 @@ def test(
 @task()
 def docs(context: Context) -> None:
     """Write what is made from the source: pages of docs/, the boot in README.md, syntax files for editors."""
-    sys.path.insert(0, str(ROOT / "tests"))
+    for folder in ("support", "tools"):
+        sys.path.insert(0, str(ROOT / "tests" / folder))
     import description_page
     import errors_page
     import kernel_rules
+    import packages_page
     import readme_page
     import syntax_files
 
-    for page in (description_page, errors_page, kernel_rules, readme_page):
+    for page in (description_page, errors_page, kernel_rules, packages_page, readme_page):
         page.PAGE.write_text(page.render(), encoding="utf-8")
     for path, text in syntax_files.render().items():
         path.write_text(text, encoding="utf-8")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from project import ROOT
 
 from bootwright.common import paths
 from bootwright.image import build, built
@@ -10,7 +11,6 @@ from bootwright.image import build, built
 # They assert for the tests that import them.
 pytest.register_assert_rewrite("booting", "firmware", "probe_machine", "worlds")
 
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture

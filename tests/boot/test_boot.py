@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from comparing import compare_boot, variant
+from project import ROOT
 
 from bootwright.asm import assemble
 from bootwright.common import paths
@@ -15,7 +16,6 @@ from bootwright.image import built as image_built
 from bootwright.link import layout, linker
 from bootwright.media.medium import call
 
-ROOT = Path(__file__).parent.parent.parent
 WAYS = [("kernel", "bios"), ("grub", "bios"), ("grub", "uefi"), ("efi", "uefi")]
 EXPECTED = {"demo": None, "debian": "INIT-OK\n"}
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from project import ROOT
 
 from bootwright.common import abi, paths
 from bootwright.emulate import debug, qemu, run
@@ -18,7 +19,6 @@ from bootwright.image import build
 from bootwright.image.built import Built
 from bootwright.image.stub import link_stub
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 PAGE = ROOT / "docs/debugging.md"
 

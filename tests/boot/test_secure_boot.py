@@ -13,7 +13,8 @@ from pathlib import Path
 
 import nvram
 import pytest
-from test_sign import make_key
+from project import ROOT
+from signing_keys import make_key
 
 from bootwright.common import paths
 from bootwright.emulate import qemu
@@ -21,7 +22,7 @@ from bootwright.image import build, sign
 from bootwright.inputs import debian, resolve
 
 pytestmark = pytest.mark.slow
-DEMO = Path(__file__).parents[2] / "images" / "demo.toml"
+DEMO = ROOT / "images" / "demo.toml"
 CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.snakeoil.fd")
 VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.snakeoil.fd")
 AS_THEY_COME = Path("/usr/share/OVMF/OVMF_VARS_4M.ms.fd")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from comparing import compare_boot, facts, variant
+from project import ROOT
 
 from bootwright.emulate import qemu
 from bootwright.emulate.qemu import Outcome
@@ -12,7 +13,6 @@ from bootwright.image import built as image_built
 from bootwright.inputs import debian
 from bootwright.media import WAYS
 
-ROOT = Path(__file__).parent.parent.parent
 MEMORY = 1 << 30
 
 pytestmark = pytest.mark.slow

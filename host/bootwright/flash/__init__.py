@@ -3,5 +3,5 @@
     block_devices   what there is, what is in use, and what must not be written to
     write           bytes to a device, and back
 
-May import: common, description, media.
+May import: common, media.
 """

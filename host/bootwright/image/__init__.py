@@ -1,5 +1,6 @@
 """The image: a plan and the linked stub into NAME.elf and NAME.efi, read back and described.
 
+    stub            which files an image is linked from, and its two links
     in_place        LIEF, for what it does well: a small ELF file changed in place
     elf_image       NAME.elf
     efi_image       NAME.efi, the same as a PE32+ application
@@ -12,5 +13,5 @@
     from bootwright.image import build
     built = build.build(Path("images/demo.toml"), stage=print)
 
-May import: common, asm, link, description, kernels, devicetree, hyperlaunch, inputs, plan.
+May import: common, link, description, kernels, devicetree, hyperlaunch, inputs, plan.
 """

@@ -13,5 +13,5 @@
 Only headers are read here, never the segments' bytes, but what a bzImage unpacks to. The rules by which a header is
 taken or refused are on the page docs/kernels.md; the generic stub keeps the same ones.
 
-May import: common, description.
+May import: common.
 """

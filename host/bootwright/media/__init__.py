@@ -1,4 +1,18 @@
-"""Media by name, one file each, and the ways to boot by them; all registered here."""
+"""Media of an image, one file each, and the ways to boot by them; all registered here.
+
+    gpt, fat, extents       what disks are made of: partition tables, FAT file systems, runs of bytes
+    medium                  what a medium and a way to boot are, and how a medium is written in one step
+    elf_file, efi, iso, disk, pxe   the media
+    grub_bios, grub_iso, qemu_drives, qemu_kernel   what some of them share, and ways of QEMU alone
+    dnsmasq                 the folder for network boot, served
+
+    from bootwright.media import MEDIA, Settings
+    made = MEDIA["iso"].make(built, Settings())
+
+How each boots, on which firmware, and how long it takes, is on the page docs/media.md.
+
+May import: common, image.
+"""
 
 from collections.abc import Sequence
 

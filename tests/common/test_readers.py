@@ -1,0 +1,405 @@
+"""Everything that reads a file, a device or another program's words: whatever is in it, the reader comes back, or
+raises a BootwrightError. 2,000 damaged files each, the same ones every time.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import gzip
+import json
+import random
+import shutil
+import subprocess
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import lab_report
+import mutations
+import pytest
+import samples
+import trees
+from elftools.elf.elffile import ELFFile
+from project import ROOT
+
+from bootwright.asm import assemble
+from bootwright.common import abi, paths, store
+from bootwright.common.errors import BootwrightError, Where
+from bootwright.description import load, toml_tree
+from bootwright.devicetree import dts, fdt
+from bootwright.devicetree import reader as devicetree_reader
+from bootwright.flash import block_devices
+from bootwright.image import built, efi_image, origin, verify
+from bootwright.inputs import debian
+from bootwright.kernels import elf, linux, multiboot, protocols, pvh
+from bootwright.lab import report as machine_report
+from bootwright.link import layout
+from bootwright.media import dnsmasq, gpt
+from bootwright.plan import lcm, modules, notes, tables
+from bootwright.plan.records import Plan
+from bootwright.reference import transcript
+
+CASES = 2000
+ABI = abi.load()
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """read: what is tried with each file. samples: sound files. damage: makes a bad one. name: what it is called."""
+
+    read: Callable[[Path], object]
+    samples: tuple[bytes, ...]
+    name: str = "file"
+    damage: Callable[[random.Random, bytes], bytes] = mutations.damaged
+    cases: int = CASES
+
+
+# --- how they are read ---
+
+
+def read_report(path: Path) -> None:
+    """All that is done with a report, whether it comes from a line or from a file."""
+    capture = path.read_bytes()
+    machine_report.is_complete(capture)
+    use_report(machine_report.extract(capture, Where("line")), path)
+
+
+def use_report(found: machine_report.Report, path: Path) -> None:
+    machine_report.describe(found).encode()
+    machine_report.suggest_name(found).encode()
+    assert found.ram >= 0 and len(found.rsdp_bytes) == ABI.constants["RSDP_SIZEOF"]
+    _ = found.framebuffer, found.cpu
+    folder = path.parent / "machines"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(machine_report, "directory", lambda: folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        machine_report.load(str(machine_report.store(found, "lab")))
+
+
+def read_disks(path: Path) -> None:
+    proc = path.parent / "proc"
+    (proc / "self").mkdir(parents=True, exist_ok=True)
+    (proc / "self/mountinfo").write_bytes(path.read_bytes())
+    (proc / "swaps").write_bytes(path.read_bytes())
+    block = path.parent / "sys/block/sda"
+    block.mkdir(parents=True, exist_ok=True)
+    for name in ("size", "dev", "removable", "ro"):
+        (block / name).write_bytes(path.read_bytes())
+    block_devices.disks(block_devices.System(path.parent / "sys", proc, path.parent))
+
+
+def read_map(path: Path) -> None:
+    """All that is done with the map of an image before it is taken, and when a medium of it has been made."""
+    found = built.load(path)
+    origin.changed(found.origin, Path("images/demo.toml"), path.parent)
+    medium = origin.MadeMedium("disk", {}, 512, "")
+    built.add_medium(path, "disk", medium)
+
+
+def read_hashes(path: Path) -> None:
+    """A file of hashes that is damaged is as none."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(paths, "root", lambda: path.parent)
+        (path.parent / "build").mkdir(exist_ok=True)
+        (path.parent / "build/.hashes.json").write_bytes(path.read_bytes())
+        origin.Hashes().of(path)
+
+
+def read_table(path: Path) -> None:
+    gpt.moved(path.read_bytes(), 1 << 30)
+
+
+def read_package(path: Path) -> None:
+    out = path.parent / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    debian._extract(path, "*/readme", out)
+
+
+def read_store(path: Path) -> None:
+    """An entry that is damaged is made anew."""
+    kept = store.Store(path.parent, "test")
+    raw = path.read_bytes()
+    path.unlink()
+    assert kept.get("key", lambda: ("value", [])) == "value"
+    (entry,) = (one for one in path.parent.iterdir() if len(one.name) == 64)
+    entry.write_bytes(raw + entry.read_bytes()[len(raw) :])
+    assert kept.get("key", lambda: ("value", [])) == "value"
+
+
+# --- how they are damaged ---
+
+
+def damaged_capture(dice: random.Random, sample: bytes) -> bytes:
+    """Of a report the document with its checksum, or the lines as they come."""
+    begin, end = ABI.strings["PROBE_BEGIN"].encode(), ABI.strings["PROBE_END"].encode()
+    if dice.random() < 0.3:
+        return mutations.damaged(dice, begin + sample + end + b"CRC-32 %#x\n" % zlib.crc32(sample))
+    text = mutations.damaged_json(dice, sample.decode())
+    return begin + text + b"\n" + end + b"CRC-32 %#x\n" % zlib.crc32(text + b"\n")
+
+
+def damaged_document(dice: random.Random, sample: bytes) -> bytes:
+    return mutations.damaged_json(dice, sample.decode())
+
+
+def damaged_tables(dice: random.Random, sample: bytes) -> bytes:
+    """Mostly with a checksum that is right."""
+    blob = bytearray(mutations.damaged(dice, sample))
+    start = ABI.constants["TABLES_CHECKSUM"]
+    if dice.random() < 0.8 and len(blob) > start + 4:
+        length = ABI.constants["TABLES_LENGTH"]
+        blob[length : length + 4] = len(blob).to_bytes(4, "little")
+        blob[start : start + 4] = bytes(4)
+        blob[start : start + 4] = zlib.crc32(blob).to_bytes(4, "little")
+    return bytes(blob)
+
+
+def damaged_disk(dice: random.Random, sample: bytes) -> bytes:
+    """Mostly with a header whose checksum is right."""
+    disk = bytearray(mutations.damaged(dice, sample))
+    if dice.random() < 0.8 and len(disk) > 604:
+        disk[528:532] = bytes(4)
+        disk[528:532] = zlib.crc32(disk[512:604]).to_bytes(4, "little")
+    return bytes(disk)
+
+
+# --- what there is ---
+
+PARTITION = gpt.Partition(gpt.guid("x", "kind"), "boot", 64, 1000)
+DISK = b"".join(gpt.tables(4096, [PARTITION], "x", b"code"))
+TREE = trees.hyperlaunch(trees.domain(trees.module(), memory=b"64M\0"), trees.domain(name="dom1"))
+SOURCE = b"""; A program.
+.include "none.inc"
+.section .text
+.macro say text, count
+        lea  rdi, [rip + \\text]
+        mov  ecx, \\count * 2 + PAGE_SIZE
+.endm
+start:
+        say  words, 3
+.loop:
+        dec  ecx
+        jnz  .loop
+        mov  qword ptr [rax + rcx * 8 + 16], 5
+        ret
+.section .rodata
+words:  .asciz "words\\n"
+        .long words - start, (1 << 3) | 1
+.assert words == words, "it does"
+"""
+MOUNTS = b"24 1 8:1 / /mnt rw shared:1 - ext4 /dev/sda1 rw\nFilename Type\n/dev/sda2 partition 1 0 -2\n"
+LINES = b"bootwright: image demo build e516a5d6 at [0x100000, 0x179000), entered by multiboot1 from qemu\n"
+LINES += b"bootwright: memory: [0x0, 0x9fc00) type 1\nbootwright: memory: 7 ranges, 127 MiB of RAM, RSDP at 0xf59d0\n"
+LINES += b"bootwright: module 0: kernel demo at [0x201000, 0x201b58)\n"
+LINES += b"bootwright: firmware: system table at 0x1, memory map at [0x1, 0x2), 48 bytes an entry, version 1\n"
+KERNELS = tuple(data for data in samples.kernels().values() if data)
+ELFS = tuple(data for data in KERNELS if data.startswith(elf.MAGIC))
+PACKED = tuple(
+    samples.bzimage(samples.pack_payload(samples.elf(), method))
+    for method in ("gzip", "xz", "lzma", "bzip2", "zstd", "lz4")
+)
+
+
+def readers() -> dict[str, Reader]:
+    """Every reader there is, but for those that need an image."""
+    text = (ROOT / "images/demo.toml").read_bytes(), (ROOT / "images/xen.toml").read_bytes()
+    machine = json.dumps(lab_report.DOCUMENT)
+
+    return {
+        "toml": Reader(toml_tree.load, text),
+        "description": Reader(load.load, text, "lab.toml"),
+        "layout": Reader(layout.load, tuple(path.read_bytes() for path in sorted((ROOT / "linker").glob("*.toml")))),
+        "assembly": Reader(assemble.assemble, (SOURCE.replace(b'.include "none.inc"\n', b""), SOURCE), "lab.asm"),
+        "device tree": Reader(devicetree_reader.load, (fdt.write(TREE),), "lab.dtb"),
+        "device tree source": Reader(devicetree_reader.load, (dts.write(TREE).encode(),), "lab.dts"),
+        "elf": Reader(elf.read, ELFS),
+        "bzImage": Reader(lambda path: pvh.look(path, path.parent), PACKED),
+        "linux": Reader(lambda path: linux.look(path, path.parent), (samples.linux(), *PACKED[:1])),
+        "multiboot1": Reader(lambda path: multiboot.look1(path, path.parent), KERNELS),
+        "multiboot2": Reader(lambda path: multiboot.look2(path, path.parent), KERNELS),
+        "kernel": Reader(lambda path: protocols.choose("auto", path, path.parent), KERNELS),
+        "protocols": Reader(lambda path: protocols.fitting(path, path.parent), KERNELS),
+        "gzip": Reader(lambda path: protocols.gunzipped(path, path.parent), (gzip.compress(samples.elf()),), "k.gz"),
+        "kernel for Xen": Reader(modules._check_kernel_for_xen, (*KERNELS, *PACKED)),
+        "kernel in a tree": Reader(lambda path: lcm._as_elf(path, path.parent / "lcm"), (*ELFS[:3], *PACKED)),
+        "disk image": Reader(read_table, (DISK, DISK[:560]), damage=damaged_disk),
+        "notes": Reader(notes.is_linux, KERNELS),
+        "report of a machine": Reader(read_report, (machine.encode(),), damage=damaged_capture),
+        "stored machine": Reader(
+            lambda path: use_report(machine_report.load(str(path)), path),
+            (machine.encode(),),
+            "m.json",
+            damaged_document,
+        ),
+        "transcript": Reader(lambda path: transcript.parse_transcript(path.read_text("utf-8", "replace")), (LINES,)),
+        "disks": Reader(read_disks, (MOUNTS, b"8:0\n", b"123456\n")),
+        "hashes": Reader(read_hashes, (b'{"/x": [[1, 2, 3, 4, 5], "00"]}',), "hashes", damaged_document),
+        "no description": Reader(lambda path: paths.description(str(path)), KERNELS),
+        "rights": Reader(dnsmasq.check_rights, (b"Name: x\nCapEff:\t000001ffffffffff\nSeccomp: 0\n",)),
+        "store": Reader(read_store, (b"x" * 40,), "damage"),
+    }
+
+
+NAMES = list(readers())
+
+
+def attack(name: str, reader: Reader, folder: Path) -> None:
+    """All cases of a reader."""
+    sound = 0
+    for seed in range(reader.cases):
+        dice = random.Random(f"{name} {seed}")
+        path = folder / reader.name
+        path.write_bytes(reader.damage(dice, dice.choice(reader.samples)))
+        try:
+            reader.read(path)
+            sound += 1
+        except BootwrightError as error:
+            str(error).encode("utf-8")  # it can be printed
+        except Exception as error:
+            kept = path.read_bytes() if path.exists() else b""
+            raise AssertionError(f"{name}, case {seed}: {type(error).__name__}: {error}; {kept[:400]!r}") from error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_damaged_file_ends_in_a_sentence(name: str, tmp_path: Path) -> None:
+    attack(name, readers()[name], tmp_path)
+
+
+def package(folder: Path) -> bytes:
+    """A small one, as dpkg-deb makes it."""
+    root = folder / "root"
+    (root / "DEBIAN").mkdir(parents=True)
+    (root / "usr").mkdir()
+    (root / "usr/readme").write_text("text\n" * 20)
+    (root / "DEBIAN/control").write_text(
+        "Package: lab\nVersion: 1\nArchitecture: all\nMaintainer: x <x@x>\nDescription: x\n"
+    )
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-b", "root", "lab.deb"], cwd=folder, check=True, capture_output=True
+    )
+    return (folder / "lab.deb").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_damaged_package_ends_in_a_sentence(tmp_path: Path) -> None:
+    attack("package", Reader(read_package, (package(tmp_path),), "lab.deb"), tmp_path)
+
+
+def images(demo: built.Built) -> dict[str, Reader]:
+    """What reads an image, of the demo's files."""
+    blob = ELFFile(demo.elf.open("rb")).get_section_by_name(".tables").data()
+    plan: Plan = tables.decode(blob)
+    assert demo.efi is not None
+    return {
+        "tables": Reader(lambda path: tables.decode(path.read_bytes()), (blob,), damage=damaged_tables),
+        "image": Reader(lambda path: verify.verify(path, plan), (demo.elf.read_bytes(),)),
+        "application": Reader(lambda path: efi_image.verify(path, plan, ()), (demo.efi.read_bytes(),)),
+        "map": Reader(read_map, (demo.elf.with_suffix(".json").read_bytes(),), "demo.json", damaged_document),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tables", "image", "application", "map"])
+def test_a_damaged_image_ends_in_a_sentence(name: str, demo: built.Built, tmp_path: Path) -> None:
+    attack(name, images(demo)[name], tmp_path)
+
+
+# --- none is forgotten -----------------------------------------------------------------------------
+
+BYTES = "takes the bytes as they are"
+PIECE = "copies what a test of media reads back"
+OURS = "reads what comes with the project"
+QEMU = "reads what a QEMU that we started says"
+LOCK = "opens a folder of its own, to lock it"
+# Each function that opens a file: the reader above that it is tried by, or why no bytes in the file can matter to it.
+OPENED = {
+    "abi.load": OURS,
+    "assembly.fingerprint": OURS,
+    "bzimage._unpacked": "bzImage",
+    "bzimage.read": "bzImage",
+    "cpio._write_entry": BYTES,
+    "debian._extract": "package",
+    "devices._text": "disks",
+    "devicetree._blob": "device tree",
+    "dts.read": "device tree source",
+    "elf.read": "elf",
+    "fitting._head": BYTES,
+    "flash._opened": BYTES,
+    "flash.write": "disk image",
+    "jobs._check_kernel_for_xen": "kernel for Xen",
+    "layout.load": "layout",
+    "lcm._unpack": "kernel in a tree",
+    "linux.look": "linux",
+    "machines.read": "report of a machine",
+    "media.grub_bios.core": PIECE,
+    "media.grub_bios.disk": PIECE,
+    "media.grub_bios.hybrid": PIECE,
+    "media.iso.make": PIECE,
+    "media.pieces._part": PIECE,
+    "media.pieces.write": PIECE,
+    "multiboot._look": "multiboot2",
+    "multiboot._with_sections": "multiboot2",
+    "notes.is_linux": "notes",
+    "pack._sample_pays": BYTES,
+    "pack.pack_file": BYTES,
+    "pack.pack_kernel": BYTES,
+    "pack.store": BYTES,
+    "origin.__init__": "hashes",
+    "origin._digest": BYTES,
+    "origin._opened": BYTES,
+    "patch.patch": BYTES,
+    "pe._verify": "application",
+    "pe._write_section": BYTES,
+    "places._kind": "no description",
+    "probe._document": "report of a machine",
+    "probe.load": "stored machine",
+    "protocols.choose": "kernel",
+    "protocols.gunzipped": "gzip",
+    "pvh.look": "bzImage",
+    "qemu._read_events": QEMU,
+    "report.add_medium": "map",
+    "report.load": "map",
+    "scratch._create": LOCK,
+    "scratch.locked": LOCK,
+    "scratch.sweep": LOCK,
+    "serial_line._opened": BYTES,
+    "serve.check_rights": "rights",
+    "sign.check": BYTES,
+    "source.read_file": "assembly",
+    "sources._readable": BYTES,
+    "store._hash_of": BYTES,
+    "store._read": "store",
+    "toml._key_parts": "toml",
+    "toml.load": "toml",
+    "toml.parse": "toml",
+    "verify.verify": "image",
+}
+
+
+def opens(call: ast.Call) -> bool:
+    """Is it a call that reads a file, or takes apart what was read?"""
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    said = ast.unparse(call.func)
+    if said in ("json.loads", "json.load", "tomllib.load", "tomllib.loads", "os.open", "tarfile.open"):
+        return True
+    if call.func.attr == "open":
+        modes = [ast.unparse(one) for one in call.args]
+        return not any("w" in mode for mode in modes[:1])
+    return call.func.attr in ("read_bytes", "read_text")
+
+
+def test_every_reader_is_tried() -> None:
+    found = set()
+    for path in sorted((ROOT / "host/bootwright").rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT / "host/bootwright").with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and any(isinstance(c, ast.Call) and opens(c) for c in ast.walk(node)):
+                found.add(f"{module}.{node.name}")
+    assert found == set(OPENED)
+    tried = {*NAMES, "tables", "image", "application", "map", "package"}
+    reasons = {BYTES, PIECE, OURS, QEMU, LOCK}
+    assert set(OPENED.values()) - reasons <= tried

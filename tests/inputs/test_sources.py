@@ -1,0 +1,79 @@
+"""Where files come from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import samples
+from project import ROOT
+
+from bootwright.common.errors import BootwrightError, ToolError
+from bootwright.description import load
+from bootwright.inputs import debian, resolve
+from bootwright.kernels import protocols
+
+PACKAGE = 'ramdisk = { package = "busybox-static", file = "bin/busybox", init = "init.sh" }\n'
+
+
+def test_paths_are_relative_to_the_description(tmp_path: Path) -> None:
+    samples.write_kernels(tmp_path)
+    described = load.parse(samples.DOMAIN + 'ramdisk = "ramdisk"\n', tmp_path / "lab.toml")
+    assert resolve.resolve(described, tmp_path / "work") == {
+        (0, "kernel"): tmp_path / "good.elf",
+        (0, "ramdisk"): tmp_path / "ramdisk",
+    }
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_kernel_in_assembly(tmp_path: Path) -> None:
+    described = load.load(ROOT / "images" / "demo.toml")
+    files = resolve.resolve(described, tmp_path / "work")
+    assert files[0, "kernel"].name == "demo"
+    assert protocols.choose("pvh", files[0, "kernel"], tmp_path).span.start == 0x400000
+
+
+def test_a_ramdisk_from_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples.write_kernels(tmp_path)
+    (tmp_path / "busybox").write_bytes(b"the program")
+    (tmp_path / "init.sh").write_bytes(b"the script")
+    asked: list[tuple[str, str, Path]] = []
+
+    def fetch(package: str, pattern: str, cache: Path) -> Path:
+        asked.append((package, pattern, cache))
+        return tmp_path / "busybox"
+
+    monkeypatch.setattr(debian, "fetch", fetch)
+    text = samples.DOMAIN + PACKAGE
+    text += f'[[domain]]\nname = "dom1"\nmemory = "64M"\n{PACKAGE}'
+    files = resolve.resolve(
+        load.parse(text, tmp_path / "lab.toml"), tmp_path / "work", tmp_path / "cache"
+    )
+    assert files[0, "ramdisk"] == files[1, "ramdisk"] and files[0, "ramdisk"].name == "busybox.cpio"
+    assert asked == [("busybox-static", "bin/busybox", tmp_path / "cache")]
+    data = files[0, "ramdisk"].read_bytes()
+    assert data.startswith(b"070701") and b"the program" in data and b"the script" in data
+
+
+def test_errors_have_the_place_of_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(package: str, pattern: str, cache: Path) -> Path:
+        raise ToolError("apt-get is not there")
+
+    monkeypatch.setattr(debian, "fetch", fetch)
+    with pytest.raises(BootwrightError) as caught:
+        resolve.resolve(load.parse(samples.DOMAIN + PACKAGE, Path("lab.toml")), tmp_path / "work")
+    assert str(caught.value).splitlines() == [
+        'lab.toml:6:10: domain "dom0": kernel good.elf cannot be read: No such file or directory',
+        'lab.toml:7:11: domain "dom0": ramdisk: apt-get is not there',
+    ]
+
+
+def test_a_pipe_is_no_kernel_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "good.elf")
+    with pytest.raises(BootwrightError, match=r"good\.elf is not a regular file"):
+        resolve.resolve(load.parse(samples.DOMAIN, tmp_path / "lab.toml"), tmp_path / "work")
+
+
+def test_the_cache_of_a_checkout() -> None:
+    assert resolve.cache_directory() == ROOT / ".cache"
