@@ -61,7 +61,7 @@ def test_places_of_keys_and_values() -> None:
             b'x = 1\ny = "\xc3\xa9" z',
             "t:2:9: not valid TOML: expected newline or end of document after a statement",
         ),
-        (b"a = 1\na = 2", "t:2:6: not valid TOML: cannot overwrite a value"),
+        (b"a = 1\na = 2", 't:2:1: not valid TOML: key "a" is there already, in line 1'),
         (b"a = " + b"9" * 5000, "t: not valid TOML: "),
     ],
 )
@@ -110,3 +110,48 @@ def test_every_value_is_where_it_says(tables: list[tuple[bool, dict[str, object]
 def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
     with contextlib.suppress(DescriptionError):
         toml_tree.parse(raw, "t")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = 1\nb = 2\na = 2", 't:3:1: not valid TOML: key "a" is there already, in line 1'),
+        ("[i]\na = 1\nb = 1\n[j]\na = 1\n[i]\n", 't:6:2: not valid TOML: table "i" is there already, in line 1'),
+        ("[i]\n[[i]]\n", 't:2:3: not valid TOML: table "i" is there already, in line 1'),
+        ("[[i]]\na = 1\n[i]\n", 't:3:2: not valid TOML: table "i" is there already, in line 1'),
+        ("[[i]]\na = 1\n[[i]]\na = 1\n\na = 2\n", 't:6:1: not valid TOML: key "i.a" is there already, in line 4'),
+        ("a = {b = 1, c = 2, b = 3}", 't:1:20: not valid TOML: key "a.b" is there already, in line 1'),
+        ("a.b = 1\n# x\na = 2", 't:3:1: not valid TOML: key "a" is there already, in line 1'),
+        ("a = 1\na.b = 2", 't:2:1: not valid TOML: key "a" is there already, in line 1'),
+        ("a = [1]\n[[a]]", 't:2:3: not valid TOML: table "a" is there already, in line 1'),
+        ("[a]\nb.c = 1\n[a.b]\n", 't:3:4: not valid TOML: table "a.b" is there already, in line 2'),
+        ("a = {}\n[a.b]\n", 't:2:2: not valid TOML: table "a" is there already, in line 1'),
+        ("[a.b]\n[a]\nb = 1", 't:3:1: not valid TOML: key "a.b" is there already, in line 1'),
+        ('"é" = 1\n  \'é\' = 2', 't:2:3: not valid TOML: key "é" is there already, in line 1'),
+    ],
+)
+def test_a_key_that_is_there_twice_is_named_with_the_line_of_the_first(text: str, message: str) -> None:
+    with pytest.raises(DescriptionError) as raised:
+        toml_tree.parse(text.encode(), "t")
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ('a = 1\nb = "x\nc = 2\n', 2, "b"),
+        ("a = 'x\nb = 'y'\n", 1, "a"),
+        ('[d]\na.b = """x\nc = 2\n', 2, "a.b"),
+        ("a = '''x\nb = 1\n", 1, "a"),
+        ('a = 1\nb = [\n  "x,\n  "y",\n]\n', 2, "b"),
+        ('a = 1\nb = {c = "x}\n', 2, "b"),
+        ('a = "x', 1, "a"),
+        ('a = "x\r\nb = 1\r\n', 1, "a"),
+        ('a = """\nb = 1\n"""\nc = """\nd = 1\n', 4, "c"),
+    ],
+)
+def test_a_string_without_an_end_is_named_by_its_key(text: str, line: int, key: str) -> None:
+    with pytest.raises(DescriptionError) as raised:
+        toml_tree.parse(text.encode(), "t")
+    message = f'not valid TOML: key "{key}": the string that begins in its value has no end'
+    assert str(raised.value) == f"t:{line}:1: {message}"

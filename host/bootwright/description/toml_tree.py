@@ -17,11 +17,23 @@ from typing import Any
 import tree_sitter
 import tree_sitter_toml
 
+from bootwright.common import utf8
 from bootwright.common.errors import DescriptionError, Where
 
 MAX_BYTES = 1 << 20
 
 Keys = tuple[str | int, ...]
+
+# How tomllib's errors begin: for a key that is there twice, and for a string without an end.
+_TWICE = ("Cannot overwrite", "Cannot declare", "Cannot mutate", "Duplicate inline table key")
+_NO_END = (
+    "Unterminated string",
+    *(f"{how} character {end!r}" for how in ("Illegal", "Found invalid") for end in ("\n", "\r")),
+    "Expected \"'",
+)
+_KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
+_STATEMENT = re.compile(rf"\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*=")
+_MOST_TRIES = 10  # statements that a string without an end is looked for in
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,9 @@ def load(path: Path) -> Node:
 
 def parse(raw: bytes, name: str) -> Node:
     """The document in `raw` (UTF-8); `name` is the path that places show. Raises DescriptionError."""
+    raw = utf8.without_mark(raw)
+    if encoding := utf8.other(raw):
+        raise DescriptionError(f"the description {utf8.sentence(encoding)}", Where(name))
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -70,11 +85,54 @@ def parse(raw: bytes, name: str) -> Node:
         places = _Places(raw, name)
         return _node(data, (), places, Where(name, 1, 1))
     except tomllib.TOMLDecodeError as error:
-        raise _syntax_error(error, name, text) from error
+        raise _explained(error, raw, name, text) from error
     except RecursionError as error:
         raise DescriptionError("values are nested too deeply", Where(name)) from error
     except ValueError as error:  # Python refuses numbers of thousands of digits
         raise DescriptionError(f"not valid TOML: {error}", Where(name)) from error
+
+
+def _explained(error: tomllib.TOMLDecodeError, raw: bytes, name: str, text: str) -> DescriptionError:
+    """What is wrong, by the key that it is wrong with where that can be told."""
+    said = str(error)
+    if said.startswith(_TWICE):
+        found = _Twice(raw, name).first
+        if found is not None:
+            message = f"not valid TOML: {found.what} is there already, in line {found.before}"
+            return DescriptionError(message, found.where)
+    if said.startswith(_NO_END):
+        statement = _statement(text, _line_of(said, text))
+        if statement is not None:
+            line, column, key = statement
+            message = f'not valid TOML: key "{key}": the string that begins in its value has no end'
+            return DescriptionError(message, Where(name, line, column))
+    return _syntax_error(error, name, text)
+
+
+def _line_of(said: str, text: str) -> int:
+    match = re.search(r"\(at line (\d+), column \d+\)$", said)
+    return int(match[1]) if match else text.count("\n") + 1
+
+
+def _statement(text: str, last: int) -> tuple[int, int, str] | None:
+    """Line, column and key of the statement that line `last` belongs to: the nearest before that begins with a key, and
+    behind what is valid.
+    """
+    lines = text.split("\n")
+    tries = 0
+    for number in range(min(last, len(lines)), 0, -1):
+        match = _STATEMENT.match(lines[number - 1])
+        if match is None:
+            continue
+        try:
+            tomllib.loads("\n".join(lines[: number - 1]))
+        except ValueError:
+            tries += 1
+            if tries == _MOST_TRIES:
+                break
+            continue
+        return number, match.start(1) + 1, match[1].strip()
+    return None
 
 
 def _syntax_error(error: tomllib.TOMLDecodeError, name: str, text: str) -> DescriptionError:
@@ -97,6 +155,86 @@ def _node(data: Any, path: Keys, places: _Places, outer: Where) -> Node:
         elements = tuple(_node(part, (*path, i), places, where) for i, part in enumerate(data))
         return Node(data, where, key, elements=elements)
     return Node(data, where, key)
+
+
+@dataclass(frozen=True)
+class _Again:
+    """A key or table that is there already. before: the line of the first."""
+
+    what: str
+    where: Where
+    before: int
+
+
+class _Twice:
+    """The first key or table of a document that is there twice, or is one thing and another; None for none."""
+
+    def __init__(self, raw: bytes, name: str) -> None:
+        self.first: _Again | None = None
+        self._name, self._lines = name, raw.split(b"\n")
+        self._known: dict[Keys, tree_sitter.Node] = {}
+        self._arrays: dict[Keys, int] = {}
+        language = tree_sitter.Language(tree_sitter_toml.language())
+        for child in tree_sitter.Parser(language).parse(raw).root_node.named_children:
+            if child.type == "pair":
+                self._pair(child, ())
+            elif child.type in ("table", "table_array_element"):
+                self._table(child)
+            if self.first is not None:
+                return
+
+    def _table(self, node: tree_sitter.Node) -> None:
+        header = _inner(node)
+        parts = _key_parts(header[0]) if header else []
+        path: Keys = ()
+        for i, (part, place) in enumerate(parts):
+            path = (*path, part)
+            last = i == len(parts) - 1
+            if last and node.type == "table_array_element" and (path in self._arrays or path not in self._known):
+                self._arrays[path] = self._arrays.get(path, 0) + 1
+                self._known.setdefault(path, place)
+            elif last or (path not in self._arrays and self._is_value(path)):
+                self._define("table", path, place, place)
+            path = (*path, self._arrays[path]) if path in self._arrays else path
+        for child in header[1:]:
+            if child.type == "pair":
+                self._pair(child, path)
+
+    def _pair(self, node: tree_sitter.Node, path: Keys) -> None:
+        named = _inner(node)
+        if len(named) != 2:
+            return
+        parts = _key_parts(named[0])
+        for i, (part, place) in enumerate(parts):
+            path = (*path, part)
+            if i == len(parts) - 1 or self._is_value(path):
+                self._define("key", path, node, place)
+            else:
+                self._known.setdefault(path, place)
+        self._value(named[1], path)
+
+    def _value(self, node: tree_sitter.Node, path: Keys) -> None:
+        for i, child in enumerate(_inner(node)):
+            if node.type == "array":
+                self._value(child, (*path, i))
+            elif node.type == "inline_table" and child.type == "pair":
+                self._pair(child, path)
+
+    def _is_value(self, path: Keys) -> bool:
+        return path in self._known and self._known[path].type == "pair"
+
+    def _define(self, what: str, path: Keys, node: tree_sitter.Node, place: tree_sitter.Node) -> None:
+        former = self._known.setdefault(path, node)
+        if former is not node and self.first is None:
+            row, column = place.start_point
+            shown = ".".join(part for part in path if isinstance(part, str))
+            column = len(self._lines[row][:column].decode(errors="replace"))
+            where = Where(self._name, row + 1, column + 1)
+            self.first = _Again(f'{what} "{shown}"', where, former.start_point[0] + 1)
+
+
+def _inner(node: tree_sitter.Node) -> list[tree_sitter.Node]:
+    return [child for child in node.named_children if child.type != "comment"]
 
 
 class _Places:
