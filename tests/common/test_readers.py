@@ -31,7 +31,7 @@ from bootwright.devicetree import dts, fdt
 from bootwright.devicetree import reader as devicetree_reader
 from bootwright.flash import block_devices
 from bootwright.image import built, efi_image, origin, verify
-from bootwright.inputs import debian
+from bootwright.inputs import debian, resolve
 from bootwright.kernels import elf, linux, multiboot, protocols, pvh
 from bootwright.lab import report as machine_report
 from bootwright.link import layout
@@ -237,6 +237,7 @@ def readers() -> dict[str, Reader]:
         "disks": Reader(read_disks, (MOUNTS, b"8:0\n", b"123456\n")),
         "hashes": Reader(read_hashes, (b'{"/x": [[1, 2, 3, 4, 5], "00"]}',), "hashes", damaged_document),
         "no description": Reader(lambda path: paths.description(str(path)), KERNELS),
+        "init": Reader(resolve._script, (b"#!/bin/sh\nexec sh\n", samples.elf())),
         "rights": Reader(dnsmasq.check_rights, (b"Name: x\nCapEff:\t000001ffffffffff\nSeccomp: 0\n",)),
         "store": Reader(read_store, (b"x" * 40,), "damage"),
     }
@@ -324,6 +325,8 @@ OPENED = {
     "debian._extract": "package",
     "devices._text": "disks",
     "devicetree._blob": "device tree",
+    "dts._check_included": "device tree source",
+    "dts._readable": "device tree source",
     "dts.read": "device tree source",
     "elf.read": "elf",
     "fitting._head": BYTES,
@@ -370,9 +373,11 @@ OPENED = {
     "sign.check": BYTES,
     "source.read_file": "assembly",
     "sources._readable": BYTES,
+    "sources._script": "init",
     "store._hash_of": BYTES,
     "store._read": "store",
     "toml._key_parts": "toml",
+    "toml._statement": "toml",
     "toml.load": "toml",
     "toml.parse": "toml",
     "verify.verify": "image",

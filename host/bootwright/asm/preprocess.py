@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bootwright.common import utf8
 from bootwright.common.abi import stub_directory
 from bootwright.common.errors import AssemblyError, BootwrightError, ErrorList, Where
 
@@ -157,7 +158,10 @@ class _Reader:
         if path.exists() and not path.is_file():  # a named pipe would wait for its other end
             raise self._error(used, f"{shown}: is not a regular file")
         try:
-            text = path.read_text(encoding="utf-8")
+            raw = path.read_bytes()
+            if encoding := utf8.other(raw):
+                raise self._error(used, f"{shown} {utf8.sentence(encoding)}")
+            text = utf8.without_mark(raw).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise self._error(used, f"{shown}: cannot be read: {reason}") from error

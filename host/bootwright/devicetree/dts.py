@@ -10,11 +10,15 @@ chapter 6.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from bootwright.common import scratch, utf8
 from bootwright.common.errors import BootwrightError, DescriptionError, ErrorList, ToolError, Where
 from bootwright.devicetree import fdt
 from bootwright.devicetree.fdt import Node
@@ -27,6 +31,7 @@ BYTES_PROPERTIES = ("domain-uuid",)  # written byte by byte
 _POSITION = re.compile(r"(?P<path>.*?):(?P<line>\d+):(?P<column>\d+)-\d+:\d+")
 _OPEN = re.compile(r"\s*(?:[\w]+: )*(?P<name>/|[0-9A-Za-z,._+*#?@-]+) \{(?P<rest>.*)")
 _PROPERTY = re.compile(r"\s*(?:[\w]+: )*(?P<name>[0-9A-Za-z,._+*#?@-]+)(?: =.*)?; ?(?P<rest>/\* .* \*/)?$")
+_INCLUDE = re.compile(rb'/include/\s*"([^"]+)"')
 _ERROR = re.compile(
     r"(?:Error: )?(?P<path>.+?):(?P<line>\d+)\.(?P<column>\d+)(?:-[\d.]+)?:? (?:ERROR )?(?P<text>.*)"
 )
@@ -40,10 +45,13 @@ def read(path: Path) -> tuple[Node, Mapping[str, Where]]:
     Raises DescriptionError or ErrorList with places in the source, ToolError where dtc is missing.
     """
     try:
-        path.open("rb").close()
+        raw = path.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DescriptionError(f"the device tree cannot be read: {reason}", Where(str(path))) from error
+    if encoding := utf8.other(raw):
+        raise DescriptionError(f"the device tree {utf8.sentence(encoding)}", Where(str(path)))
+    _check_included(path, raw)
     blob = _compile(path, "dtb")
     try:
         tree = fdt.strict(fdt.parse(blob))
@@ -52,6 +60,21 @@ def read(path: Path) -> tuple[Node, Mapping[str, Where]]:
     # Some releases of dtc write bytes beyond ASCII wrongly here; names and places are right.
     annotated = _compile(path, "dts", "-T", "-T").decode("utf-8", "replace")
     return tree, dict(_places(annotated))
+
+
+def _check_included(path: Path, raw: bytes) -> None:
+    """Raises DescriptionError for a file included as text that starts with a byte order mark: dtc 1.6.1 leaves out all
+    that is in it, without a word.
+    """
+    if _INCLUDE.search(raw):
+        found = included(path)
+        texts = {path: raw, **{file: file.read_bytes() for file in found}}
+        names = {os.path.basename(name) for text in texts.values() for name in _INCLUDE.findall(text)}
+        for file in found:
+            head = texts[file]
+            if os.fsencode(file.name) in names and (head.startswith(utf8.MARK) or utf8.other(head)):
+                said = utf8.sentence(utf8.other(head)) if utf8.other(head) else "starts with a byte order mark"
+                raise DescriptionError(f"an included file {said}", Where(str(file)))
 
 
 def included(path: Path) -> list[Path]:
@@ -70,23 +93,41 @@ def included(path: Path) -> list[Path]:
 
 
 def _compile(path: Path, form: str, *options: str, output: str = "-") -> bytes:
-    # A name that starts with a dash would be an option.
-    name = str(path) if not str(path).startswith("-") else f"./{path}"
-    command = [COMPILER, "-q", "-I", "dts", "-O", form, *options, "-o", output, name]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False)
-    except FileNotFoundError as error:
-        raise ToolError(
-            f"{COMPILER} is needed to read device tree source; install the package {PACKAGE}",
-            Where(str(path)),
-        ) from error
-    except subprocess.TimeoutExpired as error:
-        raise DescriptionError(
-            f"{COMPILER} did not finish within {TIMEOUT:g} seconds", Where(str(path))
-        ) from error
-    if done.returncode or not done.stdout:
-        raise ErrorList(_errors(done.stderr.decode("utf-8", "replace"), path))
-    return done.stdout
+    with _readable(path) as (name, found_in):
+        command = [COMPILER, "-q", "-I", "dts", "-O", form, *options, *found_in, "-o", output, name]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False)
+        except FileNotFoundError as error:
+            raise ToolError(
+                f"{COMPILER} is needed to read device tree source; install the package {PACKAGE}",
+                Where(str(path)),
+            ) from error
+        except subprocess.TimeoutExpired as error:
+            raise DescriptionError(
+                f"{COMPILER} did not finish within {TIMEOUT:g} seconds", Where(str(path))
+            ) from error
+    said, out = done.stderr, done.stdout
+    if found_in:  # names the copy
+        said, out = (text.replace(os.fsencode(name), os.fsencode(path)) for text in (said, out))
+    if done.returncode or not out:
+        raise ErrorList(_errors(said.decode("utf-8", "replace"), path))
+    return done.stdout if (form, output) == ("dtb", "-") else out  # a blob has no names of files in it
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """A name by which dtc can read the source, and options for it: dtc takes no byte order mark, so it gets a copy of
+    a file that has one.
+    """
+    raw = path.read_bytes()
+    if not raw.startswith(utf8.MARK):
+        # A name that starts with a dash would be an option.
+        yield str(path) if not str(path).startswith("-") else f"./{path}", ()
+        return
+    with scratch.own(Path(tempfile.gettempdir()), "bootwright") as folder:
+        copy = folder / path.name
+        copy.write_bytes(utf8.without_mark(raw))
+        yield str(copy), ("-i", str(path.parent))
 
 
 def _errors(said: str, path: Path) -> list[BootwrightError]:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bootwright.asm.preprocess import read as read_assembly
+from bootwright.common import utf8
 from bootwright.common.abi import stub_directory
 from bootwright.common.errors import BootwrightError, ErrorList, SourceError, ToolError, Where
 from bootwright.description.load import Description, FaultyDescription, FileSource, PackageSource, Source
@@ -22,6 +23,7 @@ from bootwright.link.program import program
 
 ASSEMBLY_SUFFIX = ".asm"
 KERNEL_LAYOUT = "kernel"
+INTERPRETER = 256  # bytes of a script's first line that Linux looks at (BINPRM_BUF_SIZE)
 
 
 def cache_directory() -> Path:
@@ -104,6 +106,15 @@ def _wanted(description: Description) -> Iterator[tuple[int, str, Where | None, 
             yield HYPERVISOR, "[hypervisor]", hypervisor.place(key), key, source
 
 
+def shown(source: Source | None, folder: Path, path: Path) -> str:
+    """How an error names a file that a description in `folder` names by `source`, None for a file of ours: as it stands
+    there, not by where what was made of it lies, which is gone by then. path: that.
+    """
+    if isinstance(source, PackageSource):
+        return f"{path.name} of package {source.package}"
+    return path.name if source is None else str(folder / source.path)
+
+
 class _Resolver:
     def __init__(self, folder: Path, workdir: Path, cache: Path) -> None:
         self._folder = folder
@@ -129,7 +140,7 @@ class _Resolver:
         found = debian.fetch(source.package, source.file, self._cache)
         if source.init is None:
             return found
-        init = _readable(self._folder / source.init)
+        init = _script(self._folder / source.init)
         out = self._scratch() / f"{found.name}.cpio"
         cpio.write(cpio.busybox_ramdisk(found, init), out)
         return out
@@ -144,6 +155,23 @@ class _Resolver:
         folder = self._workdir / f"source{len(self._known)}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def _script(path: Path) -> Path:
+    """The path, if it is a program that Linux can start. Raises SourceError for a script that only looks like one."""
+    with _readable(path).open("rb") as file:
+        head = file.read(utf8.HEAD + INTERPRETER)
+    if encoding := utf8.other(head):
+        raise SourceError(f"{path} {utf8.sentence(encoding)}")
+    if head.startswith(utf8.MARK):
+        raise SourceError(f"{path} starts with a byte order mark, so Linux does not start it: save it without one")
+    first, ended, _ = head.partition(b"\n")
+    if ended and first.startswith(b"#!") and first.endswith(b"\r"):
+        raise SourceError(
+            f"{path}: line 1 ends with a carriage return, which Linux takes as part of the interpreter's name: "
+            "save it with the line ends of Linux"
+        )
+    return path
 
 
 def _readable(path: Path) -> Path:

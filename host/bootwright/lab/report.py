@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bootwright.common import paths, scratch
+from bootwright.common import paths, scratch, utf8
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import SourceError, Where
 from bootwright.common.json_shape import (
@@ -156,6 +156,8 @@ def extract(capture: bytes, where: Where | None = None) -> Report:
     """The last whole report in a capture. Raises SourceError where there is none, or a damaged one."""
     strings = load_abi().strings
     begin, end = strings["PROBE_BEGIN"].encode(), strings["PROBE_END"].encode()
+    if begin not in capture and (encoding := utf8.other(capture)):  # as some terminals and shells write files
+        raise SourceError(f"the capture {utf8.sentence(encoding)}", where)
     data = _CONTROL.sub(b"", capture)
     before, *parts = data.split(begin)
     if not parts:
@@ -276,7 +278,10 @@ def load(name: str) -> Report:
     path = Path(name) if name.endswith(".json") else directory() / f"{name}.json"
     where = Where(paths.shown(path))
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        raw = path.read_bytes()
+        if encoding := utf8.other(raw):
+            raise SourceError(f"the report {utf8.sentence(encoding)}", where)
+        document = json.loads(utf8.without_mark(raw).decode("utf-8"))
         entered = document.pop("entered", None) if isinstance(document, dict) else None
         check(entered, _STUB)
     except FileNotFoundError as error:

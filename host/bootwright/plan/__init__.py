@@ -14,5 +14,5 @@
     planned = make.make(described, info, workdir)
     blob = tables.encode(planned)               # tables.decode(blob) == planned
 
-May import: common, description, kernels, devicetree, hyperlaunch.
+May import: common, description, kernels, devicetree, hyperlaunch, inputs.
 """

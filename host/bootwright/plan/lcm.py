@@ -21,6 +21,7 @@ from bootwright.devicetree import fdt, writer
 from bootwright.devicetree.bindings import ARCHITECTURE, CONFIG, HYPERVISOR, KINDS, text
 from bootwright.devicetree.fdt import Node
 from bootwright.hyperlaunch.model import BootDomain, BootInfo, BootModule, DomainBuilder
+from bootwright.inputs import resolve
 from bootwright.kernels import bzimage, elf, protocols
 
 NEEDED = {"xenstore": "FUNCTION_XENSTORE", "console": "FUNCTION_CONSOLE"}
@@ -190,7 +191,8 @@ def _unpacked(description: Description, info: BootInfo, workdir: Path) -> tuple[
             path = made.get(module.path) or _as_elf(module.path, workdir / f"unpacked{index}")
         except KernelError as error:
             described = description.domains[index]
-            message = f'domain "{described.name}": kernel {module.path.name} {error.message}'
+            shown = resolve.shown(described.kernel, description.path.parent, module.path)
+            message = f'domain "{described.name}": kernel {shown} {error.message}'
             errors.append(KernelError(message, described.place("kernel")))
             continue
         made[module.path] = path

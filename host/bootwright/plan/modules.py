@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import BootwrightError, ErrorList, KernelError, SourceError, Where
-from bootwright.description.load import Description, PackageSource
+from bootwright.description.load import Description
 from bootwright.hyperlaunch.model import HYPERVISOR, BootInfo
+from bootwright.inputs import resolve
 from bootwright.kernels import bzimage, elf, linux, protocols
 from bootwright.kernels.kernel import Kernel, OtherProtocol, Refused
 from bootwright.plan.pack import Packed, pack_file, pack_kernel, store
@@ -212,13 +213,13 @@ def place(description: Description, index: int, key: str) -> Where | None:
 
 
 def _shown(description: Description, index: int, key: str, path: Path) -> str:
-    """How an error names a file: one of a package not by its place in the cache."""
+    """How an error names a file."""
     hypervisor = description.hypervisor
     if index != HYPERVISOR:
         source = description.domains[index].files.get(key)
     else:
         source = {**hypervisor.modules, "kernel": hypervisor.kernel}.get(key) if hypervisor else None
-    return f"{path.name} of package {source.package}" if isinstance(source, PackageSource) else str(path)
+    return resolve.shown(source, description.path.parent, path)
 
 
 def subject(description: Description, index: int) -> str:
