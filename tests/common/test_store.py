@@ -119,7 +119,8 @@ def test_a_program_is_linked_again_when_its_sources_are_others(
     assert image() == first
     assert len(linked) == 3
     # What stands beside a source comes before what stands in stub/.
-    source.write_text('.global start\n.include "macros.inc"\nstart: hlt\n')
+    source.write_text('.global start\n.include "lib/macros.inc"\nstart: hlt\n')
     image()
-    (tmp_path / "macros.inc").write_text("nop\n")
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/macros.inc").write_text("nop\n")
     assert b"\x90" in image()

@@ -15,11 +15,17 @@ from pathlib import Path
 import lab_report
 import pytest
 import samples
-from bootwright.dts import write
-from bootwright.errors import BootwrightError
 from trees import domain, hyperlaunch, module
 
-from bootwright import assemble, fdt, utf8
+from bootwright.asm import assemble
+from bootwright.common import utf8
+from bootwright.common.errors import BootwrightError
+from bootwright.description import load
+from bootwright.devicetree import dts, fdt, reader
+from bootwright.devicetree.dts import write
+from bootwright.image import build
+from bootwright.inputs import resolve
+from bootwright.lab import report
 
 TOML = f'[image]\nname = "lab"\n{samples.DOMAIN}'
 TREE = write(hyperlaunch(domain(module(), memory=b"64M\0", functions=(4).to_bytes(4, "big"))))
@@ -29,7 +35,7 @@ MACHINE = json.dumps(lab_report.DOCUMENT)
 
 def words(path: Path) -> object:
     """A tree, less the places where it is written."""
-    return fdt.write(reader.dts.read(path)[0])
+    return fdt.write(dts.read(path)[0])
 
 
 Read = Callable[[Path], object]
@@ -80,24 +86,24 @@ def test_places_are_those_of_the_file_whether_it_has_a_mark_or_not(tmp_path: Pat
         load.load(tmp_path / "lab.toml")
     path = tmp_path / "lab.dts"
     path.write_text(bom + TREE.replace("memory =", "memory ="), encoding="utf-8")
-    places = reader.dts.read(path)[1]
+    places = dts.read(path)[1]
     line = next(n for n, one in enumerate(TREE.splitlines(), 1) if "memory =" in one)
     where = places["/chosen/hypervisor/dom0:memory"]
     assert (where.path, where.line) == (str(path), line)
     path.write_text(f"{bom}/dts-v1/;\n/ {{ a = <1> }};\n", encoding="utf-8")
     with pytest.raises(BootwrightError, match=rf"^{path}:2:"):
-        reader.dts.read(path)
+        dts.read(path)
 
 
 def test_a_tree_with_a_mark_finds_what_it_includes(tmp_path: Path) -> None:
     (tmp_path / "more.dtsi").write_text("/ { b = <1>; };\n", encoding="utf-8")
     path = tmp_path / "lab.dts"
     path.write_text('\ufeff/dts-v1/;\n/ { a = <1>; };\n/include/ "more.dtsi"\n', encoding="utf-8")
-    assert set(reader.dts.read(path)[0].properties) == {"a", "b"}
+    assert set(dts.read(path)[0].properties) == {"a", "b"}
     assert [one.name for one in reader.dts.included(path)] == ["more.dtsi"]
     (tmp_path / "more.dtsi").write_text("\ufeff/ { b = <1>; };\n", encoding="utf-8")
     with pytest.raises(BootwrightError, match=r"more\.dtsi: an included file starts with a byte order mark"):
-        reader.dts.read(path)
+        dts.read(path)
 
 
 SCRIPT = f"#!{sys.executable}\nraise SystemExit(7)\n"

@@ -272,23 +272,23 @@ BUILT = Built("lab", Path("/x/lab.elf"), (Loaded("a", "modules/a"), Loaded("b", 
 
 
 def test_kernel_medium() -> None:
-    arguments = media.kernel.make(BUILT, "bios")
+    arguments = media.qemu_kernel.make(BUILT, "bios")
     assert arguments == ["-kernel", "lab.elf", "-initrd", "modules/a a,modules/b b"]
 
 
 def test_grub_configuration() -> None:
-    lines = media.grub.configuration(BUILT).splitlines()
+    lines = media.grub_iso.configuration(BUILT).splitlines()
     assert '    multiboot2 "/boot/lab.elf"' in lines
     assert '    module2 "/boot/modules/b" "b"' in lines
 
 
 def test_grub_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(media.grub.PLATFORMS, "uefi", (tmp_path / "none", "grub-efi-amd64-bin"))
+    monkeypatch.setitem(media.grub_iso.PLATFORMS, "uefi", (tmp_path / "none", "grub-efi-amd64-bin"))
     with pytest.raises(ToolError, match=r"it is in the package grub-efi-amd64-bin$"):
-        media.grub.make(BUILT, "uefi")
-    monkeypatch.setitem(media.grub.PLATFORMS, "bios", (tmp_path, "grub-pc-bin"))
+        media.grub_iso.make(BUILT, "uefi")
+    monkeypatch.setitem(media.grub_iso.PLATFORMS, "bios", (tmp_path, "grub-pc-bin"))
     monkeypatch.setenv("PATH", "")
     built = Built("lab", tmp_path / "lab.elf", (), 1, 1, ())
     with pytest.raises(ToolError, match="grub-mkrescue is not installed; it is in the package grub-common"):
-        media.grub.make(built, "bios")
+        media.grub_iso.make(built, "bios")
     assert list(tmp_path.iterdir()) == []

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from media_fixtures import make_built
+from project import ROOT
 
 from bootwright.cli import build
 from bootwright.cli import flash as cli_flash
@@ -128,7 +129,7 @@ def test_a_full_device_is_unfinished(image: Path) -> None:
 def test_a_device_that_ends_in_the_middle(image: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code = (
-        "import sys; from pathlib import Path; from bootwright import flash\n"
+        "import sys; from pathlib import Path; from bootwright.flash import write as flash\n"
         f"flash.write(Path({str(image)!r}), flash.target(Path({str(out)!r}), 1), lambda *_: None, print)"
     )
     done = subprocess.run(
@@ -136,7 +137,7 @@ def test_a_device_that_ends_in_the_middle(image: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"PYTHONPATH": str(Path(flash_write.__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(ROOT / "host")},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (6 * MIB, 6 * MIB)),
     )
     message = done.stderr.splitlines()[-1]

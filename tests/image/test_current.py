@@ -313,14 +313,14 @@ def test_another_bootwright_makes_another_image(built: Path, tmp_path: Path, mon
     shutil.copytree(ROOT / "host/bootwright", copy / "bootwright", ignore=shutil.ignore_patterns("__pycache__"))
     for folder in ("stub", "linker"):
         shutil.copytree(ROOT / folder, copy / folder)
-    monkeypatch.setattr(origin, "__file__", str(copy / "bootwright/origin.py"))
+    monkeypatch.setattr(origin, "__file__", str(copy / "bootwright/image/origin.py"))
     monkeypatch.setattr(origin.abi, "stub_directory", lambda: copy / "stub")
     monkeypatch.setattr(origin.abi, "linker_directory", lambda: copy / "linker")
     (copy / "bootwright/.run.py.swp").write_bytes(b"an editor's")
     (copy / "stub/boot/main.asm~").write_bytes(b"an editor's")
     assert why(built) is None, "where it lies says nothing"
     for changed in (
-        "bootwright/run.py",
+        "bootwright/emulate/run.py",
         "bootwright/media/new.py",
         "stub/boot/main.asm",
         "stub/abi/new.h",

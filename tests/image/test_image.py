@@ -81,8 +81,8 @@ def test_one_build_id_in_every_file_of_an_image_and_another_in_each_image(projec
 @pytest.mark.slow
 def test_same_bytes_in_another_place_time_and_locale(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from bootwright import image, places;"
-        "places.root = lambda: Path(sys.argv[2]); image.build(Path(sys.argv[1]), lambda stage: None)"
+        "import sys; from pathlib import Path; from bootwright.common import paths; from bootwright.image import build;"
+        "paths.root = lambda: Path(sys.argv[2]); build.build(Path(sys.argv[1]), lambda stage: None)"
     )
     surroundings = [
         {"TZ": "UTC", "LC_ALL": "C", "PYTHONHASHSEED": "1"},

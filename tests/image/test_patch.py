@@ -124,7 +124,7 @@ def test_a_large_payload_is_streamed(linked: Linked, tmp_path: Path) -> None:
         file.truncate(256 << 20)
     script = f"""
 from pathlib import Path
-from bootwright.patch import Payload, patch
+from bootwright.image.elf_image import Payload, patch
 large = Path({str(large)!r})
 payloads = [Payload("m", large, address, 256 << 20, b"") for address in (0x200000, 0x20000000)]
 patch(Path({str(stub)!r}).read_bytes(), b"", payloads, bytes(20), large.with_name("out"))

@@ -125,8 +125,8 @@ MEDIA = "iso,disk,pxe"
 def invoke(root: Path, *arguments: str) -> subprocess.Popen[str]:
     """The command line on a project of its own, in a process of its own."""
     script = (
-        "import sys; from pathlib import Path; from bootwright import places; from invoke.program import Program;"
-        "root = Path(sys.argv.pop(1)); places.root = lambda: root; from bootwright import tasks;"
+        "import sys; from pathlib import Path; from bootwright.common import paths; from invoke.program import Program;"
+        "root = Path(sys.argv.pop(1)); paths.root = lambda: root; from bootwright.cli import tasks;"
         "Program(namespace=tasks.namespace).run(['bootwright', *sys.argv[1:]])"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT / "host")}

@@ -15,7 +15,7 @@ from bootwright.media import MEDIA, Settings, chosen, pxe, settings
 PROGRAM = """
 import resource, sys
 from pathlib import Path
-from bootwright.errors import BootwrightError
+from bootwright.common.errors import BootwrightError
 from bootwright.media import MEDIA, Settings
 sys.path.insert(0, sys.argv[4])
 from media_fixtures import make_built

@@ -209,7 +209,7 @@ def test_without_the_rights_of_root(tmp_path: Path) -> None:
 PROGRAM = """
 import sys
 from pathlib import Path
-from bootwright import serve
+from bootwright.media import dnsmasq as serve
 serve.command = lambda *_: ["sh", "-c", "echo $$; exec sleep 60"]
 signalled = lambda *_: sys.exit(143)
 import signal; signal.signal(signal.SIGTERM, signalled)

@@ -12,6 +12,7 @@ import pytest
 import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from project import ROOT
 
 from bootwright.common import abi
 from bootwright.common.errors import BootwrightError, KernelError, PlanError
@@ -373,11 +374,13 @@ def test_placement_never_overlaps(
 MEASURE = """
 import re, sys
 from pathlib import Path
-from bootwright import description, model, plan, tables
+from bootwright.description import load
+from bootwright.hyperlaunch import model
+from bootwright.plan import make, tables
 folder = Path(sys.argv[1])
-described = description.load(folder / "lab.toml")
+described = load.load(folder / "lab.toml")
 files = {(0, "kernel"): folder / "good.elf", (0, "ramdisk"): folder / "ramdisk"}
-made = plan.make(described, model.build(described, files), folder / "work")
+made = make.make(described, model.build(described, files), folder / "work")
 assert len(made.modules[1].pieces) == int(sys.argv[2]) and tables.encode(made)
 print(int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024)
 """
@@ -392,10 +395,10 @@ def test_a_large_ramdisk_takes_no_memory(pack: str, pieces: int, folder: Path) -
         file.truncate(400 << 20)
     text = samples.DOMAIN.replace("64M", "1G") + 'ramdisk = "ramdisk"\n'
     (folder / "lab.toml").write_text(f'[image]\npack = "{pack}"\n{text}')
-    host = str(Path(plan_make.__file__).parent.parent)
+    environment = {"PYTHONPATH": str(ROOT / "host")}
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, str(folder), str(pieces)],
-        env={"PYTHONPATH": host}, capture_output=True, text=True, check=False, timeout=120,
+        env=environment, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 150  # MiB

@@ -19,7 +19,10 @@ RUNS = 3
 SIZE = 256 << 20
 COPY = "import hashlib, shutil; shutil.copyfile('payload', 'copy'); hashlib.file_digest(open('copy', 'rb'), 'sha256')"
 # The command line, with its output below the working directory.
-TOOL = "from pathlib import Path; from bootwright import places, program; places.root = Path.cwd; program.main()"
+TOOL = (
+    "from pathlib import Path; from bootwright.cli import program; from bootwright.common import paths; "
+    "paths.root = Path.cwd; program.main()"
+)
 DESCRIPTION = f"""
 [image]
 pack = "none"

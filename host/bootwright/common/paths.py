@@ -29,7 +29,7 @@ _HEAD = 0x8800
 def root() -> Path:
     """The project's root in a checkout; the working directory for an installed bootwright."""
     holder = stub_directory().parent
-    return Path.cwd() if holder == Path(__file__).resolve().parent else holder
+    return Path.cwd() if holder == Path(__file__).resolve().parent.parent else holder
 
 
 def description(name: str) -> Path:

@@ -143,7 +143,7 @@ def read(data: Mapping[str, Any]) -> Origin:
 def tool() -> Tool:
     """The bootwright that runs."""
     digest = hashlib.sha256()
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parent.parent
     own = ((file, file.relative_to(package)) for file in package.rglob("*.py"))
     folders = (abi.stub_directory(), abi.linker_directory())
     others = ((file, file.relative_to(folder.parent)) for folder in folders for file in folder.rglob("*"))

@@ -29,7 +29,7 @@ INTERPRETER = 256  # bytes of a script's first line that Linux looks at (BINPRM_
 def cache_directory() -> Path:
     """Where fetched packages are kept: .cache of a checkout, or the user's cache once installed."""
     root = stub_directory().parent
-    if root != Path(__file__).resolve().parent:
+    if root != Path(__file__).resolve().parent.parent:
         return root / ".cache"
     user = os.environ.get("XDG_CACHE_HOME")
     return (Path(user) if user else Path.home() / ".cache") / "bootwright"
