@@ -18,7 +18,7 @@ PYTHON = f"""#!/bin/sh
 printf '%s\\n' "python $*" >>"$LOG"
 case "$*" in
     *"import ensurepip"*) [ -z "$NO_ENSUREPIP" ] || exit 1;;
-    "-m venv"*) for last; do :; done; rm -rf "$last"; mkdir -p "$last/bin"; ln -s "$0" "$last/bin/python";;
+    "-m venv"*) for last; do :; done; rm -rf "$last"/*; mkdir -p "$last/bin"; ln -s "$0" "$last/bin/python";;
     "-m pip"*) [ -z "$NO_PIP" ] || {{ echo "pip: no network"; exit 1; }};;
     *) exec {sys.executable} "$@";;
 esac
@@ -276,3 +276,16 @@ def test_installed_package(tmp_path: Path) -> None:
     assert bootwright("image").startswith("build/demo/demo.elf (")
     assert (empty / "build/demo/demo.elf").exists()
     assert "demo: powering off" in bootwright("run", "demo", "--expect", "powering off")
+
+
+def test_an_environment_that_a_link_leads_to_is_left_alone(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    theirs = tmp_path / "theirs"
+    (theirs / "bin").mkdir(parents=True)
+    (theirs / "bin/tool").write_text("of another checkout")
+    (checkout.root / ".venv").symlink_to(theirs)
+    status, said, _ = checkout.run("hello")
+    assert (status, said.strip()) == (0, "hello from the task")
+    assert (theirs / "bin/tool").read_text() == "of another checkout"
+    assert not (checkout.root / ".venv").is_symlink()
+    assert "/.venv" in (ROOT / ".gitignore").read_text().splitlines(), "as a folder and as a link"
