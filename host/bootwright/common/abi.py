@@ -31,6 +31,7 @@ from dissect.cstruct import Structure, cstruct
 from bootwright.common.errors import SourceError, Where
 
 _DEFINE = re.compile(r"^[ \t]*#define[ \t]+(\w+)[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_DECLARED = re.compile(r"\b(?:struct|enum)\s+(\w+)\s*(?::[^{;]*)?\{")
 _COMMENT = re.compile(r'("(?:[^"\\]|\\.)*")|/\*.*?\*/|//[^\n]*', re.DOTALL)
 _PLACEHOLDER = re.compile(r"%(.?)")
 
@@ -89,8 +90,7 @@ class Abi:
         self._read_defines(
             [define for path, text in plain.items() for define in _defines(path, text)], constants, strings
         )
-        for path, text in plain.items():
-            self._read_records(path, text, constants)
+        self._read_records({path: _DEFINE.sub("", text) for path, text in plain.items()}, constants)
         self.constants: Mapping[str, int] = MappingProxyType(constants)
         self.strings: Mapping[str, str] = MappingProxyType(strings)
         self.errors: tuple[BootError, ...] = _boot_errors(constants, strings)
@@ -153,16 +153,31 @@ class Abi:
         except CStructError as error:
             raise SourceError(f"not a declaration that can be read: {error}", where) from error
 
-    def _read_records(self, path: str, text: str, constants: dict[str, int]) -> None:
+    def _read_records(self, headers: Mapping[str, str], constants: dict[str, int]) -> None:
+        """Read what is declared in headers without their #defines, all at once: each load sets up its scanner anew."""
         before = set(self._cstruct.typedefs)
-        self._load(_DEFINE.sub("", text), Where(path))
-        for name in sorted(set(self._cstruct.typedefs) - before):
-            found = self._cstruct.typedefs[name]
-            if isinstance(found, type) and issubclass(found, Structure):
-                self._add_offsets(name, found, Where(f"{path}, struct {name}"), constants)
-            elif hasattr(found, "__members__"):
-                for constant, member in found.__members__.items():
-                    self._add(constants, constant, int(member.value), Where(f"{path}, enum {name}"))
+        known = dict(self._cstruct.consts)
+        try:
+            self._cstruct.load("\n".join(headers.values()), compiled=False)
+        except CStructError:
+            self._cstruct = cstruct(endian="<")
+            self._cstruct.consts.update(known)
+            for path, text in headers.items():
+                self._load(text, Where(path))  # one of them raises, and says where
+            raise
+        new = set(self._cstruct.typedefs) - before
+        for path, text in headers.items():
+            for name in sorted(new.intersection(_DECLARED.findall(text))):
+                self._add_record(name, path, constants)
+                new.remove(name)
+
+    def _add_record(self, name: str, path: str, constants: dict[str, int]) -> None:
+        found = self._cstruct.typedefs[name]
+        if isinstance(found, type) and issubclass(found, Structure):
+            self._add_offsets(name, found, Where(f"{path}, struct {name}"), constants)
+        elif hasattr(found, "__members__"):
+            for constant, member in found.__members__.items():
+                self._add(constants, constant, int(member.value), Where(f"{path}, enum {name}"))
 
     def _add_offsets(
         self, name: str, struct: type[Structure], where: Where, constants: dict[str, int]
