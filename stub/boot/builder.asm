@@ -201,10 +201,8 @@ create_domain:
         say  M_CMDLINE
         jmp  construct_domain
 .no_kernel:
-        mov  rdi, r13
-        call record_name
-        mov  rdx, rax
-        fail E_NO_KERNEL
+        mov  rdx, r13
+        fail_named E_NO_KERNEL
 
 ; How much memory that is on this machine.
 ; in:  rdi = memory_size
@@ -240,9 +238,7 @@ memory_pages:
 ; clobbers: all but r13, rsp
 ; fails: E_DOMID, E_VCPU, E_NO_GUEST_INTERFACE, E_TOO_LITTLE_MEMORY and what load_module fails with
 construct_domain:
-        mov  rdi, r13
-        call record_name
-        mov  rdx, rax
+        mov  rdx, r13                   ; for what fails
         movzx ecx, word ptr [r13 + BOOT_DOMAIN_DOMID]
         mov  r8d, INITIAL_DOMAIN_ID
         cmp  ecx, r8d
@@ -303,13 +299,13 @@ construct_domain:
 .all_modules:
         ret
 .domid:
-        fail E_DOMID
+        fail_named E_DOMID
 .vcpu:
-        fail E_VCPU
+        fail_named E_VCPU
 .mode:
-        fail E_NO_GUEST_INTERFACE
+        fail_named E_NO_GUEST_INTERFACE
 .memory:
-        fail E_TOO_LITTLE_MEMORY
+        fail_named E_TOO_LITTLE_MEMORY
 
 ; The modules that a domain's kernel is told of: its ramdisk, and what is handed to it behind that, by number.
 ; in:  rbx = boot_domain, r12d = the last answer, -1 before the first

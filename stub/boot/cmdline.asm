@@ -138,11 +138,9 @@ compose_cmdline:
         call record_name
         mov  r8, rax
 .name:
-        mov  rdi, r13
-        call record_name
-        mov  rdx, rax
+        mov  rdx, r13
         lea  ecx, [rbx - 1]
-        fail E_CMDLINE_TOO_LONG
+        fail_named E_CMDLINE_TOO_LONG
 
 ; Is there an option on the stub's own command line?
 ; in:  rsi = its text, with = at the end if it has a value

@@ -48,25 +48,14 @@ check_module:
 .done:
         ret
 .outside:
-        call .name
-        mov  rdx, rax
-        mov  rcx, qword ptr [r12 + PIECE_SOURCE]
+        mov  rdx, rbx
         mov  r9, qword ptr [r15 + BOOT_MODULE_SIZE]
-        fail E_MODULE_PIECE
+        fail_named E_MODULE_PIECE
 .no_room:
-        call .name
-        mov  rdx, rax
+        mov  rdx, rbx
         mov  rcx, rdi
         mov  r8, rsi
-        fail E_NO_ROOM
-.name:
-        push rdi
-        mov  ecx, ebp
-        call module_record_at
-        mov  rdi, rax
-        call record_name
-        pop  rdi
-        ret
+        fail_named E_NO_ROOM
 
 ; Moves or unpacks a module's pieces.
 ; in:  ebp = number of the module, checked by check_module
@@ -137,16 +126,15 @@ load_module:
 .done:
         ret
 .bad:
-        call check_module.name
-        mov  rdx, rax
+        mov  rdx, rbx
         mov  rcx, qword ptr [r12 + PIECE_SOURCE]
         add  rcx, r15
         mov  r8, qword ptr [r12 + PIECE_DEST_SIZE]
-        fail E_MODULE_UNPACK
+        fail_named E_MODULE_UNPACK
 
 ; Where a piece is unpacked to: its place, or free room if the stub is there, or the page that the stub does not map;
 ; go then moves it last.
-; in:  r12 = piece, ebp = number of its module
+; in:  r12 = piece, rbx = record of its module
 ; out: rdi
 ; clobbers: rax, rcx, rdx, rsi, r8, r9, r10, r11
 ; fails: E_NO_FREE_ROOM, E_TOO_MANY_DEFERRED
@@ -176,15 +164,15 @@ choose_dest:
 .done:
         ret
 .no_room:
-        call check_module.name
+        mov  rdi, rbx
+        call record_name
         mov  rcx, rax
         mov  rdx, qword ptr [r12 + PIECE_DEST_SIZE]
         fail E_NO_FREE_ROOM
 .too_many:
-        call check_module.name
-        mov  rdx, rax
+        mov  rdx, rbx
         mov  ecx, MAX_DEFERRED
-        fail E_TOO_MANY_DEFERRED
+        fail_named E_TOO_MANY_DEFERRED
 
 ; in:  r12 = piece
 ; out: CF set if its place, with what is cleared, overlaps the stub, or begins in the first page

@@ -154,11 +154,9 @@ launch:
 .placed:
         jmp  go
 .unknown:
-        mov  rdi, rbp
-        call record_name
-        mov  rdx, rax
+        mov  rdx, rbp
         mov  ecx, r12d
-        fail E_PROTOCOL
+        fail_named E_PROTOCOL
 
 ; The entry must lie in a piece of what is launched.
 ; in:  rbp = its record, for its name
@@ -192,11 +190,9 @@ check_entry:
 .inside:
         ret
 .outside:
-        mov  rdi, rbp
-        call record_name
-        mov  rdx, rax
+        mov  rdx, rbp
         mov  rcx, r13
-        fail E_ENTRY
+        fail_named E_ENTRY
 
 .section .bss
 .align 8

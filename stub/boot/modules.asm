@@ -83,18 +83,12 @@ find_modules:
 .found_all:
         jmp  report_left_over
 .not_brought:
-        mov  rdi, r12
-        call record_name
-        mov  rsi, rax
-        jmp  find_loader_module.missing
+        jmp  fail_missing
 .not_ram:
-        mov  r14, rdi
+        mov  rdx, r12
+        mov  rcx, rdi
         mov  r8, rsi
-        mov  rdi, r12
-        call record_name
-        mov  rdx, rax
-        mov  rcx, r14
-        fail E_MODULE_RAM
+        fail_named E_MODULE_RAM
 
 ; Looks for a module of the tables among the loader's, by name.
 ; in:  r12 = module_record
@@ -109,7 +103,7 @@ find_loader_module:
         mov  r15d, dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES]
 .next:
         test r15d, r15d
-        jz   .missing
+        jz   fail_missing
         mov  rdi, qword ptr [rbp + BOOT_MODULE_STRING]
         call match_name
         je   .found
@@ -123,14 +117,18 @@ find_loader_module:
         cmp  rcx, qword ptr [r12 + MODULE_RECORD_SIZE]
         jne  .size
         ret
-.missing:
-        mov  rdx, rsi
-        mov  ecx, dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES]
-        fail E_MODULE_MISSING
 .size:
-        mov  rdx, rsi
+        mov  rdx, r12
         mov  r8, qword ptr [r12 + MODULE_RECORD_SIZE]
-        fail E_MODULE_SIZE
+        fail_named E_MODULE_SIZE
+
+; in:  r12 = module_record
+; never returns
+; fails: E_MODULE_MISSING
+fail_missing:
+        mov  rdx, r12
+        mov  ecx, dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES]
+        fail_named E_MODULE_MISSING
 
 ; Does a word of a loader's string, less its folders, equal a name?
 ; in:  rdi = string, rsi = name
@@ -195,13 +193,11 @@ verify_module:
 .good:
         ret
 .bad:
-        mov  rdi, r12
-        call record_name
-        mov  rdx, rax
+        mov  rdx, r12
         mov  rcx, qword ptr [r13 + BOOT_MODULE_START]
         mov  r8, qword ptr [r13 + BOOT_MODULE_SIZE]
         add  r8, rcx
-        fail E_MODULE_HASH
+        fail_named E_MODULE_HASH
 
 ; Warns of modules that the loader brought and nobody asked for.
 ; clobbers: all but rsp

@@ -3,7 +3,7 @@
 
 .include "lib/macros.inc"
 
-.global apply_settings, find_tables, module_record_at, record_name, tables, image_name
+.global apply_settings, find_tables, module_record_at, record_name, panic_named, tables, image_name
 
 .section .text
 
@@ -278,6 +278,19 @@ record_name:
         movsxd rax, dword ptr [rdi]     ; of tables made at boot it may lie in front of them
         add  rax, rcx
         ret
+
+; As panic, and the first value is a name.
+; in:  si = number, rdi = text, rdx = a domain or module record, rcx, r8, r9 = values
+; never returns
+panic_named:
+        push rcx
+        push rdi
+        mov  rdi, rdx
+        call record_name
+        mov  rdx, rax
+        pop  rdi
+        pop  rcx
+        jmp  panic
 .assert BOOT_DOMAIN_NAME == 0, "record_name takes the first field of a boot_domain"
 .assert MODULE_RECORD_NAME == 0, "record_name takes the first field of a module_record"
 

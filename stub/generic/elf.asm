@@ -113,12 +113,8 @@ check_probed:
 
 ; in: rcx = what is wrong, r8 = the number to it, r13 = boot_domain
 fail_broken:
-        mov  r9, rcx
-        mov  rdi, r13
-        call record_name
-        mov  rdx, rax
-        mov  rcx, r9
-        fail E_KERNEL_BROKEN
+        mov  rdx, r13
+        fail_named E_KERNEL_BROKEN
 
 ; Checks the ELF header.
 ; in:  r14 = file, r15 = its bytes, r13 = boot_domain
@@ -180,24 +176,20 @@ open_headers:
 .size:
         broken K_HEADER_SIZE
 .too_many:
-        mov  rdi, r13
-        call record_name
-        mov  rdx, rax
+        mov  rdx, r13
         mov  ecx, ebx
         mov  r8d, ELF_MAX_HEADERS
-        fail E_TOO_MANY_SEGMENTS
+        fail_named E_TOO_MANY_SEGMENTS
 .assert ELF32_EHDR_E_TYPE == ELF64_EHDR_E_TYPE, "both classes have the type in the same place"
 .assert ELF32_EHDR_E_MACHINE == ELF64_EHDR_E_TYPE + 2, "and the machine behind it"
 .assert ELF_MAX_HEADERS <= MAX_PIECES, "there is a piece for each segment"
 
 ; in: rax = a byte that the file would need to have before, r15 = its bytes, r13 = boot_domain
 fail_short:
-        mov  r8, rax
-        mov  rdi, r13
-        call record_name
-        mov  rdx, rax
+        mov  rdx, r13
         mov  rcx, r15
-        fail E_KERNEL_SHORT
+        mov  r8, rax
+        fail_named E_KERNEL_SHORT
 
 ; in: rdi = offset, rsi = bytes there, r15 = bytes of the file; clobbers: rax; fails: E_KERNEL_SHORT
 check_bytes:

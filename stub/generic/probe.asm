@@ -46,9 +46,7 @@ probe_kernel:
         say  M_PROBED
         ret
 .unknown:
-        mov  rdi, r13
-        call record_name
-        mov  rdx, rax
+        mov  rdx, r13
         mov  rcx, qword ptr [rip + refused_header]
         mov  r8, qword ptr [rip + refused_what]
         mov  r9d, dword ptr [rip + refused_number]
@@ -58,14 +56,10 @@ probe_kernel:
         call module_record_at
         mov  rdi, rax
         call record_name
-        mov  rbx, rax
-        mov  rdi, r13
-        call record_name
-        mov  rdx, rax
-        mov  rcx, rbx
-        fail E_KERNEL_UNKNOWN
+        mov  rcx, rax
+        fail_named E_KERNEL_UNKNOWN
 .requires:
-        fail E_KERNEL_REQUIRES
+        fail_named E_KERNEL_REQUIRES
 
 ; Is it an ELF file with the note XEN_ELFNOTE_PHYS32_ENTRY?
 ; in:  as probe_elf

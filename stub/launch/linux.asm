@@ -136,18 +136,14 @@ enter_setup:
         mov  r8d, ENTER_REAL_MODE
         jmp  keep_state
 .no_bios:
-        mov  rdi, qword ptr [rip + hardware_domain]
-        call record_name
-        mov  rdx, rax
+        mov  rdx, qword ptr [rip + hardware_domain]
         mov  rcx, qword ptr [rip + boot_info + BOOT_INFO_ENTRY_NAME]
-        fail E_NO_BIOS
+        fail_named E_NO_BIOS
 .no_room:
-        mov  rdi, qword ptr [rip + hardware_domain]
-        call record_name
-        mov  rdx, rax
+        mov  rdx, qword ptr [rip + hardware_domain]
         mov  ecx, REAL_MODE_BASE
         mov  r8d, REAL_MODE_BASE + REAL_MODE_SIZE
-        fail E_NO_ROOM
+        fail_named E_NO_ROOM
 
 ; Copied to REAL_MODE_SWITCH: the registers of boot.rst, "Running the kernel".
 .code16

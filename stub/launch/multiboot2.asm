@@ -36,11 +36,9 @@ launch_multiboot2:
         jmp  keep_state
 .ended:
         call module_record_at
-        mov  rdi, rax
-        call record_name
         mov  rdx, rax
         mov  rcx, qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME]
-        fail E_EFI_ENDED
+        fail_named E_EFI_ENDED
 
 ; Starts the information: command lines, modules, and what the kernel is.
 ; out: rbp = multiboot2_info

@@ -140,13 +140,11 @@ claim_places:
 .none:
         ret
 .refused:
-        mov  r9, rax
-        mov  rdi, rbx
-        call record_name
-        mov  rdx, rax
+        mov  rdx, rbx
         mov  rcx, r15
         mov  r8, r14
-        fail E_EFI_CLAIM
+        mov  r9, rax
+        fail_named E_EFI_CLAIM
 
 ; in:  ecx = EFI_ALLOCATE_*, rdi = bytes, rax = address, or highest address
 ; out: rax = status, rcx = address
