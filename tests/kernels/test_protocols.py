@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import samples
+from assembling import link_text
 
 from bootwright.common import abi
-from bootwright.common.errors import KernelError
+from bootwright.common.errors import KernelError, LinkError
 from bootwright.common.ranges import Range
 from bootwright.image.stub import link_stub
 from bootwright.kernels import protocols
+from bootwright.link import layout
 
 C = abi.load().constants
 
@@ -117,6 +119,36 @@ def test_a_kernel_that_is_broken_is_not_tried_in_another_way(tmp_path: Path) -> 
 def test_every_protocol_is_one_of_the_stub_s() -> None:
     for name in protocols.NAMES:
         assert C[f"PROTOCOL_{name.upper()}"] and (abi.stub_directory() / "launch" / f"{name}.asm").is_file()
+
+
+@pytest.mark.parametrize("name", protocols.NAMES)
+@pytest.mark.parametrize("more", [(), ("relocate",)])
+def test_a_native_stub_stays_within_its_limit(name: str, more: tuple[str, ...]) -> None:
+    limit = 20 * 1024
+    assert link_stub(4096, 0, (name, *more)).code_size <= limit == C["STUB_LIMIT"]
+
+
+@pytest.mark.parametrize(
+    ("reasons", "limited"),
+    [
+        *(((name,), True) for name in protocols.NAMES),
+        *(((name, "relocate", "sections"), True) for name in protocols.NAMES),
+        (("pvh", "efi", "application"), False),
+        (("multiboot2", "multiboot2_efi", "efi", "services"), False),
+        ((*protocols.NAMES, "generic"), False),
+        (("pvh", "linux"), False),
+    ],
+)
+def test_which_stubs_have_a_limit(tmp_path: Path, reasons: tuple[str, ...], limited: bool) -> None:
+    how = layout.load("stub", {"always", *reasons})
+    limit = C["STUB_LIMIT"] - 36  # the note of the build id: twelve bytes, its name and itself
+    text = "start: nop\n.section .rodata\n.space {}\n"
+    link_text(tmp_path, text.format(limit - 16), layout=how)
+    if limited:
+        with pytest.raises(LinkError, match=r"stub\.toml: code and read-only data of a native stub must stay within"):
+            link_text(tmp_path, text.format(limit - 15), layout=how)
+    else:
+        link_text(tmp_path, text.format(limit - 15), layout=how)
 
 
 @pytest.mark.slow

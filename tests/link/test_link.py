@@ -194,6 +194,53 @@ def test_assertions_of_the_layout(tmp_path: Path) -> None:
         link_text(tmp_path, "start: nop\n.section .bss\n.space 5\n", layout=limited)
 
 
+CONDITIONAL = """base = "IMAGE_BASE"
+entry = "start"
+strings = ".text"
+[[segment]]
+name = "code"
+flags = "rx"
+sections = [{ name = ".text", align = 16, kind = "code" }]
+[[assert]]
+condition = "__end_text - __start_text <= 2"
+when = "WHEN"
+message = "more than two bytes"
+[files]
+small = ["a"]
+large = ["b"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "reasons", "holds"),
+    [
+        ("small", ("small",), True),
+        ("small", ("large",), False),
+        ("(large == 0) & small", ("small", "large"), False),
+        ("small + large == 1", ("large",), True),
+        ("small", (), False),
+        ("1", (), True),
+    ],
+)
+def test_an_assertion_for_some_reasons(tmp_path: Path, when: str, reasons: tuple[str, ...], holds: bool) -> None:
+    path = tmp_path / "conditional.toml"
+    path.write_text(CONDITIONAL.replace("WHEN", when))
+    how = layout.load(path, reasons)
+    link_text(tmp_path, "start: nop\n nop\n", layout=how)
+    if holds:
+        with pytest.raises(LinkError, match=r"conditional\.toml: more than two bytes"):
+            link_text(tmp_path, "start: nop\n nop\n nop\n", layout=how)
+    else:
+        link_text(tmp_path, "start: nop\n nop\n nop\n", layout=how)
+
+
+def test_an_assertion_for_a_reason_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "conditional.toml"
+    path.write_text(CONDITIONAL.replace("WHEN", "smal"))
+    with pytest.raises(SourceError, match=r"conditional\.toml: not a layout: when = 'smal': smal is no reason of"):
+        layout.load(path)
+
+
 def test_too_many_program_headers(tmp_path: Path) -> None:
     link_text(tmp_path, "start: nop\n", spare_headers=MAX_PROGRAM_HEADERS - 2)
     with pytest.raises(LinkError, match="program headers; 126 fit"):

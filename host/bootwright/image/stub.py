@@ -89,7 +89,9 @@ def link_stub(
         abi.stub_directory() / f"{name}.asm" for reason, names in files.items() if reason in wanted for name in names
     ]
     reserve = {"tables": tables_size}
-    return program(paths, LAYOUT, resolve.cache_directory(), reserve=reserve, spare_headers=modules)
+    return program(
+        paths, LAYOUT, resolve.cache_directory(), reasons=wanted, reserve=reserve, spare_headers=modules
+    )
 
 
 def payloads(planned: Plan) -> list[elf_image.Payload]:

@@ -1,6 +1,7 @@
 """Layouts: which section goes where in memory and file, read from linker/*.toml.
 
     layout = load("stub")               # linker/stub.toml
+    layout = load("stub", {"always", "pvh"})    # for a link of the files that are there for these reasons
 
 A layout has a base address, an entry symbol, segments with their sections in order, and assertions with
 messages for people. Sections are of these kinds: code and progbits (from source), nobits (zeros, not in the
@@ -11,7 +12,7 @@ reserved (zeros; link() is told how many).
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,12 @@ class Layout:
         return tuple(section for segment in self.segments for section in segment.sections)
 
 
-def load(name: str | Path) -> Layout:
-    """Read a layout by its name in linker/, or by path. Raises SourceError that names the file."""
+def load(name: str | Path, reasons: Collection[str] = ()) -> Layout:
+    """Read a layout by its name in linker/, or by path. Raises SourceError that names the file.
+
+    reasons: those of its [files] for which something is linked. An assertion with `when`, an expression in which each
+    reason of [files] is 1 if it is among them and else 0, is one of the layout's where that is not 0.
+    """
     path = name if isinstance(name, Path) else abi.linker_directory() / f"{name}.toml"
     where = Where(shown_path(path))
     try:
@@ -88,27 +93,28 @@ def load(name: str | Path) -> Layout:
     except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML
         raise SourceError(f"cannot be read: {error}", where) from error
     try:
-        return _layout(read, where.path)
+        return _layout(read, where.path, reasons)
     except (KeyError, TypeError, ValueError, AttributeError, AssemblyError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise SourceError(f"not a layout: {reason}", where) from error
 
 
-def _layout(read: Mapping[str, Any], path: str) -> Layout:
+def _layout(read: Mapping[str, Any], path: str, reasons: Collection[str]) -> Layout:
     segments = tuple(
         LayoutSegment(
             entry["name"], entry["flags"], tuple(_section(section) for section in entry["sections"])
         )
         for entry in read["segment"]
     )
+    files = {reason: tuple(names) for reason, names in read.get("files", {}).items()}
     assertions = tuple(
         LayoutAssertion(expression.parse(entry["condition"]), entry["message"])
         for entry in read.get("assert", ())
+        if _holds(entry.get("when", "1"), files, reasons)
     )
     base = read["base"] if isinstance(read["base"], int) else _constant(read["base"])
     if base % PAGE:
         raise ValueError(f"base {base:#x} is not a multiple of {PAGE:#x}")
-    files = {reason: tuple(names) for reason, names in read.get("files", {}).items()}
     layout = Layout(path, base, read["entry"], read["strings"], segments, assertions, files)
     for segment in layout.segments:
         kinds = [section.kind == "nobits" for section in segment.sections]
@@ -128,6 +134,15 @@ def _section(read: Mapping[str, Any]) -> LayoutSection:
     if section.align < 1 or section.align & (section.align - 1) or section.align > PAGE:
         raise ValueError(f"section {section.name}: align {section.align} is not a power of two up to {PAGE}")
     return section
+
+
+def _holds(when: str, files: Collection[str], reasons: Collection[str]) -> bool:
+    def lookup(name: str) -> Value:
+        if name not in files:
+            raise ValueError(f"when = {when!r}: {name} is no reason of [files]")
+        return Value(int(name in reasons))
+
+    return expression.evaluate(expression.parse(when), lookup).number != 0
 
 
 def _constant(text: str) -> int:

@@ -9,7 +9,7 @@ by their bytes, with all that they include, stub/abi, the layout and the assembl
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache as once
 from importlib.util import find_spec
@@ -37,10 +37,13 @@ def program(
     layout_name: str,
     cache: Path | None,
     *,
+    reasons: Collection[str] = (),
     reserve: Mapping[str, int] = _NOTHING,
     spare_headers: int = 0,
 ) -> Linked:
     """Assemble and link sources, in this order within each section, by linker/NAME.toml; cache: where results are kept.
+
+    reasons: those of the layout's files for which the sources are linked.
 
     The result has no `instructions`. Raises as assemble, layout.load and link do.
     """
@@ -51,13 +54,14 @@ def program(
         from bootwright.link import layout, linker
 
         objects = [_object(path, store) for path in sources]
-        found = linker.link(objects, layout.load(layout_path), reserve=reserve, spare_headers=spare_headers)
+        how = layout.load(layout_path, reasons)
+        found = linker.link(objects, how, reserve=reserve, spare_headers=spare_headers)
         found = replace(found, instructions=())  # most of its size, and only tests look at them
         files = [file for item in objects for file in item.files]
         return found, dict.fromkeys([*files, *_headers(), layout_path])
 
     names = [str(path) for path in (*sources, *_headers())]
-    return store.get(("program", names, layout_name, sorted(reserve.items()), spare_headers), make)
+    return store.get(("program", names, layout_name, sorted(reasons), sorted(reserve.items()), spare_headers), make)
 
 
 def _object(path: Path, store: Store) -> Object:
