@@ -67,17 +67,11 @@ def docs(context: Context) -> None:
     """Write what is made from the source: pages of docs/, the boot in README.md, syntax files for editors."""
     for folder in ("support", "tools"):
         sys.path.insert(0, str(ROOT / "tests" / folder))
-    import description_page
-    import errors_page
-    import kernel_rules
-    import packages_page
+    import pages
     import readme_page
-    import syntax_files
 
-    for page in (description_page, errors_page, kernel_rules, packages_page, readme_page):
-        page.PAGE.write_text(page.render(), encoding="utf-8")
-    for path, text in syntax_files.render().items():
-        path.write_text(text, encoding="utf-8")
+    pages.write()
+    readme_page.PAGE.write_text(readme_page.render(), encoding="utf-8")
 
 
 namespace.add_task(test)

@@ -10,6 +10,7 @@ import description_page
 import errors_page
 import pytest
 import syntax_files
+from project import ROOT
 
 from bootwright.common import abi
 
@@ -51,3 +52,11 @@ def test_every_group_of_vim_has_a_colour() -> None:
     groups = set(re.findall(r"^syntax \w+ (\w+)", text, re.MULTILINE)) - {"ignore"}
     linked = set(re.findall(r"^highlight default link (\w+)", text, re.MULTILINE))
     assert {group for group in groups if group.startswith("bootwright")} == linked
+
+
+def test_what_the_readme_names_is_there() -> None:
+    """Each path of `Where to read on`, and each page of docs/ is named."""
+    part = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Where to read on")[2]
+    named = re.findall(r"`([^`]+)`", part)
+    assert named and [path for path in named if not any(ROOT.glob(path.rstrip("/")))] == []
+    assert {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} <= set(named)

@@ -4,7 +4,7 @@
     description.domains[0].cmdline                      # the value of a key
     description.domains[0].place("cmdline")             # Where: file, line and column, for later errors
 
-The keys are in keys.py, and in docs/description.md. What is checked here needs nothing but the text: keys,
+The keys are in schema.py, and in docs/description.md. What is checked here needs nothing but the text: keys,
 types, ranges, and the rules between domains. Whether files exist and fit is found out later (sources, plan).
 """
 
@@ -60,7 +60,7 @@ def parse(text: str, path: Path) -> Description:
 
 
 def read(root: Node, path: Path) -> Description:
-    """Like load, of a document that was read from something else than TOML (devicetree.py)."""
+    """Like load, of a document that was read from something else than TOML (devicetree/reader.py)."""
     return _description(root, path)
 
 

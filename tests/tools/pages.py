@@ -1,0 +1,17 @@
+"""All that `invoke docs` writes from the source alone; the boot in README.md needs a machine, and is readme_page's."""
+
+from __future__ import annotations
+
+import description_page
+import errors_page
+import kernel_rules
+import packages_page
+import syntax_files
+
+
+def write() -> None:
+    """Each page and syntax file, to its place."""
+    for page in (description_page, errors_page, kernel_rules, packages_page):
+        page.PAGE.write_text(page.render(), encoding="utf-8")
+    for path, text in syntax_files.render().items():
+        path.write_text(text, encoding="utf-8")
