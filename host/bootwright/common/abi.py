@@ -16,6 +16,7 @@ the #define keeps it and the offset is called NAME_F_OFFSET.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -121,25 +122,23 @@ class Abi:
         rest = iter(values)
         return _PLACEHOLDER.sub(lambda match: _fill(name, match[1], next(rest)), text)
 
-    def _read_defines(
-        self, defines: list[Define], constants: dict[str, int], strings: dict[str, str]
-    ) -> None:
+    def _read_defines(self, defines: list[Define], constants: dict[str, int], strings: dict[str, str]) -> None:
+        literals = {define: _literal(define.text) for define in defines}
+        self._cstruct.consts.update({define.name: value for define, value in literals.items() if value is not None})
         # A value may name a constant of a header that is read later: read again until nothing more resolves.
-        pending = defines
+        pending = [define for define, value in literals.items() if value is None]
         while pending:
-            self._load(
-                "".join(f"#define {define.name} {define.text}\n" for define in pending), pending[0].where
-            )
+            self._load("".join(f"#define {define.name} {define.text}\n" for define in pending), pending[0].where)
             left = [define for define in pending if not self._is_known(define)]
             if len(left) == len(pending):
                 first = left[0]
                 raise SourceError(f"{first.name}: cannot make out the value {first.text!r}", first.where)
             pending = left
-        twice = {name for name, count in Counter(define.name for define in defines).items() if count > 1}
-        for define in defines:
-            if define.name in twice:
+        names = Counter(define.name for define in defines)
+        for define, literal in literals.items():
+            if literal is None and names[define.name] > 1:
                 self._load(f"#define {define.name} {define.text}\n", define.where)
-            value = self._cstruct.consts[define.name]
+            value = self._cstruct.consts[define.name] if literal is None else literal
             self._defined.add(define.name)
             self._add(constants if isinstance(value, int) else strings, define.name, value, define.where)
 
@@ -221,6 +220,15 @@ def _defines(path: str, text: str) -> list[Define]:
         Define(match[1], match[2], Where(path, text.count("\n", 0, match.start()) + 1))
         for match in _DEFINE.finditer(text)
     ]
+
+
+def _literal(text: str) -> int | str | None:
+    """The value of a number or a string, None for anything else, which dissect.cstruct works out."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return None
+    return value if type(value) in (int, str) else None
 
 
 def _offsets(prefix: str, struct: type[Structure], base: int) -> list[tuple[str, int]]:
