@@ -26,6 +26,7 @@ from project import ROOT
 from bootwright.asm import assemble
 from bootwright.common import abi, paths, store
 from bootwright.common.errors import BootwrightError, Where
+from bootwright.common.hashes import Hashes
 from bootwright.description import load, toml_tree
 from bootwright.devicetree import dts, fdt
 from bootwright.devicetree import reader as devicetree_reader
@@ -103,7 +104,7 @@ def read_hashes(path: Path) -> None:
         patched.setattr(paths, "root", lambda: path.parent)
         (path.parent / "build").mkdir(exist_ok=True)
         (path.parent / "build/.hashes.json").write_bytes(path.read_bytes())
-        origin.Hashes().of(path)
+        Hashes().of(path)
 
 
 def read_table(path: Path) -> None:
@@ -321,11 +322,14 @@ OPENED = {
     "cli.lab.read": "report of a machine",
     "common.abi.load": OURS,
     "common.paths._kind": "no description",
+    "common.hashes.__init__": "hashes",
+    "common.hashes._opened": BYTES,
     "common.scratch._create": LOCK,
     "common.scratch.locked": LOCK,
     "common.scratch.sweep": LOCK,
     "common.store._hash_of": BYTES,
     "common.store._read": "store",
+    "common.store.code_of": OURS,
     "description.toml_tree._key_parts": "toml",
     "description.toml_tree._statement": "toml",
     "description.toml_tree.load": "toml",
@@ -343,9 +347,7 @@ OPENED = {
     "image.efi_image._verify": "application",
     "image.efi_image._write_section": BYTES,
     "image.elf_image.patch": BYTES,
-    "image.origin.__init__": "hashes",
     "image.origin._digest": BYTES,
-    "image.origin._opened": BYTES,
     "image.sign.check": BYTES,
     "image.verify.verify": "image",
     "inputs.cpio._write_entry": BYTES,
@@ -366,7 +368,6 @@ OPENED = {
     "lab.report.load": "stored machine",
     "lab.serial._opened": BYTES,
     "link.layout.load": "layout",
-    "link.program.fingerprint": OURS,
     "media.dnsmasq.check_rights": "rights",
     "media.extents._part": PIECE,
     "media.extents.write": PIECE,

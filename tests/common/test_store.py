@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bootwright.common import abi
 from bootwright.common.store import Store
 from bootwright.link import linker, program
 
@@ -51,6 +52,15 @@ def test_made_anew_when_a_file_is_another_by_its_bytes(folder: Path, tmp_path: P
     assert store.get("key", make) == [b"two", b"there"]
     source.unlink()
     assert store.get("key", make) == [b"", b"there"]
+
+
+def test_numbers_and_bytes_of_a_record_are_kept(folder: Path) -> None:
+    record = abi.load().struct("pe_section_header")(name=b".text", virtual_size=7)
+    made = {"size": record.virtual_size, "name": bytes(record.name)}
+    store = Store(folder, "a")
+    store.get("key", lambda: (made, ()))
+    found = store.get("key", lambda: pytest.fail("it is there"))
+    assert found == made and {type(value) for value in found.values()} == {int, bytes}
 
 
 @pytest.mark.parametrize("end", [0, 10, -1])

@@ -18,6 +18,7 @@ from signing_keys import make_key, needs_tools
 
 from bootwright.asm import assemble
 from bootwright.cli import build as cli_build
+from bootwright.common import hashes as file_hashes
 from bootwright.common import paths
 from bootwright.common.errors import BootwrightError
 from bootwright.image import build, origin
@@ -375,7 +376,7 @@ def test_a_build_that_was_killed_while_it_published_is_known_with_its_options(la
 def test_large_files_are_hashed_once(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     large = lab.with_name("ramdisk")
     large.write_bytes(bytes(3 << 20))
-    monkeypatch.setattr(origin, "_CLOCK_STEP", 0)
+    monkeypatch.setattr(file_hashes, "_CLOCK_STEP", 0)
     hashed: list[str] = []
     really = hashlib.file_digest
 
@@ -401,7 +402,7 @@ def test_a_file_that_was_written_just_now_is_hashed_again(lab: Path, tmp_path: P
     file = tmp_path / "file"
     file.write_bytes(bytes(2 << 20))
     status = file.stat()
-    hashes = origin.Hashes()
+    hashes = file_hashes.Hashes()
     hashes.of(file)
     file.write_bytes(b"\1" + bytes((2 << 20) - 1))
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -11,6 +11,7 @@ Turns nothing into anything; each module is a word that the others speak in.
     messages    the lines that a boot prints, from stub/abi/messages.h and errors.h
     paths       where descriptions and output lie
     scratch     a folder for each process, and locks between them
+    hashes      SHA-256 of files, those of large ones remembered
     store       what was made before, kept by what it was made of
 
     from bootwright.common import abi

@@ -12,15 +12,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import pickle
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_PACKAGES = Path(__file__).resolve().parent.parent
 _HASH = hashlib.sha256
+_RECORDS = "types"  # where dissect.cstruct's types say that they are
 # Entries beyond this number go, the oldest first: some hundred images' worth.
 _MOST = 512
 
@@ -52,7 +56,7 @@ class Store:
         return value
 
     def _write(self, entry: Path, what: Mapping[str, Any]) -> None:
-        data = pickle.dumps(what, pickle.HIGHEST_PROTOCOL)
+        data = _pickled(what)
         # A store that cannot be written costs time, and nothing else.
         with contextlib.suppress(OSError):
             entry.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +69,35 @@ class Store:
                     Path(file.name).unlink(missing_ok=True)
                     raise
             _thin_out(entry.parent)
+
+
+class _Pickler(pickle.Pickler):
+    """Of the numbers and bytes of a record (abi.struct) it keeps the value: their types have no name to be found by."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, (int, bytes)) and type(obj).__module__ == _RECORDS:
+            return (int, (int(obj),)) if isinstance(obj, int) else (bytes, (bytes(obj),))
+        return NotImplemented
+
+
+def _pickled(what: object) -> bytes:
+    stream = io.BytesIO()
+    _Pickler(stream, pickle.HIGHEST_PROTOCOL).dump(what)
+    return stream.getvalue()
+
+
+def code_of(packages: Iterable[str], libraries: Mapping[str, str]) -> str:
+    """A SHA-256 over the code of packages of bootwright, and of libraries as they are installed: by their import, the
+    name of their folder of metadata, as a pattern.
+    """
+    hashed = _HASH()
+    for module in sorted(file for package in packages for file in (_PACKAGES / package).glob("*.py")):
+        hashed.update(module.read_bytes())
+    for library, pattern in libraries.items():
+        found = find_spec(library)
+        folder = Path(found.origin).parent.parent if found and found.origin else Path()
+        hashed.update(repr(sorted(entry.name for entry in folder.glob(pattern))).encode())
+    return hashed.hexdigest()
 
 
 def _read(entry: Path) -> dict[str, Any] | None:
@@ -81,14 +114,16 @@ def _read(entry: Path) -> dict[str, Any] | None:
 
 def _hash_of(path: Path) -> str | None:
     try:
-        # Reading a named pipe would wait for its other end.
-        return _HASH(path.read_bytes()).hexdigest() if path.is_file() else None
+        if not path.is_file():  # reading a named pipe would wait for its other end
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, _HASH).hexdigest()
     except OSError:
         return None
 
 
 def _thin_out(folder: Path) -> None:
-    entries = list(folder.iterdir())
+    entries = [entry for entry in folder.iterdir() if entry.is_file()]
     if len(entries) > _MOST:
         for entry in sorted(entries, key=lambda path: path.stat().st_mtime_ns)[: len(entries) - _MOST]:
             entry.unlink(missing_ok=True)

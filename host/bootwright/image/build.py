@@ -17,6 +17,7 @@ from pathlib import Path
 from bootwright.common import paths as common_paths
 from bootwright.common import scratch
 from bootwright.common.errors import BootwrightError, ErrorList, Where
+from bootwright.common.hashes import Hashes
 from bootwright.description.load import Description, FaultyDescription
 from bootwright.devicetree import reader
 from bootwright.hyperlaunch import model
@@ -116,14 +117,14 @@ def _options(modules: reader.Files, signing: Signing | None, media: Media) -> or
 
 
 def _outputs(made: Path) -> tuple[origin.Output, ...]:
-    hashes = origin.Hashes()
+    hashes = Hashes()
     files = sorted(file for file in made.rglob("*") if file.is_file())
     return tuple(origin.Output(file.relative_to(made).as_posix(), *hashes.of(file)) for file in files)
 
 
 def _remember(outputs: Sequence[origin.Output], output: Path) -> None:
     """So that who reads them first need not hash them again."""
-    hashes = origin.Hashes()
+    hashes = Hashes()
     with suppress(OSError):  # another build may have put its own there
         for made in outputs:
             hashes.remember(output / made.path, made.sha256)

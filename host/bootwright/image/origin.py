@@ -5,18 +5,12 @@
     gathering.inputs()                          # the record of all of them
     changed(origin, path, output)               # None, or why the image in `output` is not current
 
-A file is what its bytes are: how old it is says nothing. Hashing large files is spared as long as size, times and
-inode are those that they were hashed with.
+A file is what its bytes are: how old it is says nothing.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import json
-import os
-import stat
-import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from bootwright import __version__
-from bootwright.common import abi, paths, scratch
+from bootwright.common import abi, paths
+from bootwright.common.hashes import Hashes
 from bootwright.common.json_shape import NUMBER, PATH, TEXT, Items, Keys, Shape, check
 from bootwright.description.load import Description
 from bootwright.devicetree import dts
@@ -33,11 +28,6 @@ from bootwright.inputs import debian, resolve
 
 # Libraries whose version may be seen in the bytes of an output.
 LIBRARIES = ("dissect.cstruct", "keystone-engine", "lief", "lz4", "pycdlib", "zstandard")
-
-_BUFFER = 1 << 20
-_LARGE = 1 << 20  # bytes of a file whose hash is worth remembering
-# A file may be written twice within the step of a file system's clock; 2 s is FAT's, others have less.
-_CLOCK_STEP = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -166,70 +156,6 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-# --- hashes of files ---
-
-
-class Hashes:
-    """SHA-256 of files; those of large ones are kept in build/.hashes.json with what tells whether they still hold."""
-
-    def __init__(self) -> None:
-        self._file = paths.root() / "build" / ".hashes.json"
-        self._known: dict[str, list[Any]] = {}
-        self._changed = False
-        with suppress(OSError, ValueError, RecursionError):
-            found = json.loads(self._file.read_text(encoding="utf-8"))
-            self._known = found if isinstance(found, dict) else {}
-
-    def of(self, path: Path) -> tuple[int, str]:
-        """Size and hash of a file. Raises OSError for one that is not there, or no regular file."""
-        with _opened(path) as file:
-            status = os.fstat(file.fileno())
-            key = os.path.abspath(path)
-            known = self._known.get(key)
-            if isinstance(known, list) and len(known) == 2 and known[0] == _state(status):
-                return status.st_size, str(known[1])
-            now = time.time_ns()
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if max(status.st_mtime_ns, status.st_ctime_ns) + _CLOCK_STEP < now:
-            self._keep(key, status, found)
-        return status.st_size, found
-
-    def remember(self, path: Path, sha256: str) -> None:
-        """Keep the hash of a file that was written by this process, and by nobody else."""
-        self._keep(os.path.abspath(path), path.stat(), sha256)
-
-    def _keep(self, key: str, status: os.stat_result, sha256: str) -> None:
-        if status.st_size >= _LARGE:
-            self._known[key] = [_state(status), sha256]
-            self._changed = True
-
-    def save(self) -> None:
-        """Write down what is new. Where that cannot be, files are hashed again."""
-        if not self._changed:
-            return
-        kept = {}
-        for key, value in sorted(self._known.items()):
-            with suppress(OSError):
-                os.stat(key)
-                kept[key] = value
-        with suppress(OSError):
-            self._file.parent.mkdir(exist_ok=True)
-            with scratch.own(self._file.parent, "hashes") as folder:
-                (folder / "new").write_text(json.dumps(kept, indent=0), encoding="utf-8")
-                (folder / "new").replace(self._file)
-
-
-def _state(status: os.stat_result) -> list[int]:
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev]
-
-
-def _opened(path: Path) -> Any:
-    # Opening a named pipe would wait for its other end.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "is not a regular file", str(path))
-    return path.open("rb", buffering=_BUFFER)
-
-
 # --- what goes into an image ---
 
 
@@ -250,6 +176,7 @@ class Gathering:
         for path in (*included, *resolve.named(described)):
             self._add(path)
         self._packages = list(resolve.packaged(described))
+        self._hashes.save()  # whoever packs them need not hash them again
 
     def inputs(self) -> tuple[Input, ...]:
         """All of them, when those out of packages have been fetched."""

@@ -8,17 +8,15 @@ by their bytes, with all that they include, stub/abi, the layout and the assembl
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache as once
-from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bootwright.common import abi
-from bootwright.common.store import Store
+from bootwright.common.store import Store, code_of
 from bootwright.link.linked import Linked
 
 # The assembler itself, Keystone and Capstone with it, is imported when there is something to assemble.
@@ -81,12 +79,4 @@ def _headers() -> list[Path]:
 @once
 def fingerprint() -> str:
     """What the assembler and the linker are, as a hash: their own code, and the libraries that they ask."""
-    hashed = hashlib.sha256()
-    packages = Path(__file__).parent.parent
-    for module in sorted(file for package in _PACKAGES for file in (packages / package).glob("*.py")):
-        hashed.update(module.read_bytes())
-    for library, pattern in _LIBRARIES.items():
-        found = find_spec(library)
-        folder = Path(found.origin).parent.parent if found and found.origin else Path()
-        hashed.update(repr(sorted(entry.name for entry in folder.glob(pattern))).encode())
-    return hashed.hexdigest()
+    return code_of(_PACKAGES, _LIBRARIES)

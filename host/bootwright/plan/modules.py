@@ -13,6 +13,7 @@ from bootwright.hyperlaunch.model import HYPERVISOR, BootInfo
 from bootwright.inputs import resolve
 from bootwright.kernels import bzimage, elf, linux, protocols
 from bootwright.kernels.kernel import Kernel, OtherProtocol, Refused
+from bootwright.plan.kept import Keeper
 from bootwright.plan.pack import Packed, pack_file, pack_kernel, store
 
 Progress = Callable[[str, int, int], None]  # what is being done, bytes done, bytes in all
@@ -55,6 +56,7 @@ class Jobs:
         self._workdir = workdir
         self._progress = progress
         self._jobs: dict[int, Job] = {}
+        self._keeper = Keeper(resolve.cache_directory())
         self.notes: list[str] = []
 
     @property
@@ -121,12 +123,29 @@ class Jobs:
             raise SourceError("is empty")
         if key in STORED:
             return store(module.path, self._step(f"hashing {module.name}", module.size))
-        out, pack = folder / f"{module.name}.packed", self._description.image.pack
-        return pack_file(module.path, out, pack, self._step(f"packing {module.name}", module.size))
+        out, pack, path = folder / f"{module.name}.packed", self._description.image.pack, module.path
+        step = self._step(f"packing {module.name}", module.size)
+        _, packed = self._keeper.get(path, ("file", pack), out, lambda: (None, pack_file(path, out, pack, step)))
+        return packed
 
     def _kernel(self, mod: int, index: int, wanted: str, folder: Path) -> Job:
         """A kernel that the stub enters."""
-        module, image = self._info.mods[mod], self._description.image
+        module = self._info.mods[mod]
+        path, out = module.path or Path(), folder / f"{module.name}.packed"
+        asked = ("kernel", wanted, self._description.image.pack)
+        kernel, packed = self._keeper.get(path, asked, out, lambda: self._packed(mod, index, wanted, out))
+        if wanted == "auto":
+            self.notes.append(
+                f"{subject(self._description, index)}: protocol auto is {kernel.protocol}: "
+                f"kernel {module.name} {kernel.reason}"
+            )
+        elif kernel.remark:
+            self.notes.append(f"{subject(self._description, index)}: kernel {module.name} {kernel.remark}")
+        return Job(mod, index, "kernel", packed, kernel)
+
+    def _packed(self, mod: int, index: int, wanted: str, out: Path) -> tuple[Kernel, Packed]:
+        """A kernel that the stub enters, and its segments, packed; what it is unpacked to lies beside `out`."""
+        module, image, folder = self._info.mods[mod], self._description.image, out.parent
         path = module.path or Path()
         try:
             kernel = protocols.choose(wanted, path, folder)
@@ -136,13 +155,6 @@ class Jobs:
                 raise
             listed = " or ".join(f'"{name}"' for name in ("auto", *others))
             raise KernelError(f"{error.message}; use protocol = {listed}") from error
-        if wanted == "auto":
-            self.notes.append(
-                f"{subject(self._description, index)}: protocol auto is {kernel.protocol}: "
-                f"kernel {module.name} {kernel.reason}"
-            )
-        elif kernel.remark:
-            self.notes.append(f"{subject(self._description, index)}: kernel {module.name} {kernel.remark}")
         if kernel.stored:
             if image.pack == "lz4":
                 other = '; protocol = "pvh" takes the kernel out of it' if _has_pvh(path, folder) else ""
@@ -152,14 +164,13 @@ class Jobs:
                     image.places.get("pack", image.where),
                 )
             packed = store(kernel.path, self._step(f"hashing {module.name}", module.size))
-            packed = packed.with_segment(kernel.segments[0], kernel.reserve_pages)
-            return Job(mod, index, "kernel", packed, kernel)
+            return kernel, packed.with_segment(kernel.segments[0], kernel.reserve_pages)
         total = sum(segment.p_filesz for segment in kernel.segments)
-        out, step = folder / f"{module.name}.packed", self._step(f"packing {module.name}", total)
+        step = self._step(f"packing {module.name}", total)
         packed = pack_kernel(kernel.path, kernel.segments, out, image.pack, step)
         if not packed.size:
             raise KernelError("has nothing but zeros to load")
-        return Job(mod, index, "kernel", packed, kernel)
+        return kernel, packed
 
     def _check_cmdline(self, job: Job) -> None:
         """A kernel may read less than the stub can hand over. What is added at boot is checked there."""
