@@ -3,18 +3,7 @@
 
 .include "lib/macros.inc"
 
-.section .note.Xen
-.align 4
-        .long pvh_note_name_end - pvh_note_name
-        .long pvh_note_desc_end - pvh_note_desc
-        .long XEN_ELFNOTE_PHYS32_ENTRY
-pvh_note_name:
-        .asciz "Xen"
-pvh_note_name_end:
-.align 4
-pvh_note_desc:
-        .long start_pvh
-pvh_note_desc_end:
+        pvh_note start_pvh
 
 .section .entries
         .long XEN_HVM_START_MAGIC_VALUE

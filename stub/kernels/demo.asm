@@ -9,13 +9,7 @@
 
 .global start
 
-.section .note.Xen
-.align 4
-        .long 4                         ; bytes of the name, of the value
-        .long 4
-        .long XEN_ELFNOTE_PHYS32_ENTRY
-        .asciz "Xen"
-        .long start
+        pvh_note start
 
 .section .text
 .code32

@@ -29,13 +29,7 @@ multiboot2_header:
         .long MULTIBOOT2_HEADER_TAG_SIZEOF
 multiboot2_header_end:
 
-.section .note.Xen
-.align 4
-        .long 4                         ; bytes of the name, of the value
-        .long 4
-        .long XEN_ELFNOTE_PHYS32_ENTRY
-        .asciz "Xen"
-        .long start
+        pvh_note start
 
 .section .text
 .code32
