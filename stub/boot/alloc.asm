@@ -78,7 +78,9 @@ find_low_room:
         call find_room_between
         pop  rdi
         test rax, rax
-        jnz  find_room_between.found
+        jz   .higher
+        ret
+.higher:
         mov  esi, IMAGE_BASE
         mov  edx, HANDOVER_LIMIT
 ; The lowest free RAM between two limits. in: rdi = bytes, rsi = lower limit, rdx = upper limit
@@ -126,7 +128,6 @@ find_room_between:
         pop  r13
         pop  r12
         pop  rbx
-.found:
         ret
 
 ; What is in use and overlaps [rdi, rsi): the stub, a module, or where a piece is to go?
@@ -139,19 +140,19 @@ find_overlap:
         cmp  rcx, rdi
         jbe  .modules
         cmp  rax, rsi
-        jb   find_piece_overlap.done
+        jb   .done
 .modules:
         lea  r8, [rip + boot_modules]
         mov  r9, qword ptr [rip + tables]
         mov  r9d, dword ptr [r9 + TABLES_NR_MODULES]
-        call .among
+        call find_module_overlap
         test rcx, rcx
-        jnz  find_piece_overlap.done
+        jnz  .done
         lea  r8, [rip + loader_modules]
         mov  r9d, dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES]
-        call .among
+        call find_module_overlap
         test rcx, rcx
-        jnz  find_piece_overlap.done
+        jnz  .done
         lea  r8, [rip + deferred]
         mov  r9d, dword ptr [rip + deferred_count]
 .deferred:
@@ -166,9 +167,13 @@ find_overlap:
         jbe  .deferred
         cmp  rax, rsi
         jae  .deferred
+.done:
         ret
 
 ; The same for pieces alone.
+; in:  rdi, rsi
+; out: [rax, rcx) = one of them; rcx = 0 for none
+; clobbers: r8, r9, r10
 find_piece_overlap:
         mov  rcx, qword ptr [rip + tables]
         mov  r8d, dword ptr [rcx + TABLES_PIECES]
@@ -188,20 +193,24 @@ find_piece_overlap:
 .done:
         ret
 
-; in: r8 = boot_modules, r9 = their number, rdi, rsi; out: rax, rcx; clobbers: r8, r9
-find_overlap.among:
+; The same for some boot_modules.
+; in:  rdi, rsi, r8 = boot_modules, r9d = their number
+; out: [rax, rcx) = one of them; rcx = 0 for none
+; clobbers: r8, r9
+find_module_overlap:
         xor  ecx, ecx
         test r9d, r9d
-        jz   find_piece_overlap.done
+        jz   .done
         mov  rax, qword ptr [r8 + BOOT_MODULE_START]
         mov  rcx, rax
         add  rcx, qword ptr [r8 + BOOT_MODULE_SIZE]
         add  r8, BOOT_MODULE_SIZEOF
         dec  r9d
         cmp  rcx, rdi
-        jbe  find_overlap.among
+        jbe  find_module_overlap
         cmp  rax, rsi
-        jae  find_overlap.among
+        jae  find_module_overlap
+.done:
         ret
 
 ; All that a piece takes.

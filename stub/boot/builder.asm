@@ -37,7 +37,7 @@ load_hypervisor:
         mov  rdi, rax
         call record_name
         mov  rsi, rax
-        call builder_create_domains.domains
+        call list_domains
         mov  ecx, r15d
         xor  edx, edx
 .count:
@@ -80,7 +80,7 @@ load_hypervisor:
         jne  .others
         lea  rbx, [rip + M_NO_KERNEL]   ; the device tree has all others
 .others:
-        call builder_create_domains.domains
+        call list_domains
 .other:
         test r15d, r15d
         jz   .named
@@ -104,7 +104,7 @@ load_hypervisor:
 ; fails: E_NO_INITIAL_DOMAIN and what create_domain fails with
 builder_create_domains:
         xor  r14d, r14d                 ; r13 = domain, r14 = number built, r15 = domains left
-        call .domains
+        call list_domains
 .next:
         test r15d, r15d
         jz   .done
@@ -132,7 +132,7 @@ builder_create_domains:
         jz   .none
         ret
 .none:
-        call .domains
+        call list_domains
         mov  edx, r15d
         fail E_NO_INITIAL_DOMAIN
 
@@ -144,8 +144,9 @@ builder_create_domains:
         say  M_BUILT
         ret
 
-; out: r13 = the first domain, r15 = their number; clobbers: rcx
-.domains:
+; out: r13 = the first domain, r15 = their number
+; clobbers: rcx
+list_domains:
         mov  r13, qword ptr [rip + domains]
         mov  rcx, qword ptr [rip + tables]
         mov  r15d, dword ptr [rcx + TABLES_NR_DOMAINS]
@@ -345,7 +346,7 @@ next_domain_module:
 ; clobbers: all but rsp
 ; fails: E_NO_HARDWARE_DOMAIN
 builder_get_hwdom:
-        call builder_create_domains.domains
+        call list_domains
         mov  edx, r15d
 .next:
         test r15d, r15d

@@ -2,11 +2,11 @@
 ; protected mode, flat segments, paging off, at the link address. What they guarantee: EAX, EBX, CS, DS, ES, SS, and of
 ; CR0 that PE is set and PG is not. All else is unspecified: the other registers, EFLAGS, the stack, the rest of CR0, and
 ; CR4, EFER, MXCSR and the x87's. So EFLAGS, CR0, CR3, CR4 and EFER are set here as a whole, and what the others hold is
-; of no account: nothing in the stub calculates in floating point. hypervisor/entry_multiboot2_efi.asm has two more ways in.
+; of no account: nothing in the stub calculates in floating point. entry/multiboot2_efi.asm has two more ways in.
 
 .include "lib/macros.inc"
 
-.global start_pvh, start, parse_loader, check_part, check_reach, keep_string, keep_string_within, empty_string
+.global start_pvh, start, start_moved, parse_loader, check_part, check_reach, keep_string, keep_string_within, empty_string
 .global add_module, add_module_within, too_many_modules, add_range, map_entries, memory_map_word
 .global entry_magic, entry_info, boot_info, loader_modules, loader_ranges
 
@@ -21,7 +21,10 @@ start_pvh:
 start:
         cli
         xor  ebp, ebp
-.moved:                                 ; ebp = how far the stub lies from its link address
+
+; The same for a stub that may lie elsewhere.
+; in: as start, ebp = how far it lies from its link address
+start_moved:
         mov  dword ptr [ebp + entry_magic], eax
         mov  dword ptr [ebp + entry_info], ebx
         lea  esp, [ebp + stack_end]

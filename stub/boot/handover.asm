@@ -29,11 +29,17 @@ open_handover:
         mov  esi, HANDOVER_LIMIT
         call find_room_below
         test rax, rax
-        jz   .none
+        jnz  .found
+        mov  edx, HANDOVER_SIZE
+        fail E_HANDOVER_ROOM
 .found:
         mov  ecx, HANDOVER_SIZE
-; The area is at rax, of rcx bytes, whole pages, and has nothing in it yet.
-.start:
+
+; The area has nothing in it yet.
+; in:  rax = its start, rcx = its bytes, whole pages
+; out: handover, handover_size, information_end
+; clobbers: rax, rcx, rdi
+start_handover:
         mov  qword ptr [rip + handover], rax
         mov  qword ptr [rip + handover_size], rcx
         mov  rdi, rax
@@ -43,9 +49,6 @@ open_handover:
         shr  ecx, 3
         rep stosq
         ret
-.none:
-        mov  edx, HANDOVER_SIZE
-        fail E_HANDOVER_ROOM
 
 ; Now that what the kernel is told is there, and its length is known: finds the area's place for good. Kernels that first
 ; map little rely on it being as low as loaders put it. Where all modules lay when they came is no longer of use.
@@ -65,7 +68,7 @@ place_handover:
         pop  rcx
         test rax, rax
         jz   .done
-        call open_handover.start
+        call start_handover
         or   eax, 1                     ; clears ZF
 .done:
         ret
@@ -331,7 +334,7 @@ handover_code:
 .real:
         lidt [ebx + (handover_idt_pointer - handover_code)]
         push HANDOVER_CODE16
-        push handover_code.segments16 - handover_code
+        push .segments16 - handover_code
         retf
 .code16
 .segments16:

@@ -81,7 +81,7 @@ keep_rsdp:
 settle_rsdp:
         lea  rdi, [rip + rsdp_page]
         cmp  qword ptr [rip + boot_info + BOOT_INFO_RSDP], rdi
-        jne  find_rsdp.done
+        jne  .done
         call find_rsdp
         mov  rsi, qword ptr [rip + boot_info + BOOT_INFO_RSDP]
         lea  rdi, [rip + rsdp_page]
@@ -89,7 +89,9 @@ settle_rsdp:
         je   .copy
         mov  eax, dword ptr [rsi + RSDP_RSDT]   ; a chance find is not what the loader means
         cmp  eax, dword ptr [rdi + RSDP_RSDT]
-        je   find_rsdp.done
+        jne  .copy
+.done:
+        ret
 .copy:
         mov  qword ptr [rip + boot_info + BOOT_INFO_RSDP], rdi
         mov  esi, PAGE_SIZE

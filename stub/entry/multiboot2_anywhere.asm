@@ -35,4 +35,4 @@ start_multiboot2:
         pop  ebp
         sub  ebp, .here
         cli
-        jmp  start.moved
+        jmp  start_moved

@@ -10,7 +10,9 @@
 ; clobbers: rax, rcx, rdx, rdi
 console_start:
         cmp  byte ptr [rip + console_started], 0
-        jne  console_init.done
+        je   .start
+        ret
+.start:
         mov  byte ptr [rip + console_started], 1
 
 ; Finds out what there is. Settings: console_sinks, serial_port, serial_divisor.

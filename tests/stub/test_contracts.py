@@ -88,6 +88,17 @@ def written() -> dict[str, Contract]:
 CHECKED = sorted(name for name, found in written().items() if found.writes is not None and found.returns)
 
 
+SOURCES = sorted(path for kind in ("*.asm", "*.inc") for path in stub_directory().rglob(kind))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(stub_directory()).as_posix())
+def test_a_local_label_is_its_routine_s_alone(path: Path) -> None:
+    """What another routine goes to has a name and a contract of its own."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        code = re.sub(r"\"[^\"]*\"|'[^']*'|;.*", "", line)
+        assert code.lstrip().startswith(".section ") or not re.search(r"\w\.\w", code), f"{path.name}:{number}: {line}"
+
+
 Stack = tuple[str | None, ...]  # what was pushed: None for anything but a register as it was at entry
 
 
