@@ -1,5 +1,5 @@
 /* boot_info: what the loader handed over, in one form whatever the loader was. The entry files
- * (stub/entry_*.asm) fill it with copies, so that nothing in it lies in the loader's memory. */
+ * (stub/entry/) fill it with copies, so that nothing in it lies in the loader's memory. */
 
 #define BOOT_DEVICE_NONE    0xffffffff
 
@@ -9,7 +9,7 @@ struct boot_info {
     uint64 cmdline;         /* string: the stub's own command line */
     uint64 rsdp;            /* physical address of the ACPI RSDP, 0 for none */
     uint32 nr_modules;      /* in loader_modules */
-    uint32 nr_ranges;       /* in memory_ranges */
+    uint32 nr_ranges;       /* in loader_ranges, as the loader said them */
     uint32 has_framebuffer; /* the loader said what the screen is: framebuffer is filled */
     uint32 keeps_image_name;/* its module strings start with the file's name (not GRUB 2, not PVH) */
     uint64 framebuffer;     /* physical address */

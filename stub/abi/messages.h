@@ -45,7 +45,7 @@
 
 /* Registers at a cpu exception. */
 #define M_REGISTERS_1   "rax %x rbx %x rcx %x rdx %x"
-#define M_REGISTERS_2   "rsi %x rdi %x rbp %x r8 %x"
+#define M_REGISTERS_2   "rsi %x rdi %x rbp %x"
 #define M_REGISTERS_3   "r8 %x r9 %x r10 %x r11 %x"
 #define M_REGISTERS_4   "r12 %x r13 %x r14 %x r15 %x"
 #define M_REGISTERS_5   "cr0 %x cr2 %x cr3 %x cr4 %x"

@@ -30,7 +30,7 @@ normalise_memory:
         jnc  .in_range
         mov  rax, -1                    ; firmware that lies: up to the end of the address space
 .in_range:
-        mov  rcx, rax                   ; from here on `size` holds the range's end
+        mov  rcx, rax                   ; and `size` ends there as well
         sub  rcx, rdi
         mov  qword ptr [rbx + MEMORY_RANGE_SIZE], rcx
         call .insert

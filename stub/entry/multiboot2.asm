@@ -153,7 +153,7 @@ parse_multiboot2:
         add  r8, r15
         jmp  .mmap_entry
 
-.framebuffer:                           ; what the screen is, for console_init and for the kernel
+.framebuffer:                           ; what the screen is, for framebuffer_start and for the kernel
         cmp  r14d, MULTIBOOT2_TAG_FRAMEBUFFER_COLOURS
         jb   .cut_short
         mov  dword ptr [rip + boot_info + BOOT_INFO_HAS_FRAMEBUFFER], 1
