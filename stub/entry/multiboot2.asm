@@ -182,6 +182,8 @@ parse_multiboot2:
 .efi64:
         cmp  r14d, MULTIBOOT2_TAG_EFI64_SIZEOF
         jb   .cut_short
+        cmp  qword ptr [rip + firmware_console], 0
+        jne  .next                      ; that table is in use, and was looked at: it stays
         mov  rax, qword ptr [r12 + MULTIBOOT2_TAG_EFI64_POINTER]
         mov  qword ptr [rip + efi_system], rax
         jmp  .next

@@ -11,13 +11,13 @@ import contextlib
 import random
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import samples
 import trees
 from booting import KERNEL, PACKED, PVH, RAMDISK, good_tables, machine_with, mmap_tag
-from firmware import FIRMWARE, GRAPHICS, IMAGE, SYSTEM, Firmware
+from firmware import FIRMWARE, GRAPHICS, GRUB, IMAGE, SYSTEM, Firmware, hypervisor
 from machine import LOADER, RAM, C, Machine, pvh_info
 from watching import Span, Watch, outside, without
 
@@ -125,9 +125,9 @@ def multiboot2_tags(dice: random.Random) -> list[tuple[int, bytes]]:
     return [*dice.sample(tags, dice.randrange(len(tags))), mmap_tag(*memory(dice))]
 
 
-def multiboot2_information(writer: Writer, dice: random.Random) -> int:
+def multiboot2_information(writer: Writer, dice: random.Random, more: Sequence[tuple[int, bytes]] = ()) -> int:
     body = b""
-    for kind, content in (*multiboot2_tags(dice), (C["MULTIBOOT2_TAG_END"], b"")):
+    for kind, content in (*multiboot2_tags(dice), *more, (C["MULTIBOOT2_TAG_END"], b"")):
         tag = struct.pack("<II", kind, 8 + len(content)) + content
         body += tag + bytes(-len(tag) % 8)
     writer.put(struct.pack("<II", 8 + len(body), 0) + body)
@@ -338,6 +338,42 @@ def test_a_firmware_that_lies() -> None:
             assert not outside(watch.reads, allowed), "read"
             assert not outside(watch.writes, []), "written"
     check_ends(ends)
+
+
+@pytest.mark.slow
+def test_damaged_information_of_a_loader_that_leaves_boot_services_running() -> None:
+    machine, _ = hypervisor()
+    watch = Watch(machine, reach=1 << 33)
+    ends: dict[int, int] = {}
+    for seed in range(CASES):
+        dice = random.Random(f"services {seed}")
+        watch.begin()
+        watch.stop_at("find_modules")
+        writer = Writer(watch)
+        multiboot2_information(writer, dice, GRUB)
+        # No damaged pointer to the firmware itself: of what it has mapped nobody knows.
+        writer.words = [place for place in writer.words if place < LOADER + len_of(machine) - OF_EFI]
+        damage(writer, dice)
+        searched = min(len_of(machine), C["MAX_INFORMATION"])
+        allowed = [*given_by_multiboot2(machine), (LOADER, LOADER + searched), *given_by_firmware(machine)]
+        with case("services", seed, ends, machine):
+            watch.run("start_multiboot2_efi", PARSE_LIMIT, rax=C["MULTIBOOT2_LOADER_MAGIC"], rbx=LOADER)
+            foreign = system_table(machine)  # a pointer of a tag, taken if what lies there begins as one
+            assert not outside(watch.reads, [*allowed, foreign]), "read"
+            assert not outside(watch.writes, []), "written"
+    check_ends(ends)
+
+
+OF_EFI = sum(8 + len(content) for _, content in (*GRUB, (0, b"")))
+
+
+def len_of(machine: Machine) -> int:
+    return int(struct.unpack("<I", machine.read(LOADER, 4))[0])
+
+
+def system_table(machine: Machine) -> Span:
+    place = machine.variable("efi_system")
+    return place, place + 8
 
 
 # --- what is in the image, and what lies in modules ----------------------------------------------------
