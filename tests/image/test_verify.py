@@ -1,5 +1,10 @@
 """verify: whatever is damaged in an image is noticed, by name."""
 
+import errno
+import hashlib
+import io
+import os
+import random
 import struct
 import subprocess
 from collections.abc import Callable
@@ -10,10 +15,10 @@ import lief
 import pytest
 from project import ROOT
 
-from bootwright.common.errors import VerifyError
+from bootwright.common.errors import SourceError, VerifyError
 from bootwright.description import load as description_load
 from bootwright.hyperlaunch import model
-from bootwright.image import built, efi_image
+from bootwright.image import built, efi_image, elf_image
 from bootwright.image.verify import verify
 from bootwright.inputs import resolve
 from bootwright.plan import make, tables
@@ -168,6 +173,67 @@ def test_an_application_that_says_otherwise_is_noticed(demo: built.Built, planne
     bare.write_bytes(demo.efi.read_bytes().replace(b".sbat\0", b".none\0"))
     with pytest.raises(VerifyError, match="checksum"):
         efi_image.verify(bare, moved, sbat)
+
+
+def word_sum(data: bytes) -> int:
+    """As the specification of PE has it: words added one by one, each carry added again."""
+    total = 0
+    for (word,) in struct.iter_unpack("<H", data + bytes(len(data) % 2)):
+        total += word
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+def test_LIEF_reads_the_application_as_it_was_planned(demo: built.Built) -> None:
+    assert demo.efi is not None and demo.efi.stat().st_size < 1 << 20
+    found = lief.PE.parse(str(demo.efi))
+    assert found is not None
+    header, data = found.optional_header, demo.efi.read_bytes()
+    at = struct.unpack_from("<I", data, 0x3C)[0] + 24 + 64
+    expected = word_sum(data[:at] + bytes(4) + data[at + 4 :]) + len(data)
+    assert header.checksum == found.compute_checksum() == expected
+    assert header.subsystem == lief.PE.OptionalHeader.SUBSYSTEM.EFI_APPLICATION
+    assert found.header.machine == lief.PE.Header.MACHINE_TYPES.AMD64
+    (code,) = [section for section in found.sections if section.name == ".text"]
+    assert code.virtual_address <= header.addressof_entrypoint < code.virtual_address + code.virtual_size
+    sections = {section.virtual_address + header.imagebase: section for section in found.sections}
+    modules = [module for module in plan_of(demo.efi).modules if module.embedded]
+    for module in modules:
+        section = sections[module.load_address]
+        assert hashlib.sha256(bytes(section.content)[: module.size]).digest() == module.sha256
+    assert modules and max(s.virtual_address + s.virtual_size for s in found.sections) <= header.sizeof_image
+
+
+@pytest.mark.parametrize("length", [1, 2, 4095, 4097, 70001])
+def test_the_checksum_is_the_same_with_parts_that_were_summed_before(length: int) -> None:
+    data = random.Random(length).randbytes(3 * 70001)
+    part = data[4096 : 4096 + length]
+    with_part = efi_image._checksum(io.BytesIO(data), len(data), [(4096, length, word_sum(part))])
+    assert with_part == efi_image._checksum(io.BytesIO(data), len(data), []) == word_sum(data) + len(data)
+
+
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_copied_to_where_a_file_stands(by_kernel: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*args: object, **kwargs: object) -> int:
+        raise OSError(errno.EXDEV, "between file systems")
+
+    if not by_kernel:
+        monkeypatch.setattr(os, "copy_file_range", refused)
+    source = tmp_path / "source"
+    source.write_bytes(random.Random(1).randbytes(3 << 20))
+    with (tmp_path / "target").open("w+b") as target:
+        target.write(b"in front")
+        assert elf_image.copy_into(source, target) == 3 << 20
+        target.write(b"behind")
+        target.seek(4)
+        assert target.read() == b"ront" + source.read_bytes() + b"behind"
+
+
+def test_a_module_that_changed_is_not_summed(tmp_path: Path) -> None:
+    payload = elf_image.Payload("ramdisk", tmp_path / "file", 0, 4, hashlib.sha256(b"what").digest())
+    payload.path.write_bytes(b"that")
+    with pytest.raises(SourceError, match="changed while it was read"):
+        efi_image._sum_of(payload)
 
 
 def plan_of(application: Path) -> Plan:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -119,7 +120,11 @@ def _options(modules: reader.Files, signing: Signing | None, media: Media) -> or
 def _outputs(made: Path) -> tuple[origin.Output, ...]:
     hashes = Hashes()
     files = sorted(file for file in made.rglob("*") if file.is_file())
-    return tuple(origin.Output(file.relative_to(made).as_posix(), *hashes.of(file)) for file in files)
+    with ThreadPoolExecutor() as pool:  # side by side, since hashing large files is most of what they cost
+        found = pool.map(hashes.of, files)
+    return tuple(
+        origin.Output(file.relative_to(made).as_posix(), *said) for file, said in zip(files, found, strict=True)
+    )
 
 
 def _remember(outputs: Sequence[origin.Output], output: Path) -> None:

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,7 +25,10 @@ from elftools.elf.elffile import ELFFile
 
 from bootwright.common import abi
 from bootwright.common.errors import SourceError, VerifyError
-from bootwright.image.elf_image import Payload
+from bootwright.common.hashes import LARGE
+from bootwright.common.store import Store
+from bootwright.image.elf_image import Payload, copy_into
+from bootwright.inputs import resolve
 from bootwright.link.elf_writer import PAGE
 from bootwright.link.linked import Linked
 from bootwright.plan.records import Plan
@@ -38,6 +40,7 @@ _SBAT = b".sbat"  # shim 15.3 and later start nothing without it
 _SBAT_HEAD = "sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md"
 # What reading headers raises where the file ends early, or has numbers that cannot be.
 _BROKEN = (EOFError, ValueError, OverflowError)
+_MODULUS = 0xFFFF  # of sums of 16-bit words with their carries
 _CHECKSUM_OFFSET = 24 + 64  # from the signature, in the optional header
 
 
@@ -76,10 +79,12 @@ def write(
         for section in sections:
             stream.seek(section.rva)
             _write_section(stream, section)
-        stream.truncate(_end(sections))
+        end = _end(sections)
+        stream.truncate(end)
         stream.seek(0)
         stream.write(_headers(linked, sections, 0))
-        checksum = _checksum(stream, _end(sections))
+        summed = [(section.rva, section.size, _sum_of(section.payload)) for section in sections if section.payload]
+        checksum = _checksum(stream, end, summed)
         stream.seek(0)
         stream.write(_headers(linked, sections, checksum))
 
@@ -100,6 +105,7 @@ def _verify(path: Path, plan: Plan, sbat: Sequence[str]) -> None:
     with path.open("rb") as stream:
         head = stream.read(PAGE)
         start = known.struct("pe_dos_header")(head).e_lfanew
+        start_of_checksum = start + _CHECKSUM_OFFSET
         file_header = known.struct("pe_file_header")(head[start:])
         start += constants["PE_FILE_HEADER_SIZEOF"]
         optional = known.struct("pe_optional_header")(head[start:])
@@ -112,10 +118,20 @@ def _verify(path: Path, plan: Plan, sbat: Sequence[str]) -> None:
         end = max((section.pointer_to_raw_data + section.size_of_raw_data for section in sections), default=0)
         if end != path.stat().st_size:
             raise VerifyError(f"{path}: the sections end at {end:#x}, the file at {path.stat().st_size:#x}")
-        if optional.checksum != _checksum(stream, end, start=head.index(b"PE\0\0") + _CHECKSUM_OFFSET):
-            raise VerifyError(f"{path}: the checksum in the header, {optional.checksum:#x}, is wrong")
         base = constants["IMAGE_BASE"] - PAGE
         found = {section.virtual_address + base: section for section in sections}
+        summed: list[tuple[int, int, int]] = []
+        for module in (module for module in plan.modules if module.embedded):
+            section = found.get(module.load_address)
+            if section is None or section.virtual_size != module.size:
+                raise VerifyError(f"{path}: module {module.name} is not at {module.load_address:#x}")
+            at = section.pointer_to_raw_data
+            digest, words = _read_module(stream, at, module.size, module.sha256)
+            if digest != module.sha256:
+                raise VerifyError(f"{path}: module {module.name} has other bytes than planned")
+            summed.append((at, module.size, words))
+        if optional.checksum != _checksum(stream, end, summed, start=start_of_checksum):
+            raise VerifyError(f"{path}: the checksum in the header, {optional.checksum:#x}, is wrong")
         table = next((section for section in sections if bytes(section.name).startswith(b".tables")), None)
         if table is None:
             raise VerifyError(f"{path}: there is no section .tables")
@@ -125,12 +141,6 @@ def _verify(path: Path, plan: Plan, sbat: Sequence[str]) -> None:
         said = next((section for section in sections if bytes(section.name).rstrip(b"\0") == _SBAT), None)
         if said is None or _read(stream, said.pointer_to_raw_data, said.virtual_size) != _sbat_text(sbat):
             raise VerifyError(f"{path}: section .sbat does not say what was planned")
-        for module in (module for module in plan.modules if module.embedded):
-            section = found.get(module.load_address)
-            if section is None or section.virtual_size != module.size:
-                raise VerifyError(f"{path}: module {module.name} is not at {module.load_address:#x}")
-            if _digest(stream, section.pointer_to_raw_data, module.size) != module.sha256:
-                raise VerifyError(f"{path}: module {module.name} has other bytes than planned")
 
 
 def _read(stream: BinaryIO, offset: int, size: int) -> bytes:
@@ -143,13 +153,44 @@ def _sbat_text(lines: Sequence[str]) -> bytes:
     return "".join(f"{line}\n" for line in (_SBAT_HEAD, *lines)).encode("ascii")
 
 
-def _digest(stream: BinaryIO, offset: int, size: int) -> bytes:
+def _read_module(stream: BinaryIO, offset: int, size: int, expected: bytes) -> tuple[bytes, int]:
+    """SHA-256 and sum (_sum) of a module's bytes as they are in the file; the sum of bytes that were summed before is
+    not worked out again.
+    """
     stream.seek(offset)
-    digest = hashlib.sha256()
+    digest, total, known = hashlib.sha256(), 0, _SUMS.get(expected)
     while size and (block := stream.read(min(size, _BUFFER))):
         digest.update(block)
+        total += _words(block) if known is None else 0
         size -= len(block)
-    return digest.digest()
+    return digest.digest(), total % _MODULUS if known is None else known
+
+
+# Sums (_sum) of bytes by their SHA-256.
+_SUMS: dict[bytes, int] = {}
+
+
+def _sum_of(payload: Payload) -> int:
+    """The sum of a module's words: kept for large ones, for it takes longer than all else that is done with them.
+
+    The SHA-256 comes of the same bytes. Raises SourceError where it is not the one that was planned.
+    """
+    if payload.sha256 not in _SUMS:
+        cache = resolve.cache_directory() / "sums" if payload.size >= LARGE else None
+        store = Store(cache, made_by="words of 16 bits, added modulo 65535")
+        _SUMS[payload.sha256] = store.get(payload.sha256, lambda: (_summed(payload), ()))
+    return _SUMS[payload.sha256]
+
+
+def _summed(payload: Payload) -> int:
+    total, digest = 0, hashlib.sha256()
+    with payload.path.open("rb") as stream:
+        while block := stream.read(_BUFFER):
+            digest.update(block)
+            total += _words(block)
+    if digest.digest() != payload.sha256:
+        raise SourceError(f"{payload.path} changed while it was read: it has another SHA-256 than planned")
+    return total % _MODULUS
 
 
 def _align(value: int) -> int:
@@ -210,10 +251,7 @@ def _write_section(stream: BinaryIO, section: Section) -> None:
         return
     payload = section.payload
     assert payload is not None
-    before = stream.tell()
-    with payload.path.open("rb") as source:
-        shutil.copyfileobj(source, stream, _BUFFER)
-    if stream.tell() - before != payload.size:
+    if copy_into(payload.path, stream) != payload.size:
         raise SourceError(f"{payload.path} changed while it was read: {payload.size:#x} bytes were planned")
 
 
@@ -275,17 +313,28 @@ def _headers(linked: Linked, sections: Sequence[Section], checksum: int) -> byte
     return head.ljust(PAGE, b"\0")
 
 
-def _checksum(stream: BinaryIO, size: int, start: int | None = None) -> int:
+def _checksum(stream: BinaryIO, size: int, summed: Iterable[tuple[int, int, int]], start: int | None = None) -> int:
     """The PE checksum: the 16-bit words added with their carries, and the file's size.
 
-    start: where the checksum itself stands in the first block, None while it is 0.
+    summed: parts that are not read, each with its offset, its size and its sum; start: where the checksum itself stands
+    in the first block, None while it is 0.
     """
-    total = 0
-    stream.seek(0)
-    while block := stream.read(_BUFFER):
-        if start is not None:
-            block = block[:start] + bytes(4) + block[start + 4 :]
-            start = None
-        # Adding words with their carries is what a number to the base 65536 is modulo 65535.
-        total += int.from_bytes(block, "little") % 0xFFFF
-    return (total % 0xFFFF or (0xFFFF if total else 0)) + size
+    total, at = 0, 0
+    for offset, length, words in (*sorted(summed), (size, 0, 0)):
+        stream.seek(at)
+        while at < offset and (block := stream.read(min(offset - at, _BUFFER))):
+            if start is not None:
+                block = block[:start] + bytes(4) + block[start + 4 :]
+                start = None
+            total += _words(block) << 8 * (at % 2)  # behind a part of odd length a block starts within a word
+            at += len(block)
+        total += words
+        at = offset + length
+    return (total % _MODULUS or (_MODULUS if total else 0)) + size
+
+
+def _words(block: bytes) -> int:
+    """A number that is the sum of the block's words modulo _MODULUS: adding words with their carries is what a number
+    to the base 65536 is modulo 65535. Numbers of many digits are added faster than they are divided.
+    """
+    return int.from_bytes(block, "little")

@@ -6,17 +6,23 @@ page aligned, so that file offset and load address are congruent; they never pas
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import SourceError, Where
 from bootwright.link.elf_writer import PAGE
 
 _COPY_BUFFER = 1 << 20
+_COPY_STEP = 1 << 30
+# What copy_file_range says of files that it does not copy between (copy_file_range(2)).
+_NO_COPY_RANGE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 
 
 @dataclass(frozen=True)
@@ -71,13 +77,34 @@ def patch(stub: bytes, tables: bytes, payloads: Sequence[Payload], identity: byt
         file.write(header)
         for payload, offset in zip(payloads, offsets, strict=True):
             file.seek(offset)
-            with payload.path.open("rb") as source:
-                shutil.copyfileobj(source, file, _COPY_BUFFER)
-            if file.tell() != offset + payload.size:
-                message = f"is {file.tell() - offset} bytes long, but {payload.size} were planned"
+            copied = copy_into(payload.path, file)
+            if copied != payload.size:
+                message = f"is {copied} bytes long, but {payload.size} were planned"
                 raise SourceError(f"module {payload.name}: {message}", Where(str(payload.path)))
         size = file.tell()
     return Patched(identity, offsets, size)
+
+
+def copy_into(source: Path, target: BinaryIO) -> int:
+    """Copy a file to where `target` stands, and say how many bytes; by the kernel, which on some file systems only has
+    both share them. OSError passes.
+    """
+    target.flush()
+    start, copied = target.tell(), 0
+    with source.open("rb") as stream:
+        try:
+            while step := os.copy_file_range(
+                stream.fileno(), target.fileno(), _COPY_STEP, offset_src=copied, offset_dst=start + copied
+            ):
+                copied += step
+        except OSError as error:
+            if error.errno not in _NO_COPY_RANGE or copied:
+                raise
+            target.seek(start)
+            shutil.copyfileobj(stream, target, _COPY_BUFFER)
+            copied = target.tell() - start
+    target.seek(start + copied)
+    return copied
 
 
 def _file_offsets(start: int, payloads: Sequence[Payload]) -> tuple[int, ...]:
