@@ -65,9 +65,20 @@ struct mover_record {       /* .movers: what moves a kernel that may be moved, w
 
 struct launcher_record {    /* .launchers: one way out */
     uint32 protocol;        /* PROTOCOL_* */
-    uint32 launch;          /* routine: never returns */
+    uint32 tell;            /* routine: writes what the kernel is told into the hand-over area; once more if that moves */
+    uint32 enter;           /* routine: goes there; never returns */
     uint32 name;            /* string */
     uint32 keep_services;   /* routine, 0 for none: at the EFI entry; boot services are then left running */
+};
+
+struct launch_target {      /* what is launched: the hypervisor, or the hardware domain's kernel; filled once it is loaded */
+    uint64 record;          /* its module_record or boot_domain, for its name */
+    uint64 domain;          /* boot_domain, 0 for a hypervisor: that is told of all modules but its own */
+    uint64 entry;           /* physical address */
+    uint64 cmdline;         /* string */
+    uint64 launcher_name;   /* string, once its launcher is found */
+    uint32 protocol;        /* PROTOCOL_* */
+    uint32 module;          /* number of its module */
 };
 
 struct probe_record {       /* one way to look into a kernel that no host has looked into */

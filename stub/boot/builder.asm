@@ -4,7 +4,7 @@
 .include "lib/macros.inc"
 
 .global builder_init, load_hypervisor, builder_create_domains, next_domain_module, builder_get_hwdom
-.global kernel_probe, hardware_domain
+.global kernel_probe
 
 .set VCPU_ALLOCATED, 1
 .set VCPU_INITIALISED, 2
@@ -27,7 +27,7 @@ builder_init:
 
 ; A hypervisor builds the domains that it is given a kernel for: says which it is not, loads it, and unpacks what it is
 ; to find.
-; out: boot_modules
+; out: boot_modules, launch_target
 ; clobbers: all but rsp
 ; fails: what check_module, load_module and clear_the_way fail with
 load_hypervisor:
@@ -64,6 +64,19 @@ load_hypervisor:
         call load_module
         call .next
         jb   .load
+        lea  rdi, [rip + launch_target]
+        mov  rcx, qword ptr [rip + tables]
+        mov  eax, dword ptr [rcx + TABLES_HYPERVISOR_ENTRY]
+        mov  qword ptr [rdi + LAUNCH_TARGET_ENTRY], rax
+        mov  eax, dword ptr [rcx + TABLES_HYPERVISOR_CMDLINE]
+        add  rax, rcx
+        mov  qword ptr [rdi + LAUNCH_TARGET_CMDLINE], rax
+        mov  eax, dword ptr [rcx + TABLES_HYPERVISOR_PROTOCOL]
+        mov  dword ptr [rdi + LAUNCH_TARGET_PROTOCOL], eax
+        mov  ecx, dword ptr [rcx + TABLES_HYPERVISOR]
+        mov  dword ptr [rdi + LAUNCH_TARGET_MODULE], ecx
+        call module_record_at
+        mov  qword ptr [rdi + LAUNCH_TARGET_RECORD], rax
         ret
 ; in: ebp = number of a module; out: ebp = the next one, CF set if there is one; clobbers: rcx
 .next:
@@ -342,7 +355,7 @@ next_domain_module:
         ret
 
 ; The first hardware domain that was built.
-; out: hardware_domain
+; out: launch_target
 ; clobbers: all but rsp
 ; fails: E_NO_HARDWARE_DOMAIN
 builder_get_hwdom:
@@ -362,7 +375,17 @@ builder_get_hwdom:
         dec  r15d
         jmp  .next
 .found:
-        mov  qword ptr [rip + hardware_domain], r13
+        lea  rdi, [rip + launch_target]
+        mov  qword ptr [rdi + LAUNCH_TARGET_RECORD], r13
+        mov  qword ptr [rdi + LAUNCH_TARGET_DOMAIN], r13
+        mov  rax, qword ptr [r13 + BOOT_DOMAIN_ENTRY]
+        mov  qword ptr [rdi + LAUNCH_TARGET_ENTRY], rax
+        lea  rax, [rip + domain_cmdline]
+        mov  qword ptr [rdi + LAUNCH_TARGET_CMDLINE], rax
+        mov  eax, dword ptr [r13 + BOOT_DOMAIN_PROTOCOL]
+        mov  dword ptr [rdi + LAUNCH_TARGET_PROTOCOL], eax
+        mov  eax, dword ptr [r13 + BOOT_DOMAIN_KERNEL]
+        mov  dword ptr [rdi + LAUNCH_TARGET_MODULE], eax
         mov  rdi, r13
         call record_name
         mov  rdx, rax
@@ -376,5 +399,4 @@ builder_get_hwdom:
 .align 8
 kernel_probe:           .space 8        ; routine that finds out about a kernel; 0 where the host has
 domains:                .space 8
-hardware_domain:        .space 8
 vcpu0:                  .space 4        ; 0, VCPU_ALLOCATED or VCPU_INITIALISED

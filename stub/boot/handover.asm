@@ -3,8 +3,8 @@
 
 .include "lib/macros.inc"
 
-.global HANDOVER_CODE, open_handover, place_handover, keep_state, take, take_copy, take_string, next_module, launch_target
-.global report_launch, go, fill_page_tables, handover, handover_size, information_end, deferred, deferred_count, efi_told
+.global HANDOVER_CODE, open_handover, place_handover, keep_state, take, take_copy, take_string, next_module
+.global report_launch, enter_kernel, fill_page_tables, handover, handover_size, information_end, deferred, deferred_count, efi_told
 
 ; The area, by offset: PAGE_TABLES pages, then these.
 .set HANDOVER_CODE, PAGE_TABLES * PAGE_SIZE
@@ -115,12 +115,12 @@ take_string:
 ; out: r12d to go on with, rbx = boot_module of the next one; ZF set at the end
 ; clobbers: rax, rcx
 next_module:
+        mov  rbx, qword ptr [rip + launch_target + LAUNCH_TARGET_DOMAIN]
+        test rbx, rbx
+        jnz  .domain
         mov  rcx, qword ptr [rip + tables]
-        mov  eax, dword ptr [rcx + TABLES_HYPERVISOR]
-        cmp  eax, NO_MODULE
-        je   .domain
         inc  r12d
-        cmp  r12d, eax
+        cmp  r12d, dword ptr [rip + launch_target + LAUNCH_TARGET_MODULE]
         jne  .bounded
         inc  r12d
 .bounded:
@@ -129,7 +129,6 @@ next_module:
         mov  eax, r12d
         jmp  .found
 .domain:
-        mov  rbx, qword ptr [rip + hardware_domain]
         call next_domain_module
         je   .end
 .found:
@@ -142,23 +141,8 @@ next_module:
         xor  eax, eax
         ret
 
-; What is entered: out: rax = physical address, rsi = its command line; clobbers: rcx, rdx
-launch_target:
-        mov  rcx, qword ptr [rip + tables]
-        cmp  dword ptr [rcx + TABLES_HYPERVISOR], NO_MODULE
-        je   .domain
-        mov  eax, dword ptr [rcx + TABLES_HYPERVISOR_ENTRY]
-        mov  esi, dword ptr [rcx + TABLES_HYPERVISOR_CMDLINE]
-        add  rsi, rcx
-        ret
-.domain:
-        mov  rdx, qword ptr [rip + hardware_domain]
-        mov  rax, qword ptr [rdx + BOOT_DOMAIN_ENTRY]
-        lea  rsi, [rip + domain_cmdline]
-        ret
-
 ; The last line of the transcript, with a checksum of all that the kernel is told; in front of it what that says of EFI.
-; in:  handover, information_end, efi_told
+; in:  launch_target, handover, information_end, efi_told
 ; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
 report_launch:
         cmp  byte ptr [rip + efi_told], 0
@@ -180,15 +164,14 @@ report_launch:
         call update_crc32
         not  eax
         mov  r9d, eax
-        call launch_target
-        mov  rdx, rax
-        mov  rsi, qword ptr [rip + launcher_name]
+        mov  rdx, qword ptr [rip + launch_target + LAUNCH_TARGET_ENTRY]
+        mov  rsi, qword ptr [rip + launch_target + LAUNCH_TARGET_LAUNCHER_NAME]
         pop  rcx
         mov  r8, qword ptr [rip + information_end]
         say  M_LAUNCH
         ret
 
-; What a launcher ends with: how the kernel is to be entered.
+; What telling a kernel ends with: how enter_kernel is to enter it.
 ; in:  r8d = ENTER_*, eax, ebx, esi = what the kernel finds in EAX, EBX, ESI (RSI)
 ; out: entered
 keep_state:
@@ -199,9 +182,9 @@ keep_state:
         ret
 
 ; The end of the stub: prints the launch, moves to the area, and goes.
-; in:  entered, the area in its place
+; in:  launch_target, entered, the area in its place
 ; never returns
-go:
+enter_kernel:
         mov  r15, qword ptr [rip + handover]
         lea  rsi, [rip + handover_code]         ; the code, with its descriptors and the state, behind each other
         lea  rdi, [r15 + HANDOVER_CODE]
@@ -210,7 +193,7 @@ go:
         lea  rsi, [rip + deferred]
         mov  ecx, MAX_DEFERRED * DEFERRED_SIZEOF
         rep movsb
-        call launch_target
+        mov  rax, qword ptr [rip + launch_target + LAUNCH_TARGET_ENTRY]
         mov  qword ptr [rip + entered + ENTER_STATE_ENTRY], rax
         lea  rsi, [rip + entered]
         lea  rdi, [r15 + HANDOVER_CODE + enter_state - handover_code]

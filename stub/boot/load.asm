@@ -133,7 +133,7 @@ load_module:
         fail_named E_MODULE_UNPACK
 
 ; Where a piece is unpacked to: its place, or free room if the stub is there, or the page that the stub does not map;
-; go then moves it last.
+; enter_kernel then moves it last.
 ; in:  r12 = piece, rbx = record of its module
 ; out: rdi
 ; clobbers: rax, rcx, rdx, rsi, r8, r9, r10, r11

@@ -2,7 +2,7 @@
 
 .include "lib/macros.inc"
 
-.global main, report_entry, check_entry, launcher_name
+.global main, report_entry, check_entry, launch_target
 
 .section .text
 
@@ -114,67 +114,55 @@ report_machine:
 .no_device:
         ret
 
-; Enters what is to run: the hypervisor, if the tables name one, or the hardware domain's kernel.
-; in:  hardware_domain or a hypervisor, loaded
-; fails: E_PROTOCOL, E_ENTRY and what the launchers fail with
+; Launches what is loaded: its launcher tells it, and enters it.
+; in:  launch_target
+; never returns
+; fails: E_PROTOCOL and what check_entry, open_handover and the launchers fail with
 launch:
-        mov  rdx, qword ptr [rip + tables]
-        mov  r12d, dword ptr [rdx + TABLES_HYPERVISOR_PROTOCOL]
-        mov  ecx, dword ptr [rdx + TABLES_HYPERVISOR]
-        call module_record_at
-        mov  rbp, rax                   ; rbp = record of what is launched, for its name
-        cmp  dword ptr [rdx + TABLES_HYPERVISOR], NO_MODULE
-        jne  .find
-        mov  rbp, qword ptr [rip + hardware_domain]
-        mov  r12d, dword ptr [rbp + BOOT_DOMAIN_PROTOCOL]
-.find:
+        lea  rbp, [rip + launch_target]
+        mov  ecx, dword ptr [rbp + LAUNCH_TARGET_PROTOCOL]
         lea  rbx, [rip + __start_launchers]
-        lea  rdx, [rip + __end_launchers]
+        lea  rax, [rip + __end_launchers]
 .next:
-        cmp  rbx, rdx
+        cmp  rbx, rax
         jae  .unknown
-        cmp  r12d, dword ptr [rbx + LAUNCHER_RECORD_PROTOCOL]
+        cmp  ecx, dword ptr [rbx + LAUNCHER_RECORD_PROTOCOL]
         je   .found
         add  rbx, LAUNCHER_RECORD_SIZEOF
         jmp  .next
 .found:
         lea  rcx, [rip + __image_start]
-        mov  eax, dword ptr [rbx + LAUNCHER_RECORD_LAUNCH]
-        lea  rsi, [rax + rcx]
         mov  eax, dword ptr [rbx + LAUNCHER_RECORD_NAME]
         add  rax, rcx
-        mov  qword ptr [rip + launcher_name], rax
-        push rsi
+        mov  qword ptr [rbp + LAUNCH_TARGET_LAUNCHER_NAME], rax
+        mov  eax, dword ptr [rbx + LAUNCHER_RECORD_ENTER]
+        add  rax, rcx
+        push rax
+        mov  eax, dword ptr [rbx + LAUNCHER_RECORD_TELL]
+        add  rax, rcx
+        push rax
         call check_entry
         call open_handover
-        call qword ptr [rsp]            ; what the kernel is told, to see how long it is
+        call qword ptr [rsp]            ; to see how long it is
         call place_handover
         je   .placed
         call qword ptr [rsp]            ; and again, where it is to be
 .placed:
-        jmp  go
+        pop  rax
+        pop  rax                        ; the launcher's way to enter it
+        jmp  rax
 .unknown:
-        mov  rdx, rbp
-        mov  ecx, r12d
+        mov  rdx, qword ptr [rbp + LAUNCH_TARGET_RECORD]
         fail_named E_PROTOCOL
 
 ; The entry must lie in a piece of what is launched.
-; in:  rbp = its record, for its name
-; clobbers: all but rbp, rsp
+; in:  launch_target
+; clobbers: rax, rbx, rcx, rbp, r12, r13, r14, r15
 ; fails: E_ENTRY
 check_entry:
-        call launch_target
-        mov  r13, rax                   ; r13 = entry
-        mov  rcx, qword ptr [rip + tables]
-        mov  eax, dword ptr [rcx + TABLES_HYPERVISOR]
-        cmp  eax, NO_MODULE
-        jne  .pieces
-        mov  eax, dword ptr [rbp + BOOT_DOMAIN_KERNEL]
-.pieces:
-        push rbp
-        mov  ebp, eax
+        mov  ebp, dword ptr [rip + launch_target + LAUNCH_TARGET_MODULE]
         call first_piece
-        pop  rbp
+        mov  r13, qword ptr [rip + launch_target + LAUNCH_TARGET_ENTRY]
 .piece:
         test r14d, r14d
         jz   .outside
@@ -190,12 +178,12 @@ check_entry:
 .inside:
         ret
 .outside:
-        mov  rdx, rbp
+        mov  rdx, qword ptr [rip + launch_target + LAUNCH_TARGET_RECORD]
         mov  rcx, r13
         fail_named E_ENTRY
 
 .section .bss
 .align 8
-launcher_name:  .space 8                ; string
+launch_target:  .space LAUNCH_TARGET_SIZEOF
 cpu_brand:      .space 4 * 16           ; three times 16 bytes and a zero
 build_digits:   .space BUILD_ID_SHOWN + 1       ; the first of the build id, and a zero

@@ -8,20 +8,19 @@
 
 .section .launchers
         .long PROTOCOL_LINUX
-        .long launch_linux - __image_start
+        .long tell_linux - __image_start
+        .long enter_kernel - __image_start
         .long linux_name - __image_start
         .long 0
 
 .section .text
 
-; in:  hardware_domain, an open hand-over area
+; in:  launch_target, an open hand-over area
 ; out: entered
 ; clobbers: all but rsp
 ; fails: E_NO_BIOS, E_NO_ROOM
-launch_linux:
-        mov  rcx, qword ptr [rip + hardware_domain]
-        mov  eax, dword ptr [rcx + BOOT_DOMAIN_KERNEL]
-        imul eax, eax, BOOT_MODULE_SIZEOF
+tell_linux:
+        imul eax, dword ptr [rip + launch_target + LAUNCH_TARGET_MODULE], BOOT_MODULE_SIZEOF
         lea  r14, [rip + boot_modules]
         add  r14, rax
         mov  r14, qword ptr [r14 + BOOT_MODULE_START]   ; r14 = the bzImage, as a file
@@ -43,8 +42,9 @@ launch_linux:
         mov  word ptr [rbp + BOOT_PARAMS_VID_MODE], LINUX_NORMAL_VGA
         mov  rax, qword ptr [rip + boot_info + BOOT_INFO_RSDP]
         mov  qword ptr [rbp + BOOT_PARAMS_ACPI_RSDP_ADDR], rax
-        call launch_target
+        mov  eax, dword ptr [rip + launch_target + LAUNCH_TARGET_ENTRY]
         mov  dword ptr [rbp + BOOT_PARAMS_CODE32_START], eax
+        mov  rsi, qword ptr [rip + launch_target + LAUNCH_TARGET_CMDLINE]
         call take_string
         mov  dword ptr [rbp + BOOT_PARAMS_CMD_LINE_PTR], eax
         call fill_ramdisk
@@ -136,11 +136,11 @@ enter_setup:
         mov  r8d, ENTER_REAL_MODE
         jmp  keep_state
 .no_bios:
-        mov  rdx, qword ptr [rip + hardware_domain]
+        mov  rdx, qword ptr [rip + launch_target + LAUNCH_TARGET_RECORD]
         mov  rcx, qword ptr [rip + boot_info + BOOT_INFO_ENTRY_NAME]
         fail_named E_NO_BIOS
 .no_room:
-        mov  rdx, qword ptr [rip + hardware_domain]
+        mov  rdx, qword ptr [rip + launch_target + LAUNCH_TARGET_RECORD]
         mov  ecx, REAL_MODE_BASE
         mov  r8d, REAL_MODE_BASE + REAL_MODE_SIZE
         fail_named E_NO_ROOM

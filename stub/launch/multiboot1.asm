@@ -6,16 +6,17 @@
 
 .section .launchers
         .long PROTOCOL_MULTIBOOT1
-        .long launch_multiboot1 - __image_start
+        .long tell_multiboot1 - __image_start
+        .long enter_kernel - __image_start
         .long multiboot1_launcher_name - __image_start
         .long 0
 
 .section .text
 
-; in:  hardware_domain or a hypervisor, an open hand-over area
+; in:  launch_target, an open hand-over area
 ; out: entered
 ; clobbers: all but rsp
-launch_multiboot1:
+tell_multiboot1:
         mov  edi, MULTIBOOT1_INFO_SIZEOF
         call take
         mov  rbp, rax                   ; rbp = multiboot1_info
@@ -34,7 +35,7 @@ launch_multiboot1:
         call basic_memory
         mov  dword ptr [rbp + MULTIBOOT1_INFO_MEM_LOWER], eax
         mov  dword ptr [rbp + MULTIBOOT1_INFO_MEM_UPPER], edx
-        call launch_target
+        mov  rsi, qword ptr [rip + launch_target + LAUNCH_TARGET_CMDLINE]
         call take_string
         mov  dword ptr [rbp + MULTIBOOT1_INFO_CMDLINE], eax
         lea  rsi, [rip + M_LOADER_NAME]

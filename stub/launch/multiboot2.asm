@@ -3,28 +3,27 @@
 
 .include "lib/macros.inc"
 
-.global launch_multiboot2, fill_modules, fill_machine, fill_end, take_tag, multiboot2_launcher_name
+.global tell_multiboot2, fill_modules, fill_machine, fill_end, take_tag, multiboot2_launcher_name
 
 .section .launchers
         .long PROTOCOL_MULTIBOOT2
-        .long launch_multiboot2 - __image_start
+        .long tell_multiboot2 - __image_start
+        .long enter_kernel - __image_start
         .long multiboot2_launcher_name - __image_start
         .long 0
 
 .section .text
 
-; in:  hardware_domain or a hypervisor, an open hand-over area
+; in:  launch_target, an open hand-over area
 ; out: entered
 ; clobbers: all but rsp
 ; fails: E_EFI_ENDED
-launch_multiboot2:
-        mov  rcx, qword ptr [rip + tables]
-        mov  ecx, dword ptr [rcx + TABLES_HYPERVISOR]
-        cmp  ecx, NO_MODULE
-        je   .enter
+tell_multiboot2:
+        cmp  qword ptr [rip + launch_target + LAUNCH_TARGET_DOMAIN], 0
+        jne  .tell
         cmp  qword ptr [rip + efi_system], 0
         jne  .ended                     ; Xen would look for a BIOS, and find none
-.enter:
+.tell:
         call fill_modules
         call fill_memory
         call fill_machine
@@ -35,8 +34,7 @@ launch_multiboot2:
         mov  r8d, ENTER_PROTECTED_MODE
         jmp  keep_state
 .ended:
-        call module_record_at
-        mov  rdx, rax
+        mov  rdx, qword ptr [rip + launch_target + LAUNCH_TARGET_RECORD]
         mov  rcx, qword ptr [rip + boot_info + BOOT_INFO_LOADER_NAME]
         fail_named E_EFI_ENDED
 
@@ -48,7 +46,7 @@ fill_modules:
         call take
         mov  rbp, rax                   ; rbp = multiboot2_info
 
-        call launch_target
+        mov  rsi, qword ptr [rip + launch_target + LAUNCH_TARGET_CMDLINE]
         mov  edx, MULTIBOOT2_TAG_CMDLINE
         call take_string_tag
         lea  rsi, [rip + M_LOADER_NAME]
@@ -161,9 +159,8 @@ fill_machine:
         mov  rbx, qword ptr [rip + efi_system]
         test rbx, rbx
         jz   .end
-        mov  rcx, qword ptr [rip + tables]
-        cmp  dword ptr [rcx + TABLES_HYPERVISOR], NO_MODULE
-        jne  .end
+        cmp  qword ptr [rip + launch_target + LAUNCH_TARGET_DOMAIN], 0
+        je   .end
         mov  edi, MULTIBOOT2_TAG_EFI64_SIZEOF
         mov  edx, MULTIBOOT2_TAG_EFI64
         call take_tag

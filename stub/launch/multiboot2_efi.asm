@@ -6,24 +6,25 @@
 
 .section .launchers
         .long PROTOCOL_MULTIBOOT2_EFI
-        .long launch_multiboot2_efi - __image_start
+        .long tell_with_services - __image_start
+        .long enter_with_services - __image_start
         .long multiboot2_launcher_name - __image_start
         .long own_no_memory - __image_start
 
 .section .text
 
-; in:  a hypervisor, rbp = its record, an open hand-over area
-; out: as launch_multiboot2, where memory is ours; else it never returns
+; in:  launch_target, a hypervisor; an open hand-over area
+; out: launch_target.entry: the one for boot services, where they are running; else as tell_multiboot2
 ; clobbers: all but rsp
 ; fails: E_ENTRY, E_EFI_ENDED
-launch_multiboot2_efi:
+tell_with_services:
         cmp  qword ptr [rip + room_finder], 0
-        je   launch_multiboot2          ; memory is ours: there are no boot services
+        je   tell_multiboot2            ; memory is ours: there are no boot services
         lea  rax, [rip + multiboot2_efi_name]
-        mov  qword ptr [rip + launcher_name], rax
-        mov  rcx, qword ptr [rip + tables]      ; the tables in force, checked long ago, have one entry from here on
+        mov  qword ptr [rip + launch_target + LAUNCH_TARGET_LAUNCHER_NAME], rax
+        mov  rcx, qword ptr [rip + tables]
         mov  eax, dword ptr [rcx + TABLES_HYPERVISOR_EFI_ENTRY]
-        mov  dword ptr [rcx + TABLES_HYPERVISOR_ENTRY], eax
+        mov  qword ptr [rip + launch_target + LAUNCH_TARGET_ENTRY], rax
         call check_entry
         call fill_modules
         call fill_machine
@@ -42,16 +43,21 @@ launch_multiboot2_efi:
         mov  qword ptr [rax + MULTIBOOT2_TAG_EFI64_POINTER], rcx
         mov  rbp, qword ptr [rip + handover]
         add  rbp, HANDOVER_INFORMATION
-        call fill_end
+        jmp  fill_end
 
+; in:  launch_target, the area as tell_with_services leaves it
+; never returns
+enter_with_services:
+        cmp  qword ptr [rip + room_finder], 0
+        je   enter_kernel
         mov  rsi, qword ptr [rip + efi_system]
         mov  rdx, qword ptr [rip + efi_handle]
         detail M_EFI_SERVICES
         call report_launch
         mov  qword ptr [rip + firmware_console], 0
-        call launch_target
-        mov  rdi, rax
-        mov  rbx, rbp
+        mov  rdi, qword ptr [rip + launch_target + LAUNCH_TARGET_ENTRY]
+        mov  rbx, qword ptr [rip + handover]
+        add  rbx, HANDOVER_INFORMATION
         mov  eax, MULTIBOOT2_LOADER_MAGIC
         jmp  rdi
 

@@ -7,16 +7,17 @@
 
 .section .launchers
         .long PROTOCOL_PVH
-        .long launch_pvh - __image_start
+        .long tell_pvh - __image_start
+        .long enter_kernel - __image_start
         .long pvh_launcher_name - __image_start
         .long 0
 
 .section .text
 
-; in:  hardware_domain, an open hand-over area
+; in:  launch_target, an open hand-over area
 ; out: entered
 ; clobbers: all but rsp
-launch_pvh:
+tell_pvh:
         mov  edi, HVM_START_INFO_SIZEOF
         call take
         mov  rbp, rax                   ; rbp = hvm_start_info
@@ -26,7 +27,7 @@ launch_pvh:
         mov  rax, qword ptr [rip + boot_info + BOOT_INFO_RSDP]
         mov  qword ptr [rbp + HVM_START_INFO_RSDP_PADDR], rax
 
-        call launch_target
+        mov  rsi, qword ptr [rip + launch_target + LAUNCH_TARGET_CMDLINE]
         call take_string
         mov  qword ptr [rbp + HVM_START_INFO_CMDLINE_PADDR], rax
 

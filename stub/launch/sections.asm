@@ -7,17 +7,12 @@
 
 .section .text
 
-; What is launched, be it a hypervisor or the hardware domain's kernel.
+; Where what is launched lies.
+; in:  launch_target
 ; out: rbx = its module_record, r15 = its boot_module, r13 = address of its lowest byte
 ; clobbers: rax, rcx, rbp, r12, r14
 find_kernel:
-        mov  rcx, qword ptr [rip + tables]
-        mov  ebp, dword ptr [rcx + TABLES_HYPERVISOR]
-        cmp  ebp, NO_MODULE
-        jne  .pieces
-        mov  rcx, qword ptr [rip + hardware_domain]
-        mov  ebp, dword ptr [rcx + BOOT_DOMAIN_KERNEL]
-.pieces:
+        mov  ebp, dword ptr [rip + launch_target + LAUNCH_TARGET_MODULE]
         call first_piece
         mov  r13, -1
 .piece:

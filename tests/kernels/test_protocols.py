@@ -158,6 +158,6 @@ def test_an_image_holds_only_the_launchers_that_it_uses() -> None:
     }
     generic = link_stub(0, 0, None)
     assert sizes["pvh",] < sizes["linux",] < sizes[protocols.NAMES] < generic.code_size
-    assert {"launch_pvh", "launch_linux", "make_fallback", "probe_kernel", "move_kernel"} <= set(generic.symbols)
-    assert not {"launch_linux", "move_kernel", "find_sections"} & set(link_stub(4096, 0, ("pvh",)).symbols)
-    assert {"launch_multiboot1", "find_sections"} <= set(link_stub(4096, 0, ("multiboot1",)).symbols)
+    assert {"tell_pvh", "tell_linux", "make_fallback", "probe_kernel", "move_kernel"} <= set(generic.symbols)
+    assert not {"tell_linux", "move_kernel", "find_sections"} & set(link_stub(4096, 0, ("pvh",)).symbols)
+    assert {"tell_multiboot1", "find_sections"} <= set(link_stub(4096, 0, ("multiboot1",)).symbols)
