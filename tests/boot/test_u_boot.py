@@ -11,7 +11,7 @@ from bootwright.emulate import qemu
 from bootwright.emulate.qemu import Outcome
 from bootwright.image import built as image_built
 from bootwright.inputs import debian
-from bootwright.media import WAYS
+from bootwright.media import BOOT_METHODS
 
 MEMORY = 1 << 30
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 def start(built: image_built.Built, expect: str, facts: qemu.Inspect | None = None) -> qemu.Result:
     rom = debian.fetch("u-boot-qemu", "usr/lib/u-boot/qemu-x86_64/u-boot.rom", ROOT / ".cache")
-    with WAYS["disk-virtio"].attach(built, "uefi") as medium:
+    with BOOT_METHODS["disk-virtio"].attach(built, "uefi") as medium:
         command = qemu.command(qemu.Machine(MEMORY), [*medium, "-bios", str(rom)])
         folder = built.elf.parent
         return qemu.run(command, expect=expect, timeout=120, show=lambda text: None, directory=folder, inspect=facts)

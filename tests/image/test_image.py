@@ -162,11 +162,11 @@ def test_only_a_hypervisor_with_an_entry_for_efi_has_boot_services_left_running(
     path = tmp_path / "stub.elf"
     for used in (("pvh",), ("multiboot2",), None):
         path.write_bytes(link_stub(512, 0, used).image)
-        plain = multiboot.look2(path, tmp_path)
+        plain = multiboot.parse2(path, tmp_path)
         assert (plain.entry, plain.efi_entry) == (plain_start(path), None)
     linked = link_stub(512, 0, ("multiboot2", "multiboot2_efi"))
     path.write_bytes(linked.image)
-    found = multiboot.look2(path, tmp_path)
+    found = multiboot.parse2(path, tmp_path)
     assert found.entry == linked.symbols["start_multiboot2"]
     assert found.efi_entry == linked.symbols["start_multiboot2_efi"]
     tags = header_tags(linked.image)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootwright.common.errors import KernelError
-from bootwright.common.ranges import Movable
+from bootwright.common.ranges import Relocation
 from bootwright.kernels import elf
 from bootwright.kernels.elf import Segment
 
@@ -38,13 +38,13 @@ def test_segments_and_entry(bits: int, tmp_path: Path) -> None:
     ("desc", "movable"),
     [
         (None, None),
-        (b"", Movable(0x200000, 0, 0xFFFFFFFF)),
-        (struct.pack("<I", 0x1000000), Movable(0x1000000, 0, 0xFFFFFFFF)),
-        (struct.pack("<3I", 0x200000, 0x1000000, 0x3FFFFFFF), Movable(0x200000, 0x1000000, 0x3FFFFFFF)),
-        (struct.pack("<3I", 16, 0x400000, 0x500000) + bytes(8), Movable(0x1000, 0x400000, 0x500000)),
+        (b"", Relocation(0x200000, 0, 0xFFFFFFFF)),
+        (struct.pack("<I", 0x1000000), Relocation(0x1000000, 0, 0xFFFFFFFF)),
+        (struct.pack("<3I", 0x200000, 0x1000000, 0x3FFFFFFF), Relocation(0x200000, 0x1000000, 0x3FFFFFFF)),
+        (struct.pack("<3I", 16, 0x400000, 0x500000) + bytes(8), Relocation(0x1000, 0x400000, 0x500000)),
     ],
 )
-def test_where_else_a_pvh_kernel_may_be_loaded(desc: bytes | None, movable: Movable | None, tmp_path: Path) -> None:
+def test_where_else_a_pvh_kernel_may_be_loaded(desc: bytes | None, movable: Relocation | None, tmp_path: Path) -> None:
     path = tmp_path / "k"
     note = b"" if desc is None else samples.note(19, desc)
     path.write_bytes(samples.elf(notes=samples.pvh_note(0x400000) + note))

@@ -17,7 +17,7 @@ from worlds import HIGH, LOW, MIB, World, booted
 
 from bootwright.common.errors import KernelError
 from bootwright.common.messages import BootFailure
-from bootwright.common.ranges import Movable, Range
+from bootwright.common.ranges import Range, Relocation
 from bootwright.kernels import protocols
 from bootwright.kernels.kernel import Kernel
 from bootwright.reference import kernel_probe
@@ -39,7 +39,7 @@ def by_host(file: bytes, folder: Path) -> Kernel | None:
 
 
 def by_reference(file: bytes) -> kernel_probe.Probed | None:
-    def stays(wanted: Range, movable: Movable) -> int:
+    def stays(wanted: Range, movable: Relocation) -> int:
         return wanted.start
 
     try:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bootwright.common import abi
 from bootwright.common.errors import KernelError, PlanError
-from bootwright.common.ranges import Movable, Range
+from bootwright.common.ranges import Range, Relocation
 from bootwright.description import load
 from bootwright.hyperlaunch import model
 from bootwright.kernels import linux
@@ -19,24 +19,24 @@ from bootwright.kernels.kernel import Kernel, OtherProtocol
 from bootwright.plan import make, tables
 
 C = abi.load().constants
-NARROW = Movable(0x200000, 0x1000000, 0x7FFFFFFF)  # without a 64-bit entry: as far as its ramdisk may lie
+NARROW = Relocation(0x200000, 0x1000000, 0x7FFFFFFF)  # without a 64-bit entry: as far as its ramdisk may lie
 
 
-def look(folder: Path, data: bytes) -> Kernel:
+def parse(folder: Path, data: bytes) -> Kernel:
     path = folder / "bzImage"
     path.write_bytes(data)
-    return linux.look(path, folder)
+    return linux.parse(path, folder)
 
 
 def test_a_modern_kernel(tmp_path: Path) -> None:
-    found = look(tmp_path, samples.linux())
+    found = parse(tmp_path, samples.linux())
     assert (found.protocol, found.entry) == ("linux", 0x1000200)
     (segment,) = found.segments
     assert (segment.p_offset, segment.p_filesz, segment.p_paddr) == (1024, 0x400, 0x1000000)
     # init_size is 0x3000: what is behind the code is its own as well.
     assert found.reserve_pages == 3 and found.span == Range(0x1000000, 0x1000400 + 3 * C["PAGE_SIZE"])
     assert (found.max_cmdline, found.ramdisk_end) == (255, 0x80000000)
-    assert found.movable == Movable(0x200000, lowest=0x1000000, highest=0xFFFFFFFF)
+    assert found.movable == Relocation(0x200000, lowest=0x1000000, highest=0xFFFFFFFF)
     assert found.stored and found.size == found.path.stat().st_size
 
 
@@ -45,7 +45,7 @@ def test_a_modern_kernel(tmp_path: Path) -> None:
     [
         ({"xloadflags": 0}, 0x1000000, NARROW),
         ({"version": 0x20B}, 0x1000000, NARROW),
-        ({"version": 0x20B, "initrd_addr_max": 0x37FFFFFF}, 0x1000000, Movable(0x200000, 0x1000000, 0x37FFFFFF)),
+        ({"version": 0x20B, "initrd_addr_max": 0x37FFFFFF}, 0x1000000, Relocation(0x200000, 0x1000000, 0x37FFFFFF)),
         ({"version": 0x209}, 0x100000, None),  # does not say how much memory it would need elsewhere
         ({"version": 0x204, "relocatable_kernel": 1}, 0x100000, None),
         ({"relocatable_kernel": 0}, 0x1000200, None),
@@ -53,31 +53,31 @@ def test_a_modern_kernel(tmp_path: Path) -> None:
     ],
 )
 def test_older_and_other_kernels(
-    fields: dict[str, int], entry: int, movable: Movable | None, tmp_path: Path
+    fields: dict[str, int], entry: int, movable: Relocation | None, tmp_path: Path
 ) -> None:
-    found = look(tmp_path, samples.linux(**fields))
+    found = parse(tmp_path, samples.linux(**fields))
     assert (found.entry, found.movable) == (entry, movable)
 
 
 def test_limits_that_old_kernels_do_not_say(tmp_path: Path) -> None:
-    found = look(tmp_path, samples.linux(version=0x205, cmdline_size=9999))
+    found = parse(tmp_path, samples.linux(version=0x205, cmdline_size=9999))
     assert found.max_cmdline == 255
-    found = look(tmp_path, samples.linux(version=0x202))
+    found = parse(tmp_path, samples.linux(version=0x202))
     assert found.ramdisk_end == linux.OLD_RAMDISK_END
 
 
 def test_a_last_paragraph_that_is_not_whole(tmp_path: Path) -> None:
     """As memtest86+ has it: syssize counts the paragraph, the file ends in it."""
     code = b"\xf4" * 0x3F8
-    assert look(tmp_path, samples.linux(code)).segments[0].p_filesz == 0x3F8
+    assert parse(tmp_path, samples.linux(code)).segments[0].p_filesz == 0x3F8
     with pytest.raises(KernelError, match="ends early: its header says"):
-        look(tmp_path, samples.linux(code, syssize=0x41))
+        parse(tmp_path, samples.linux(code, syssize=0x41))
 
 
 def test_setup_code_that_is_too_long_for_real_mode(tmp_path: Path) -> None:
-    assert "real mode" in look(tmp_path, samples.linux(code32_start=0)).reason
+    assert "real mode" in parse(tmp_path, samples.linux(code32_start=0)).reason
     with pytest.raises(KernelError, match="starts in real mode and has 102912 bytes of setup code"):
-        look(tmp_path, samples.linux(code32_start=0, setup_sects=200))
+        parse(tmp_path, samples.linux(code32_start=0, setup_sects=200))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_setup_code_that_is_too_long_for_real_mode(tmp_path: Path) -> None:
 def test_a_kernel_without_another_entry_starts_in_real_mode(
     header: dict[str, int], real: bool, tmp_path: Path
 ) -> None:
-    found = look(tmp_path, samples.linux(**header))
+    found = parse(tmp_path, samples.linux(**header))
     said = "starts in real mode, which needs a BIOS: under UEFI the boot stops"
     assert (found.remark, said in found.reason) == (said if real else "", real)
 
@@ -103,7 +103,7 @@ def test_a_kernel_without_another_entry_starts_in_real_mode(
 def test_what_is_no_bzimage(tmp_path: Path) -> None:
     for data in (b"", b"text", samples.elf()):
         with pytest.raises(OtherProtocol, match="is no bzImage"):
-            look(tmp_path, data)
+            parse(tmp_path, data)
 
 
 @pytest.mark.slow
@@ -115,7 +115,7 @@ def test_any_header_is_taken_or_refused(
     data = bytearray(samples.linux())
     data[place : place + len(noise)] = noise
     try:
-        found = look(tmp_path_factory.getbasetemp(), bytes(data))
+        found = parse(tmp_path_factory.getbasetemp(), bytes(data))
     except KernelError:
         return
     assert C["IMAGE_BASE"] <= found.span.start <= found.entry < found.span.end <= (1 << 32) + C["PAGE_SIZE"]

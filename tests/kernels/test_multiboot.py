@@ -17,29 +17,29 @@ from bootwright.kernels.kernel import Kernel, OtherProtocol, Refused
 ENTRY = 0x400030
 
 
-def look(folder: Path, data: bytes, version: int) -> Kernel:
+def parse(folder: Path, data: bytes, version: int) -> Kernel:
     path = folder / "kernel"
     path.write_bytes(data)
-    return (multiboot.look1 if version == 1 else multiboot.look2)(path, folder)
+    return (multiboot.parse1 if version == 1 else multiboot.parse2)(path, folder)
 
 
 @pytest.mark.parametrize("bits", [32, 64])
 @pytest.mark.parametrize(("version", "header"), [(1, samples.multiboot1()), (2, samples.multiboot2())])
 def test_a_header_and_the_file_s_entry(version: int, header: bytes, bits: int, tmp_path: Path) -> None:
-    found = look(tmp_path, samples.headed(header, bits, ENTRY), version)
+    found = parse(tmp_path, samples.headed(header, bits, ENTRY), version)
     assert (found.protocol, found.entry) == (f"multiboot{version}", ENTRY)
     assert found.reason == f"has a multiboot{version} header" and not found.stored
     with pytest.raises(OtherProtocol, match=f"has no multiboot{3 - version} header in its first"):
-        look(tmp_path, samples.headed(header, bits, ENTRY), 3 - version)
+        parse(tmp_path, samples.headed(header, bits, ENTRY), 3 - version)
 
 
 def test_an_entry_of_the_header_s_own(tmp_path: Path) -> None:
     header = samples.multiboot2(samples.tag2(3, 0x400038))
-    assert look(tmp_path, samples.headed(header), 2).entry == 0x400038
+    assert parse(tmp_path, samples.headed(header), 2).entry == 0x400038
     addresses = (0x400000, 0x400000, 0x400040, 0x400040, 0x400038)
-    assert look(tmp_path, samples.headed(samples.multiboot1(1 << 16, *addresses)), 1).entry == 0x400038
+    assert parse(tmp_path, samples.headed(samples.multiboot1(1 << 16, *addresses)), 1).entry == 0x400038
     with pytest.raises(KernelError, match="has its entry 0x500000 outside of all its segments"):
-        look(tmp_path, samples.headed(samples.multiboot1(1 << 16, *addresses[:4], 0x500000)), 1)
+        parse(tmp_path, samples.headed(samples.multiboot1(1 << 16, *addresses[:4], 0x500000)), 1)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_an_entry_of_the_header_s_own(tmp_path: Path) -> None:
     ],
 )
 def test_tags_that_can_be_met(tag: bytes, tmp_path: Path) -> None:
-    assert look(tmp_path, samples.headed(samples.multiboot2(tag)), 2).protocol == "multiboot2"
+    assert parse(tmp_path, samples.headed(samples.multiboot2(tag)), 2).protocol == "multiboot2"
 
 
 @pytest.mark.parametrize(
@@ -72,18 +72,18 @@ def test_tags_that_can_be_met(tag: bytes, tmp_path: Path) -> None:
 )
 def test_tags_that_cannot(header: bytes, message: str, tmp_path: Path) -> None:
     with pytest.raises(KernelError, match=message):
-        look(tmp_path, samples.headed(header), 2)
+        parse(tmp_path, samples.headed(header), 2)
 
 
 @pytest.mark.parametrize("flags", [0, 1, 2, 3, 4, 7, 1 << 17 | 3])
 def test_flags_that_can_be_met(flags: int, tmp_path: Path) -> None:
     """Pages, memory, a screen, and what need not be understood: Multiboot 0.6.96, 3.1.2."""
-    assert look(tmp_path, samples.headed(samples.multiboot1(flags)), 1).protocol == "multiboot1"
+    assert parse(tmp_path, samples.headed(samples.multiboot1(flags)), 1).protocol == "multiboot1"
 
 
 def test_flags_that_cannot(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"requires more than it can be told \(multiboot1 header flags 0x8\)"):
-        look(tmp_path, samples.headed(samples.multiboot1(15)), 1)
+        parse(tmp_path, samples.headed(samples.multiboot1(15)), 1)
 
 
 def test_headers_that_are_none(tmp_path: Path) -> None:
@@ -92,9 +92,9 @@ def test_headers_that_are_none(tmp_path: Path) -> None:
     mips = struct.pack("<4I", 0xE85250D6, 4, 24, -(0xE85250D6 + 4 + 24) & 0xFFFFFFFF)
     for header in (bytes(wrong), mips, b""):
         with pytest.raises(OtherProtocol, match="has no multiboot2 header"):
-            look(tmp_path, samples.headed(header), 2)
+            parse(tmp_path, samples.headed(header), 2)
     with pytest.raises(OtherProtocol, match="is no ELF file"):
-        look(tmp_path, samples.multiboot2(), 2)
+        parse(tmp_path, samples.multiboot2(), 2)
 
 
 @given(st.sampled_from([1, 2]), st.integers(0, 63), st.binary(min_size=1, max_size=8))
@@ -107,7 +107,7 @@ def test_any_header_is_taken_or_refused(
     start = len(data) - 64
     data[start + place : start + place + len(noise)] = noise
     try:
-        found = look(tmp_path_factory.getbasetemp(), bytes(data), version)
+        found = parse(tmp_path_factory.getbasetemp(), bytes(data), version)
     except KernelError:
         return
     assert any(found.entry in segment.range for segment in found.segments)

@@ -47,7 +47,7 @@ def test_what_is_found_is_what_is_there(bits: int) -> None:
 def test_what_is_not_loaded_is_carried_behind_the_kernel(bits: int, version: int, tmp_path: Path) -> None:
     path = tmp_path / "kernel"
     path.write_bytes(data := kernel(bits))
-    found = (multiboot.look1 if version == 1 else multiboot.look2)(path, tmp_path)
+    found = (multiboot.parse1 if version == 1 else multiboot.parse2)(path, tmp_path)
     assert found.sections is not None
     loaded, carried = found.segments
     assert (loaded.p_paddr, loaded.p_memsz) == (0x400000, 0x1800)
@@ -62,7 +62,7 @@ def test_it_is_clear_of_the_stub(tmp_path: Path) -> None:
     """What goes to where the stub is has to wait, and pieces that wait are few."""
     path = tmp_path / "kernel"
     path.write_bytes(kernel(32, 0x100000, 0x100040))
-    assert multiboot.look2(path, tmp_path).segments[1].p_paddr >= C["IMAGE_LIMIT"]
+    assert multiboot.parse2(path, tmp_path).segments[1].p_paddr >= C["IMAGE_LIMIT"]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_it_is_clear_of_the_stub(tmp_path: Path) -> None:
 def test_a_kernel_with_headers_that_cannot_be_told_of_has_none(bits: int, more: dict[str, int], tmp_path: Path) -> None:
     path = tmp_path / "kernel"
     path.write_bytes(kernel(bits, **more))
-    found = multiboot.look2(path, tmp_path)
+    found = multiboot.parse2(path, tmp_path)
     assert found.sections is None and len(found.segments) == 1
 
 

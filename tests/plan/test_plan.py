@@ -16,7 +16,7 @@ from project import ROOT
 
 from bootwright.common import abi
 from bootwright.common.errors import BootwrightError, KernelError, PlanError
-from bootwright.common.ranges import Movable, Range
+from bootwright.common.ranges import Range, Relocation
 from bootwright.description import load as description_load
 from bootwright.hyperlaunch import model
 from bootwright.hyperlaunch.model import BootInfo, BootModule
@@ -111,7 +111,7 @@ def test_a_kernel_that_may_be_moved_is_moved_out_of_the_first_mib(folder: Path) 
     found = make(text, folder)
     assert [piece.dest for piece in found.modules[0].pieces] == [0x240000, 0x250000]
     assert found.domains[0].entry == 0x240004
-    assert found.modules[0].movable == Movable(0x40000, 0x210000, 0xFFFFFFFF)
+    assert found.modules[0].movable == Relocation(0x40000, 0x210000, 0xFFFFFFFF)
     (folder / "moved.elf").write_bytes(file(0x40000, 0, 0x210000))
     with pytest.raises(PlanError, match="overlaps the first MiB"):
         make(text, folder)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bootwright.common import abi
 from bootwright.common.errors import VerifyError
-from bootwright.common.ranges import Movable
+from bootwright.common.ranges import Relocation
 from bootwright.hyperlaunch.model import BootDomain, MemorySize
 from bootwright.kernels.sections import Sections
 from bootwright.plan import tables
@@ -36,7 +36,7 @@ modules = st.builds(
     PlannedModule, name=words, kind=u32, flags=u32, string=st.one_of(st.just(""), words), load_address=u64,
     size=u64, unpacked_size=u64, start=u64, sha256=st.binary(min_size=32, max_size=32),
     pieces=st.lists(st.builds(Piece, *[u64] * 5, u32, u32), max_size=3).map(tuple), payload=st.none(),
-    movable=st.one_of(st.none(), st.builds(Movable, st.integers(1, (1 << 32) - 1), u32, u32)),
+    movable=st.one_of(st.none(), st.builds(Relocation, st.integers(1, (1 << 32) - 1), u32, u32)),
     sections=st.one_of(
         st.none(), st.builds(Sections, st.just(3), st.just(40), u32, st.binary(min_size=120, max_size=120))
     ),

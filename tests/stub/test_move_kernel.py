@@ -36,7 +36,7 @@ def kernel_of(folder: Path, file: bytes) -> Kernel:
     path = folder / "kernel"
     path.write_bytes(file)
     protocol = pvh if file.startswith(b"\x7fELF") else linux
-    return protocol.look(path, folder)
+    return protocol.parse(path, folder)
 
 
 def world(kernel: Kernel, ranges: Ranges, ramdisk: int = 4 * MIB, *, brought: bool = False) -> World:

@@ -11,7 +11,7 @@ from booting import KERNEL, PACKED, PVH, RAMDISK, TEXT, boot, check, good_tables
 from machine import RAM, SCRATCH, C, Machine, pvh_info
 from worlds import LOW, MIB, booted, fails, plan
 
-from bootwright.common.ranges import Movable
+from bootwright.common.ranges import Relocation
 from bootwright.plan.pack import Piece
 
 
@@ -161,7 +161,7 @@ def test_room_above_what_waits_for_the_stubs_place() -> None:
 def test_a_kernel_that_may_be_moved_and_has_nothing_to_move() -> None:
     found = plan("pvh", b"\xf4" * 64)
     assert found.plan is not None
-    module = replace(found.plan.modules[0], pieces=(), movable=Movable(0x1000, 0, 0xFFFFFFFF))
+    module = replace(found.plan.modules[0], pieces=(), movable=Relocation(0x1000, 0, 0xFFFFFFFF))
     found.plan = replace(found.plan, modules=(module,))
     fails(found, "E_ENTRY")
 

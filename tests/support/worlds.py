@@ -12,7 +12,7 @@ import samples
 from booting import KERNEL, multiboot2
 from machine import ABI, RAM, C, pvh_info
 
-from bootwright.common.ranges import Movable, Range
+from bootwright.common.ranges import Range, Relocation
 from bootwright.hyperlaunch.model import BootDomain, MemoryRange, MemorySize
 from bootwright.kernels.protocols import NAMES
 from bootwright.kernels.sections import Sections
@@ -96,9 +96,9 @@ def kernel(dice: random.Random, protocol: str, places: list[int]) -> tuple[bytes
     return file, tuple(pieces), pieces[0].dest + dice.randrange(pieces[0].dest_size)
 
 
-def movable(dice: random.Random) -> Movable:
+def movable(dice: random.Random) -> Relocation:
     """Where else a kernel may lie: anywhere, or in parts of what find_room looks at."""
-    return Movable(
+    return Relocation(
         dice.choice((0x1000, 0x10000, 0x200000)),
         dice.choice((0, 16 * MIB, 40 * MIB)),
         dice.choice((0xFFFFFFFF, 48 * MIB - 1, 30 * MIB - 1)),

@@ -22,7 +22,7 @@ from bootwright.emulate import run
 from bootwright.emulate.qemu import FIRMWARE, Outcome
 from bootwright.image import build as image_build
 from bootwright.image import built as image_built
-from bootwright.media import MEDIA, WAYS, Settings
+from bootwright.media import BOOT_METHODS, MEDIA, Settings
 
 OUTPUT = ROOT / "build" / "matrix"
 PAGE = ROOT / "docs" / "media.md"
@@ -78,7 +78,7 @@ Cells = Mapping[tuple[str, str, str], Cell]  # by row, case, firmware
 
 def rows() -> dict[str, str]:
     """The ways to boot by row, in the order of the table."""
-    return ROWS | {way: way for way in WAYS if way not in ROWS.values()}
+    return ROWS | {way: way for way in BOOT_METHODS if way not in ROWS.values()}
 
 
 def build(case: Case) -> image_built.Built:
@@ -104,8 +104,8 @@ def build(case: Case) -> image_built.Built:
 
 def boot(built: image_built.Built, case: Case, way: str, firmware: str) -> Cell:
     """One cell."""
-    if firmware not in WAYS[way].firmware:
-        return Cell(reason=WAYS[way].reason)
+    if firmware not in BOOT_METHODS[way].firmware:
+        return Cell(reason=BOOT_METHODS[way].reason)
     options = run.Options(via=way, firmware=firmware, expect=case.expect, timeout=case.timeout)
     try:
         result = run.boot(built, options, lambda text: None)

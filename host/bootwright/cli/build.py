@@ -19,7 +19,7 @@ from bootwright.image import built as image_built
 from bootwright.image.origin import MadeMedium, Origin, changed
 from bootwright.image.sign import Signing, check
 from bootwright.media import dnsmasq
-from bootwright.media.medium import made_anew, made_record
+from bootwright.media.medium import ensure, made_record
 
 
 @contextmanager
@@ -152,7 +152,7 @@ def serve_folder(name: str, options: dnsmasq.Options) -> None:
     dnsmasq.check_rights()  # first what can be wrong
     built = current(name)
     dnsmasq.command(built.elf.parent, options, Path())
-    for note in [*dnsmasq.notes(options), *made_anew(media.pxe.MEDIUM, built).notes]:
+    for note in [*dnsmasq.notes(options), *ensure(media.pxe.MEDIUM, built).notes]:
         print(f"note: {note}", file=sys.stderr)
     dnsmasq.serve(media.pxe.path(built), options)
 

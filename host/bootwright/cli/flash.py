@@ -12,7 +12,7 @@ from bootwright.common import paths
 from bootwright.common.errors import DeviceError, ToolError
 from bootwright.flash import block_devices, write
 from bootwright.media import for_sector, gpt
-from bootwright.media.medium import made_anew
+from bootwright.media.medium import ensure
 
 # The media that a whole device can be.
 FLASHABLE = ("disk", "iso")
@@ -52,7 +52,7 @@ def find(name: str, medium: str, sector: int) -> Path:
     built = build.current(name)
     with build.stages() as stage:
         stage(f"making {paths.shown(found.path(built))}")
-        return made_anew(found, built).path
+        return ensure(found, built).path
 
 
 def candidates(disks: tuple[block_devices.Disk, ...]) -> str:

@@ -37,7 +37,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Movable:
+class Relocation:
     """Where a kernel may lie that can be moved: at any multiple of `alignment` from `lowest` up, with its last byte at
     `highest` at most.
     """

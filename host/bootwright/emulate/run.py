@@ -11,7 +11,7 @@ from bootwright.common.errors import RunError
 from bootwright.description import values
 from bootwright.emulate import debug, qemu
 from bootwright.image.built import Built
-from bootwright.media import WAYS
+from bootwright.media import BOOT_METHODS
 
 # What a firmware keeps of the machine's memory for itself, at most.
 FIRMWARE_MEMORY = 64 << 20
@@ -23,7 +23,7 @@ DEBUGGING = 3600.0
 class Options:
     """How to boot.
 
-    via: a name of media.WAYS; expect: None for a guest that powers off; timeout in seconds; memory in bytes,
+    via: a name of media.BOOT_METHODS; expect: None for a guest that powers off; timeout in seconds; memory in bytes,
     None for what the image needs; keep_log: gets what the serial console showed; gdb: wait for a
     debugger (debug).
     """
@@ -41,13 +41,13 @@ class Options:
     def __post_init__(self) -> None:
         """Raises RunError for a way to boot that does not exist."""
         for what, value, known in (
-            ("via", self.via, tuple(WAYS)),
+            ("via", self.via, tuple(BOOT_METHODS)),
             ("firmware", self.firmware, qemu.FIRMWARE),
             ("accelerator", self.accelerator, qemu.ACCELERATORS),
         ):
             if value not in known:
                 raise RunError(f"{what}: {value!r} is none of {', '.join(known)}")
-        way = WAYS[self.via]
+        way = BOOT_METHODS[self.via]
         if self.firmware not in way.firmware:
             raise RunError(f"via {self.via}: boots on {', '.join(sorted(way.firmware))} only: {way.reason}")
         if self.cpus < 1:
@@ -100,7 +100,7 @@ def boot(
     # First what can be missing, then what takes time.
     qemu.command(machine, [])
     with (
-        WAYS[options.via].attach(built, options.firmware) as medium,
+        BOOT_METHODS[options.via].attach(built, options.firmware) as medium,
         options.keep_log.open("w", encoding="utf-8") if options.keep_log else nullcontext() as log,
     ):
         arguments = qemu.command(machine, medium)

@@ -21,7 +21,7 @@ from elftools.elf.elffile import ELFFile
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import KernelError, counted
-from bootwright.common.ranges import Movable, Range, align_up
+from bootwright.common.ranges import Range, Relocation, align_up
 
 MAGIC = b"\x7fELF"
 FOUR_GIB = 1 << 32
@@ -78,7 +78,7 @@ class ElfKernel:
     segments: tuple[Segment, ...]
     start: int | None
     pvh_entry: int | None
-    pvh_movable: Movable | None = None
+    pvh_movable: Relocation | None = None
     linux: bool = False
 
 
@@ -162,7 +162,7 @@ def _start(entry: int, headers: list[Any]) -> int | None:
     return None
 
 
-def _boot_notes(stream: BinaryIO, headers: list[Any], size: int) -> tuple[int | None, Movable | None, bool]:
+def _boot_notes(stream: BinaryIO, headers: list[Any], size: int) -> tuple[int | None, Relocation | None, bool]:
     """The PVH entry, where else the kernel may be loaded for it, and is there a note of Linux? The first note of each
     kind counts.
     """
@@ -192,7 +192,7 @@ def _boot_notes(stream: BinaryIO, headers: list[Any], size: int) -> tuple[int | 
     )
 
 
-def _pvh_movable(desc: bytes, headers: list[Any]) -> Movable:
+def _pvh_movable(desc: bytes, headers: list[Any]) -> Relocation:
     """XEN_ELFNOTE_PHYS32_RELOC: up to three words, each with a default."""
     constants = load_abi().constants
     page = int(constants["PAGE_SIZE"])
@@ -202,7 +202,7 @@ def _pvh_movable(desc: bytes, headers: list[Any]) -> Movable:
     alignment, lowest, highest = said + words[len(said) :]
     if not alignment or alignment & (alignment - 1) or alignment >= FOUR_GIB:
         raise KernelError(f"has a PVH note with the alignment {alignment:#x}, which is no power of two below 4 GiB")
-    return Movable(max(alignment, page), lowest, highest)
+    return Relocation(max(alignment, page), lowest, highest)
 
 
 def _notes(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import KernelError
-from bootwright.common.ranges import Movable, Range
+from bootwright.common.ranges import Range, Relocation
 from bootwright.kernels.elf import Segment
 from bootwright.kernels.sections import Sections
 
@@ -50,7 +50,7 @@ class Kernel:
     remark: str = ""
     stored: bool = False
     reserve_pages: int = 0
-    movable: Movable | None = None
+    movable: Relocation | None = None
     max_cmdline: int | None = None
     ramdisk_end: int | None = None
     efi_entry: int | None = None
@@ -76,9 +76,9 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A way to enter a kernel. look(file, folder for what is unpacked) gives the Kernel; raises OtherProtocol
+    """A way to enter a kernel. parse(file, folder for what is unpacked) gives the Kernel; raises OtherProtocol
     or another KernelError that says, without the file's name in front, why it cannot be entered this way.
     """
 
     name: str
-    look: Callable[[Path, Path], Kernel]
+    parse: Callable[[Path, Path], Kernel]

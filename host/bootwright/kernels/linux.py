@@ -14,7 +14,7 @@ from typing import Any
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import KernelError
-from bootwright.common.ranges import Movable, Range
+from bootwright.common.ranges import Range, Relocation
 from bootwright.kernels import bzimage
 from bootwright.kernels.elf import FOUR_GIB, Segment
 from bootwright.kernels.kernel import Kernel, OtherProtocol, Protocol, Refused
@@ -25,7 +25,7 @@ VERSION_RAMDISK_END = 0x203
 REAL_MODE = "starts in real mode, which needs a BIOS: under UEFI the boot stops"
 
 
-def look(path: Path, folder: Path) -> Kernel:
+def parse(path: Path, folder: Path) -> Kernel:
     """The bzImage at `path`. Raises KernelError for one that ends early, or is to lie below 1 MiB or beyond
     4 GiB; OSError passes.
     """
@@ -106,7 +106,7 @@ def _place(header: Any, code: Range) -> Range:
     return place
 
 
-def _movable(header: Any, wide: bool) -> Movable | None:
+def _movable(header: Any, wide: bool) -> Relocation | None:
     """Where else it may be: not below where it wants to be, for it would move itself up there again. wide: it has the
     64-bit entry; others reach no farther than they say for a ramdisk, as kexec has it. One too old for init_size
     does not say how much memory it would need elsewhere.
@@ -117,7 +117,7 @@ def _movable(header: Any, wide: bool) -> Movable | None:
     alignment = header.kernel_alignment
     if alignment < constants["PAGE_SIZE"] or alignment & (alignment - 1):
         raise KernelError(f"has the alignment {alignment:#x}, which is not a power of two of a page or more")
-    return Movable(alignment, header.pref_address, FOUR_GIB - 1 if wide else header.initrd_addr_max)
+    return Relocation(alignment, header.pref_address, FOUR_GIB - 1 if wide else header.initrd_addr_max)
 
 
-PROTOCOL = Protocol("linux", look)
+PROTOCOL = Protocol("linux", parse)

@@ -44,7 +44,7 @@ class Header:
     addresses: Addresses | None = None
 
 
-def _look(path: Path, name: str, find: Callable[[bytes], Header | None]) -> Kernel:
+def _parse(path: Path, name: str, find: Callable[[bytes], Header | None]) -> Kernel:
     constants = load_abi().constants
     with path.open("rb") as stream:
         head = stream.read(constants[f"{name.upper()}_SEARCH"])
@@ -195,15 +195,15 @@ def _with_sections(kernel: Kernel) -> Kernel:
     return replace(kernel, segments=(*kernel.segments, segment), sections=placed)
 
 
-def look1(path: Path, folder: Path) -> Kernel:
+def parse1(path: Path, folder: Path) -> Kernel:
     """The multiboot1 kernel at `path`. Raises KernelError; OSError passes."""
-    return _with_sections(_look(path, "multiboot1", _find1))
+    return _with_sections(_parse(path, "multiboot1", _find1))
 
 
-def look2(path: Path, folder: Path) -> Kernel:
+def parse2(path: Path, folder: Path) -> Kernel:
     """The multiboot2 kernel at `path`. Raises KernelError; OSError passes."""
-    return _with_sections(_look(path, "multiboot2", _find2))
+    return _with_sections(_parse(path, "multiboot2", _find2))
 
 
-MULTIBOOT1 = Protocol("multiboot1", look1)
-MULTIBOOT2 = Protocol("multiboot2", look2)
+MULTIBOOT1 = Protocol("multiboot1", parse1)
+MULTIBOOT2 = Protocol("multiboot2", parse2)

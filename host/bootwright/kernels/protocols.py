@@ -42,11 +42,11 @@ def choose(wanted: str, path: Path, folder: Path) -> Kernel:
     """
     path = gunzipped(path, folder)
     if wanted != "auto":
-        return next(protocol for protocol in PROTOCOLS if protocol.name == wanted).look(path, folder)
+        return next(protocol for protocol in PROTOCOLS if protocol.name == wanted).parse(path, folder)
     refused: list[tuple[str, Refused]] = []
     for protocol in PROTOCOLS:
         try:
-            found = protocol.look(path, folder)
+            found = protocol.parse(path, folder)
         except OtherProtocol:
             continue
         except Refused as error:
@@ -72,7 +72,7 @@ def fitting(path: Path, folder: Path) -> list[str]:
     found, path = [], gunzipped(path, folder)
     for protocol in PROTOCOLS:
         with suppress(KernelError):
-            protocol.look(path, folder)
+            protocol.parse(path, folder)
             found.append(protocol.name)
     return found
 

@@ -12,7 +12,7 @@ from bootwright.kernels import bzimage, elf
 from bootwright.kernels.kernel import Kernel, OtherProtocol, Protocol
 
 
-def look(path: Path, folder: Path) -> Kernel:
+def parse(path: Path, folder: Path) -> Kernel:
     """The kernel at `path`; a bzImage is unpacked to folder/NAME.unpacked. Raises KernelError; OSError
     passes.
     """
@@ -52,4 +52,4 @@ def look(path: Path, folder: Path) -> Kernel:
     )
 
 
-PROTOCOL = Protocol("pvh", look)
+PROTOCOL = Protocol("pvh", parse)

@@ -19,14 +19,22 @@ from collections.abc import Sequence
 from bootwright.common.errors import RunError
 from bootwright.image.built import Built
 from bootwright.media import disk, efi, elf_file, gpt, grub_iso, iso, pxe, qemu_kernel
-from bootwright.media.medium import Made, Medium, Settings, Way
+from bootwright.media.medium import BootMethod, Made, Medium, Settings
 
 MEDIA: dict[str, Medium] = {
     medium.name: medium for medium in (elf_file.MEDIUM, efi.MEDIUM, iso.MEDIUM, disk.MEDIUM, pxe.MEDIUM)
 }
 
-WAYS: dict[str, Way] = {
-    way.name: way for way in (qemu_kernel.WAY, grub_iso.WAY, *iso.WAYS, *disk.WAYS, *pxe.WAYS, efi.WAY)
+BOOT_METHODS: dict[str, BootMethod] = {
+    method.name: method
+    for method in (
+        qemu_kernel.BOOT_METHOD,
+        grub_iso.BOOT_METHOD,
+        *iso.BOOT_METHODS,
+        *disk.BOOT_METHODS,
+        *pxe.BOOT_METHODS,
+        efi.BOOT_METHOD,
+    )
 }
 
 # What is made without being asked for, and needs no system package.
@@ -68,4 +76,16 @@ def settings(names: Sequence[str], size: int | None, sector: int) -> Settings:
     return Settings(size, sector)
 
 
-__all__ = ["MEDIA", "USUAL", "WAYS", "Made", "Medium", "Settings", "Way", "by_file", "chosen", "for_sector", "settings"]
+__all__ = [
+    "BOOT_METHODS",
+    "MEDIA",
+    "USUAL",
+    "BootMethod",
+    "Made",
+    "Medium",
+    "Settings",
+    "by_file",
+    "chosen",
+    "for_sector",
+    "settings",
+]

@@ -18,7 +18,7 @@ from bootwright.common.errors import ToolError, Where
 from bootwright.image.built import Built
 from bootwright.media import fat, gpt, grub_bios, qemu_drives
 from bootwright.media.extents import Piece, Zeros, padded, total, whole, write
-from bootwright.media.medium import BOTH, EFI_PATH, Made, Medium, Settings, Way, efi_application, written
+from bootwright.media.medium import BOTH, EFI_PATH, BootMethod, Made, Medium, Settings, atomic_output, efi_application
 from bootwright.media.qemu_drives import Device
 
 _MIB = 1 << 20
@@ -49,7 +49,7 @@ def make_4k(built: Built, settings: Settings) -> Made:
 
 def _make(built: Built, settings: Settings, output: Path, sector: int) -> Made:
     pieces, notes = layout(built, settings, output, sector)
-    with written(output) as partial, partial.open("wb") as file:
+    with atomic_output(output) as partial, partial.open("wb") as file:
         write(pieces, file)
     return Made(output, notes)
 
@@ -103,12 +103,12 @@ def _size(wanted: int | None, least: int, sector: int, output: Path) -> int:
 MEDIUM = Medium("disk", path, make, grub_bios.tools)
 MEDIUM_4K = Medium("disk", path_4k, make_4k)
 
-WAYS = (
+BOOT_METHODS = (
     *(
-        Way(f"disk-{device.name.lower()}", BOTH, qemu_drives.attach(MEDIUM, device))
+        BootMethod(f"disk-{device.name.lower()}", BOTH, qemu_drives.attach(MEDIUM, device))
         for device in (Device.IDE, Device.AHCI, Device.VIRTIO, Device.USB)
     ),
-    Way(
+    BootMethod(
         "disk-4k",
         frozenset({"uefi"}),
         qemu_drives.attach(MEDIUM_4K, Device.USB_4K),

@@ -10,7 +10,7 @@ from bootwright.common import scratch
 from bootwright.image.built import Built
 from bootwright.media import fat, qemu_drives
 from bootwright.media.extents import whole, write
-from bootwright.media.medium import EFI_PATH, Made, Medium, Settings, Way, efi_application
+from bootwright.media.medium import EFI_PATH, BootMethod, Made, Medium, Settings, efi_application
 from bootwright.media.qemu_drives import Device
 
 
@@ -37,4 +37,4 @@ def attach(built: Built, firmware: str) -> Iterator[list[str]]:
 
 
 MEDIUM = Medium("efi", path, make)
-WAY = Way("efi", frozenset({"uefi"}), attach, "an EFI application is started by UEFI alone")
+BOOT_METHOD = BootMethod("efi", frozenset({"uefi"}), attach, "an EFI application is started by UEFI alone")

@@ -9,7 +9,7 @@ from pathlib import Path
 from bootwright.common import scratch
 from bootwright.common.errors import ToolError
 from bootwright.image.built import Built
-from bootwright.media.medium import BOTH, Way, call
+from bootwright.media.medium import BOTH, BootMethod, call
 
 # Where each firmware's GRUB lies, and its package.
 PLATFORMS = {
@@ -67,8 +67,8 @@ def configuration(built: Built) -> str:
 
 @contextmanager
 def attach(built: Built, firmware: str) -> Iterator[list[str]]:
-    """The same, as a Way's attach."""
+    """The same, as a BootMethod's attach."""
     yield make(built, firmware)
 
 
-WAY = Way("grub", BOTH, attach)
+BOOT_METHOD = BootMethod("grub", BOTH, attach)

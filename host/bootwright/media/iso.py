@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from bootwright.image.built import Built
 from bootwright.media import fat, gpt, grub_bios, qemu_drives
 from bootwright.media.extents import Piece, Reader, total
-from bootwright.media.medium import BOTH, EFI_PATH, Made, Medium, Settings, Way, written
+from bootwright.media.medium import BOTH, EFI_PATH, BootMethod, Made, Medium, Settings, atomic_output
 from bootwright.media.qemu_drives import Device
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def make(built: Built, settings: Settings) -> Made:
     contents: dict[str, list[Piece]] = {name: [piece] for name, piece in files.items()}
     if application is not None:
         contents[_ESP] = _esp(built, application)
-    with _still_clock(), ExitStack() as opened, written(output) as partial:
+    with _still_clock(), ExitStack() as opened, atomic_output(output) as partial:
         iso = _start(built)
         opened.callback(iso.close)
         _add(iso, contents, opened)
@@ -159,7 +159,7 @@ def _still_clock() -> Iterator[None]:
 
 MEDIUM = Medium("iso", path, make, grub_bios.tools)
 
-WAYS = (
-    Way("iso-cd", BOTH, qemu_drives.attach(MEDIUM, Device.CD)),
-    Way("iso-usb", BOTH, qemu_drives.attach(MEDIUM, Device.USB)),
+BOOT_METHODS = (
+    BootMethod("iso-cd", BOTH, qemu_drives.attach(MEDIUM, Device.CD)),
+    BootMethod("iso-usb", BOTH, qemu_drives.attach(MEDIUM, Device.USB)),
 )

@@ -57,8 +57,8 @@ class Medium:
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way to boot an image, for `run --via`.
+class BootMethod:
+    """A boot method: a way to boot an image, for `run --via`.
 
     attach(built, firmware) prepares what it takes and gives QEMU's arguments, file names relative to the
     image's directory; on leaving, what only the running machine needed ends. Raises ToolError. firmware:
@@ -86,7 +86,7 @@ def call(command: Sequence[str], packages: Mapping[str, str], directory: Path) -
 
 
 @contextmanager
-def written(path: Path) -> Iterator[Path]:
+def atomic_output(path: Path) -> Iterator[Path]:
     """Gives a name to write a file or folder to, which then takes the place of `path` in one step.
 
     Whatever goes wrong leaves `path` as it was and nothing beside it, and whoever else writes it has another name
@@ -121,7 +121,7 @@ def made_record(medium: Medium, built: Built, settings: Settings) -> MadeMedium:
     return MadeMedium(medium.name, asdict(settings), size, fingerprint(medium.tools()))
 
 
-def made_anew(medium: Medium, built: Built) -> Made:
+def ensure(medium: Medium, built: Built) -> Made:
     """The medium of an image, made where it is not current: of this image, with its settings, by what is installed.
 
     The settings are those that it was made with before, or else that were said of the image's media.

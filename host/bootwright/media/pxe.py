@@ -20,15 +20,15 @@ from pathlib import Path
 from bootwright.image.built import MODULES, Built
 from bootwright.media.medium import (
     BOTH,
+    BootMethod,
     Made,
     Medium,
     Settings,
-    Way,
+    atomic_output,
     bios_only,
     boots_on_uefi,
     efi_application,
-    made_anew,
-    written,
+    ensure,
 )
 
 SCRIPT = "boot.ipxe"
@@ -53,7 +53,7 @@ def make(built: Built, settings: Settings) -> Made:
     output = path(built)
     name = built.elf.stem
     notes = []
-    with written(output) as partial:
+    with atomic_output(output) as partial:
         partial.mkdir()
         for source in [built.elf, *([efi_application(built)] if boots_on_uefi(built) else [])]:
             _link(source, partial / source.name)
@@ -171,7 +171,7 @@ def http(folder: Path, address: str = "127.0.0.1", port: int = 0) -> Iterator[in
 
 
 def attach(by_http: bool) -> Callable[[Built, str], AbstractContextManager[list[str]]]:
-    """A Way's attach: the folder on QEMU's own TFTP server, or on an HTTP server beside it.
+    """A BootMethod's attach: the folder on QEMU's own TFTP server, or on an HTTP server beside it.
 
     On a BIOS iPXE in the card's ROM fetches it. On UEFI it is UEFI's own network boot by TFTP, and by HTTP
     iPXE.
@@ -181,7 +181,7 @@ def attach(by_http: bool) -> Callable[[Built, str], AbstractContextManager[list[
     def attached(built: Built, firmware: str) -> Iterator[list[str]]:
         if firmware == "uefi":
             efi_application(built)
-        folder = made_anew(MEDIUM, built).path
+        folder = ensure(MEDIUM, built).path
         with ExitStack() as opened:
             file, card = SCRIPT, _CARD
             if by_http:
@@ -200,4 +200,4 @@ def tools() -> list[Path]:
 
 
 MEDIUM = Medium("pxe", path, make, tools)
-WAYS = (Way("pxe", BOTH, attach(by_http=False)), Way("pxe-http", BOTH, attach(by_http=True)))
+BOOT_METHODS = (BootMethod("pxe", BOTH, attach(by_http=False)), BootMethod("pxe-http", BOTH, attach(by_http=True)))

@@ -10,7 +10,7 @@ from pathlib import Path
 from bootwright.image.built import Built
 from bootwright.media import grub_bios
 from bootwright.media.extents import Piece, whole
-from bootwright.media.medium import EFI_PATH, Medium, bios_only, boots_on_uefi, efi_application, made_anew
+from bootwright.media.medium import EFI_PATH, Medium, bios_only, boots_on_uefi, efi_application, ensure
 
 
 class Device(Enum):
@@ -55,7 +55,7 @@ def arguments(file: Path, device: Device) -> list[str]:
 
 
 def attach(medium: Medium, device: Device) -> Callable[[Built, str], AbstractContextManager[list[str]]]:
-    """A Way's attach: the medium, made where it is missing or old, on a device."""
+    """A BootMethod's attach: the medium, made where it is missing or old, on a device."""
 
     @contextmanager
     def attached(built: Built, firmware: str) -> Iterator[list[str]]:
@@ -63,6 +63,6 @@ def attach(medium: Medium, device: Device) -> Callable[[Built, str], AbstractCon
             grub_bios.check()
         else:
             efi_application(built)
-        yield arguments(Path(made_anew(medium, built).path.name), device)
+        yield arguments(Path(ensure(medium, built).path.name), device)
 
     return attached

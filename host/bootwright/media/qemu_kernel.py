@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bootwright.image.built import Built
-from bootwright.media.medium import Way
+from bootwright.media.medium import BootMethod
 
 
 def make(built: Built, firmware: str) -> list[str]:
@@ -25,8 +25,8 @@ def make(built: Built, firmware: str) -> list[str]:
 
 @contextmanager
 def attach(built: Built, firmware: str) -> Iterator[list[str]]:
-    """The same, as a Way's attach."""
+    """The same, as a BootMethod's attach."""
     yield make(built, firmware)
 
 
-WAY = Way("kernel", frozenset({"bios"}), attach, "QEMU's own loader starts a kernel without UEFI")
+BOOT_METHOD = BootMethod("kernel", frozenset({"bios"}), attach, "QEMU's own loader starts a kernel without UEFI")

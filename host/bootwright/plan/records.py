@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootwright.common.abi import load as load_abi
-from bootwright.common.ranges import Movable, Range
+from bootwright.common.ranges import Range, Relocation
 from bootwright.hyperlaunch.model import BootDomain
 from bootwright.kernels.sections import Sections
 from bootwright.plan.memory import Placement
@@ -43,7 +43,7 @@ class PlannedModule:
     start: int
     sha256: bytes
     pieces: tuple[Piece, ...] = ()
-    movable: Movable | None = None
+    movable: Relocation | None = None
     sections: Sections | None = None
     payload: Path | None = field(default=None, compare=False)
 

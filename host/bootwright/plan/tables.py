@@ -16,7 +16,7 @@ from typing import Any
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import VerifyError
-from bootwright.common.ranges import Movable, Range, align_up
+from bootwright.common.ranges import Range, Relocation, align_up
 from bootwright.hyperlaunch.model import BootDomain, MemorySize
 from bootwright.kernels.sections import Sections
 from bootwright.plan.pack import Piece
@@ -285,7 +285,7 @@ def _decode_module(blob: bytes, record: Any, pieces: list[Piece]) -> PlannedModu
         start=record.start,
         sha256=bytes(record.sha256),
         pieces=tuple(pieces[record.first_piece : end]),
-        movable=Movable(record.alignment, record.lowest, record.highest) if record.alignment else None,
+        movable=Relocation(record.alignment, record.lowest, record.highest) if record.alignment else None,
         sections=_decode_sections(blob, record) if record.sections else None,
     )
 

@@ -296,7 +296,7 @@ class _Run(builder.Machine):
             protocol, entry = protocols.HYPERVISOR, self._plan.hypervisor.efi_entry
             self._check_entry(who, kernel, entry)
         places = self._loading.places
-        told = handover.Told(
+        told = handover.HandoverInput(
             who,
             entry,
             cmdline,

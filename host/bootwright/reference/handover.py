@@ -25,7 +25,7 @@ UPPER_MEMORY = 1 << 20
 
 
 @dataclass(frozen=True)
-class Told:
+class HandoverInput:
     """What there is to tell. who: the domain's name, for errors. modules: start, size and string of each.
     ranges: normalised. file: the kernel as a file, at least its setup header, for Linux. load_base: where its
     lowest piece lies; sections: headers that it is told of, with addresses.
@@ -54,23 +54,23 @@ class Area:
         self.base = place.start + load_abi().constants["HANDOVER_INFORMATION"]
         self.data = bytearray()
 
-    def take(self, data: bytes) -> int:
+    def alloc(self, data: bytes) -> int:
         """Add an item; gives its address."""
         address = self.base + len(self.data)
         self.data += data + bytes(-len(data) % ITEM_ALIGN)
         return address
 
-    def take_string(self, text: str) -> int:
+    def alloc_string(self, text: str) -> int:
         """Add a string with its terminator."""
-        return self.take(text.encode() + b"\0")
+        return self.alloc(text.encode() + b"\0")
 
     def put(self, address: int, data: bytes) -> None:
-        """Fill an item that was taken before."""
+        """Fill an item that was allocated before."""
         start = address - self.base
         self.data[start : start + len(data)] = data
 
 
-def information(protocol: str, told: Told, place: Range) -> bytes:
+def information(protocol: str, told: HandoverInput, place: Range) -> bytes:
     """The bytes from HANDOVER_INFORMATION on in the hand-over area `place`, by the protocol's name as in
     protocols.NAMES; their number is the same wherever it lies. Raises BootFailure.
     """
@@ -83,15 +83,15 @@ def _record(name: str, **values: Any) -> bytes:
     return bytes(load_abi().struct(name)(**values).dumps())
 
 
-def _pvh(area: Area, told: Told) -> None:
+def _pvh(area: Area, told: HandoverInput) -> None:
     constants = load_abi().constants
-    start = area.take(bytes(constants["HVM_START_INFO_SIZEOF"]))
-    cmdline = area.take_string(told.cmdline)
-    memmap = area.take(b"".join(_memory_entry(part) for part in told.ranges))
+    start = area.alloc(bytes(constants["HVM_START_INFO_SIZEOF"]))
+    cmdline = area.alloc_string(told.cmdline)
+    memmap = area.alloc(b"".join(_memory_entry(part) for part in told.ranges))
     size = constants["HVM_MODLIST_ENTRY_SIZEOF"]
-    modlist = area.take(bytes(constants["MAX_MODULES"] * size))
+    modlist = area.alloc(bytes(constants["MAX_MODULES"] * size))
     for number, (place, length, string) in enumerate(told.modules):
-        text = area.take_string(string)
+        text = area.alloc_string(string)
         entry = _record("hvm_modlist_entry", paddr=place, size=length, cmdline_paddr=text)
         area.put(modlist + number * size, entry)
     info = _record(
@@ -113,15 +113,15 @@ def _memory_entry(part: MemoryRange) -> bytes:
     return _record("hvm_memmap_table_entry", addr=part.start, size=part.end - part.start, type=part.type)
 
 
-def _multiboot1(area: Area, told: Told) -> None:
+def _multiboot1(area: Area, told: HandoverInput) -> None:
     constants = load_abi().constants
-    start = area.take(bytes(constants["MULTIBOOT1_INFO_SIZEOF"]))
-    cmdline = area.take_string(told.cmdline)
-    name = area.take_string(load_abi().strings["M_LOADER_NAME"])
+    start = area.alloc(bytes(constants["MULTIBOOT1_INFO_SIZEOF"]))
+    cmdline = area.alloc_string(told.cmdline)
+    name = area.alloc_string(load_abi().strings["M_LOADER_NAME"])
     size = constants["MULTIBOOT1_MODULE_SIZEOF"]
-    mods = area.take(bytes(constants["MAX_MODULES"] * size))
+    mods = area.alloc(bytes(constants["MAX_MODULES"] * size))
     for number, (place, length, string) in enumerate(told.modules):
-        text = area.take_string(string)
+        text = area.alloc_string(string)
         entry = _record("multiboot1_module", mod_start=place, mod_end=place + length, string=text)
         area.put(mods + number * size, entry)
     entry_size = constants["MULTIBOOT1_MMAP_SIZEOF"] - constants["MULTIBOOT1_MMAP_ADDR"]
@@ -129,12 +129,12 @@ def _multiboot1(area: Area, told: Told) -> None:
         _record("multiboot1_mmap", size=entry_size, addr=p.start, len=p.end - p.start, type=p.type)
         for p in told.ranges
     ]
-    mmap = area.take(b"".join(entries))
+    mmap = area.alloc(b"".join(entries))
     flags = ["MEMORY", "CMDLINE", "MODS", "MMAP", "LOADER_NAME"]
     more: dict[str, Any] = {}
     if found := told.sections:
         flags.append("ELF_SECTIONS")
-        syms = area.take(found.headers)
+        syms = area.alloc(found.headers)
         more |= dict(syms_num=found.count, syms_size=found.size, syms_addr=syms, syms_shndx=found.names)
     if device := told.boot_device:
         flags.append("BOOT_DEVICE")
@@ -155,7 +155,7 @@ def _multiboot1(area: Area, told: Told) -> None:
     area.put(start, info)
 
 
-def _multiboot2(area: Area, told: Told) -> None:
+def _multiboot2(area: Area, told: HandoverInput) -> None:
     basic = (basic_memory(told.ranges, first) for first in (0, UPPER_MEMORY))
     entries = b"".join(_memory_entry(part) for part in told.ranges)
     entry_size = load_abi().constants["MULTIBOOT2_MMAP_ENTRY_SIZEOF"]
@@ -170,7 +170,7 @@ def _multiboot2(area: Area, told: Told) -> None:
     _tags(area, [*_modules2(told), *memory, *_machine2(told), *efi])
 
 
-def _multiboot2_efi(area: Area, told: Told) -> None:
+def _multiboot2_efi(area: Area, told: HandoverInput) -> None:
     assert told.efi is not None
     efi = [
         ("EFI_SERVICES", b""),
@@ -182,14 +182,14 @@ def _multiboot2_efi(area: Area, told: Told) -> None:
 
 def _tags(area: Area, tags: Iterable[tuple[str, bytes]]) -> None:
     constants = load_abi().constants
-    start = area.take(bytes(constants["MULTIBOOT2_INFO_SIZEOF"]))
+    start = area.alloc(bytes(constants["MULTIBOOT2_INFO_SIZEOF"]))
     for name, content in (*tags, ("END", b"")):
         size = constants["MULTIBOOT2_TAG_SIZEOF"] + len(content)
-        area.take(_record("multiboot2_tag", type=constants[f"MULTIBOOT2_TAG_{name}"], size=size) + content)
+        area.alloc(_record("multiboot2_tag", type=constants[f"MULTIBOOT2_TAG_{name}"], size=size) + content)
     area.put(start, _record("multiboot2_info", total_size=len(area.data)))
 
 
-def _modules2(told: Told) -> Iterator[tuple[str, bytes]]:
+def _modules2(told: HandoverInput) -> Iterator[tuple[str, bytes]]:
     yield "CMDLINE", told.cmdline.encode() + b"\0"
     yield "LOADER_NAME", load_abi().strings["M_LOADER_NAME"].encode() + b"\0"
     for place, size, string in told.modules:
@@ -199,7 +199,7 @@ def _modules2(told: Told) -> Iterator[tuple[str, bytes]]:
         yield "ELF_SECTIONS", struct.pack("<III", found.count, found.size, found.names) + found.headers
 
 
-def _machine2(told: Told) -> Iterator[tuple[str, bytes]]:
+def _machine2(told: HandoverInput) -> Iterator[tuple[str, bytes]]:
     constants = load_abi().constants
     if device := told.boot_device:
         yield "BOOT_DEVICE", struct.pack("<III", device.disk, device.partition, device.sub_partition)
@@ -225,19 +225,19 @@ def _framebuffer(screen: Framebuffer) -> bytes:
     return record[load_abi().constants["MULTIBOOT2_TAG_SIZEOF"] :]
 
 
-def _linux(area: Area, told: Told) -> None:
+def _linux(area: Area, told: HandoverInput) -> None:
     constants = load_abi().constants
     whole = constants["BOOT_PARAMS_SIZEOF"]
     header = load_abi().struct("boot_params")(told.file[:whole].ljust(whole, b"\0"))
     first = constants["BOOT_PARAMS_SETUP_SECTS"]
     last = min(constants["BOOT_PARAMS_HEADER"] + header.jump_offset, constants["BOOT_PARAMS_PAD7"])
     params = load_abi().struct("boot_params")(bytes(first) + told.file[first:last].ljust(whole - first, b"\0"))
-    start = area.take(bytes(whole))
+    start = area.alloc(bytes(whole))
     params.type_of_loader = constants["LINUX_LOADER_UNDEFINED"]
     params.vid_mode = constants["LINUX_NORMAL_VGA"]
     params.acpi_rsdp_addr = told.rsdp
     params.code32_start = told.entry
-    params.cmd_line_ptr = area.take_string(told.cmdline)
+    params.cmd_line_ptr = area.alloc_string(told.cmdline)
     for place, size, _ in told.modules[:1]:
         params.ramdisk_image, params.ext_ramdisk_image = place & 0xFFFFFFFF, place >> 32
         params.ramdisk_size, params.ext_ramdisk_size = size & 0xFFFFFFFF, size >> 32
@@ -247,12 +247,12 @@ def _linux(area: Area, told: Told) -> None:
     params.e820_table = list(b"".join(fitting).ljust(len(params.e820_table), b"\0"))
     if more := b"".join(entries[len(fitting) :]):
         kind = constants["LINUX_SETUP_E820_EXT"]
-        params.setup_data = area.take(_record("setup_data", type=kind, len=len(more)) + more)
+        params.setup_data = area.alloc(_record("setup_data", type=kind, len=len(more)) + more)
     _screen_info(params, told.framebuffer)
     if told.efi is not None and told.efi.usable:
         changed = told.efi.without(area.place)
         room = len(told.efi.map) + told.efi.descriptor_size
-        params.efi_info = list(_efi_info(told.efi, area.take(changed.ljust(room, b"\0")), len(changed)))
+        params.efi_info = list(_efi_info(told.efi, area.alloc(changed.ljust(room, b"\0")), len(changed)))
     _enter(params, header)
     area.put(start, bytes(params.dumps()))
 
@@ -310,7 +310,7 @@ def _enter(params: Any, header: Any) -> None:
         params.code32_start -= constants["LINUX_ENTRY64"]
 
 
-_WRITERS: dict[str, Callable[[Area, Told], None]] = {
+_WRITERS: dict[str, Callable[[Area, HandoverInput], None]] = {
     "pvh": _pvh,
     "linux": _linux,
     "multiboot1": _multiboot1,

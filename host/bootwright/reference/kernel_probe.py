@@ -12,7 +12,7 @@ from typing import Any
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.messages import BootFailure
-from bootwright.common.ranges import Movable, Range, align_up
+from bootwright.common.ranges import Range, Relocation, align_up
 from bootwright.kernels import linux
 from bootwright.kernels.elf import FOUR_GIB, MAGIC
 from bootwright.kernels.protocols import NAMES
@@ -31,11 +31,11 @@ class Probed:
     entry: int
     pieces: tuple[Piece, ...]
     cmdline_room: int = 0
-    movable: Movable | None = None
+    movable: Relocation | None = None
 
 
 # What a probe asks of the machine: where a kernel that may be moved is to lie, None for nowhere (Loading.find_place).
-Room = Callable[[Range, Movable], int | None]
+Room = Callable[[Range, Relocation], int | None]
 
 
 @dataclass(frozen=True)
@@ -309,7 +309,7 @@ def _read_notes(file: bytes, who: str, segment: Segment, found: dict[int, bytes]
         found.setdefault(kind, data[desc : desc + descsz])
 
 
-def _movable(desc: bytes | None, largest: int, who: str) -> Movable | None:
+def _movable(desc: bytes | None, largest: int, who: str) -> Relocation | None:
     """XEN_ELFNOTE_PHYS32_RELOC: alignment, lowest start, highest last byte, each with a default."""
     if desc is None:
         return None
@@ -320,7 +320,7 @@ def _movable(desc: bytes | None, largest: int, who: str) -> Movable | None:
         words[number] = int.from_bytes(desc[4 * number : 4 * number + 4], "little")
     if not 0 < words[0] < FOUR_GIB or words[0] & (words[0] - 1):
         raise _broken(who, "ALIGNMENT", words[0])
-    return Movable(max(words[0], page), words[1], words[2])
+    return Relocation(max(words[0], page), words[1], words[2])
 
 
 # --- bzImage ---
@@ -350,7 +350,7 @@ def _linux(file: bytes, who: str, room: Room) -> Probed | None:
         if alignment < constants["PAGE_SIZE"] or alignment & (alignment - 1):
             raise _broken(who, "ALIGNMENT", alignment)
         reach = FOUR_GIB - 1 if entry else header.initrd_addr_max
-        found = room(Range.sized(place, needed), Movable(alignment, place, reach))
+        found = room(Range.sized(place, needed), Relocation(alignment, place, reach))
         if found is None:
             raise BootFailure("E_NO_FREE_ROOM", needed, who)
         place = found

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.messages import BootFailure, line
-from bootwright.common.ranges import Movable, Range, align_up, span
+from bootwright.common.ranges import Range, Relocation, align_up, span
 from bootwright.hyperlaunch.model import BootModule, MemoryRange
 from bootwright.kernels import linux
 from bootwright.plan.pack import Piece
@@ -73,7 +73,7 @@ class Loading:
 
     # --- room ---
 
-    def set_pieces(self, number: int, pieces: tuple[Piece, ...], movable: Movable | None = None) -> None:
+    def set_pieces(self, number: int, pieces: tuple[Piece, ...], movable: Relocation | None = None) -> None:
         """What a probe found out about a module, or where its pieces go instead."""
         record = self.records[number]
         self.records[number] = replace(record, pieces=pieces, movable=movable or record.movable)
@@ -117,7 +117,7 @@ class Loading:
         start = None if self._given is not None else find_low_room(self.ranges, size, self._lasting())
         return made if start is None else Range.sized(start, size)
 
-    def find_place(self, wanted: Range, movable: Movable) -> int | None:
+    def find_place(self, wanted: Range, movable: Relocation) -> int | None:
         """Where a kernel is to lie that may be moved: where it wants to be, if that is free, or where there is room;
         None for nowhere.
         """
