@@ -29,7 +29,7 @@ builder_init:
 ; to find.
 ; out: boot_modules, launch_target
 ; clobbers: all but rsp
-; fails: what check_module, load_module and clear_the_way fail with
+; fails: what check_module, load_module and evacuate_modules fail with
 load_hypervisor:
         mov  rcx, qword ptr [rip + tables]
         mov  ecx, dword ptr [rcx + TABLES_HYPERVISOR]
@@ -53,7 +53,7 @@ load_hypervisor:
 .counted:
         say  M_HYPERVISOR
         call .name_others
-        call clear_the_way
+        call evacuate_modules
         xor  ebp, ebp
 .check:
         call check_module
@@ -283,7 +283,7 @@ construct_domain:
         call rax
 .placed:
         push r13
-        call clear_the_way
+        call evacuate_modules
         pop  r13
         mov  ebp, dword ptr [r13 + BOOT_DOMAIN_KERNEL]
         call check_module

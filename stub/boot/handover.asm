@@ -3,7 +3,7 @@
 
 .include "lib/macros.inc"
 
-.global HANDOVER_CODE, open_handover, place_handover, keep_state, take, take_copy, take_string, next_module
+.global HANDOVER_CODE, open_handover, place_handover, keep_state, alloc, alloc_copy, alloc_string, next_module
 .global report_launch, enter_kernel, fill_page_tables, handover, handover_size, information_end, deferred, deferred_count, efi_told
 
 ; The area, by offset: PAGE_TABLES pages, then these.
@@ -80,7 +80,7 @@ place_handover:
 ; in:  rdi = bytes
 ; out: rax = their address, 8-byte aligned; zero
 ; clobbers: rdi
-take:
+alloc:
         mov  rax, qword ptr [rip + information_end]
         lea  rdi, [rax + rdi + 7]
         and  rdi, -8
@@ -91,9 +91,9 @@ take:
 ; in:  rsi = bytes, rcx = their number
 ; out: rax = the copy, rdi = its end
 ; clobbers: rcx, rsi
-take_copy:
+alloc_copy:
         mov  rdi, rcx
-        call take
+        call alloc
         mov  rdi, rax
         rep movsb
         ret
@@ -102,13 +102,13 @@ take_copy:
 ; in:  rsi = string
 ; out: rax = the copy, rdi = its end
 ; clobbers: rcx, rsi
-take_string:
+alloc_string:
         xor  ecx, ecx
 .length:
         inc  ecx
         cmp  byte ptr [rsi + rcx - 1], 0
         jne  .length
-        jmp  take_copy
+        jmp  alloc_copy
 
 ; The modules that a kernel is told of: those of the hardware domain, or for a hypervisor all modules but itself.
 ; in:  r12d = the last answer, -1 before the first

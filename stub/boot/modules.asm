@@ -2,7 +2,7 @@
 
 .include "lib/macros.inc"
 
-.global find_modules, clear_the_way, boot_modules
+.global find_modules, evacuate_modules, boot_modules
 
 .section .text
 
@@ -223,7 +223,7 @@ report_left_over:
 ; A loader puts modules where it likes.
 ; clobbers: all but rsp
 ; fails: E_NO_FREE_ROOM
-clear_the_way:
+evacuate_modules:
         mov  rbp, qword ptr [rip + tables]
         lea  r13, [rip + boot_modules]
         xor  r14d, r14d                 ; r13 = boot_module, r14 = its number

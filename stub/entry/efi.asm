@@ -4,7 +4,7 @@
 
 .include "lib/macros.inc"
 
-.global efi_start, leave_firmware, meet_firmware, efi_image_size
+.global efi_start, leave_firmware, efi_init, efi_image_size
 
 .section .text
 
@@ -23,7 +23,7 @@ efi_start:
         call move_below_4g
         call apply_settings             ; the name as well is to be had in the copy alone, once boot services have ended
         mov  rbx, qword ptr [r12 + EFI_SYSTEM_TABLE_BOOT_SERVICES]
-        call meet_firmware
+        call efi_init
         lea  rax, [rip + efi_name]
         mov  qword ptr [rip + boot_info + BOOT_INFO_ENTRY_NAME], rax
         mov  rsi, qword ptr [r12 + EFI_SYSTEM_TABLE_FIRMWARE_VENDOR]
@@ -66,7 +66,7 @@ leave_firmware:
 ; in:  rbx = efi_boot_services, r12 = efi_system_table
 ; out: boot_info.rsdp, boot_info.framebuffer*
 ; clobbers: all but rbx, r12, rsp
-meet_firmware:
+efi_init:
         lea  rax, [rip + put_firmware_char]
         mov  qword ptr [rip + firmware_console], rax
         xor  ecx, ecx                   ; no time-out: a boot may take longer than firmware expects

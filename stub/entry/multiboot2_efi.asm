@@ -49,7 +49,7 @@ start_multiboot2_efi:
 
         mov  r12, rcx                   ; r12 = efi_system_table, rbx = efi_boot_services
         mov  rbx, qword ptr [r12 + EFI_SYSTEM_TABLE_BOOT_SERVICES]
-        call meet_firmware
+        call efi_init
         push rbx
         push r12
         inc  dword ptr [rip + boot_info + BOOT_INFO_NR_RANGES]  ; none is no fault here

@@ -25,7 +25,7 @@ tell_linux:
         add  r14, rax
         mov  r14, qword ptr [r14 + BOOT_MODULE_START]   ; r14 = the bzImage, as a file
         mov  edi, BOOT_PARAMS_SIZEOF
-        call take
+        call alloc
         mov  rbp, rax                   ; rbp = boot_params
 
         lea  rsi, [r14 + BOOT_PARAMS_SETUP_SECTS]       ; its header, as long as it says it is
@@ -45,7 +45,7 @@ tell_linux:
         mov  eax, dword ptr [rip + launch_target + LAUNCH_TARGET_ENTRY]
         mov  dword ptr [rbp + BOOT_PARAMS_CODE32_START], eax
         mov  rsi, qword ptr [rip + launch_target + LAUNCH_TARGET_CMDLINE]
-        call take_string
+        call alloc_string
         mov  dword ptr [rbp + BOOT_PARAMS_CMD_LINE_PTR], eax
         call fill_ramdisk
         call fill_e820
@@ -195,7 +195,7 @@ fill_e820:
         imul edi, r12d, BOOT_E820_ENTRY_SIZEOF
         mov  edx, edi
         add  rdi, SETUP_DATA_SIZEOF
-        call take
+        call alloc
         mov  qword ptr [rbp + BOOT_PARAMS_SETUP_DATA], rax
         mov  dword ptr [rax + SETUP_DATA_TYPE], LINUX_SETUP_E820_EXT
         mov  dword ptr [rax + SETUP_DATA_LEN], edx

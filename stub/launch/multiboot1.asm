@@ -18,7 +18,7 @@
 ; clobbers: all but rsp
 tell_multiboot1:
         mov  edi, MULTIBOOT1_INFO_SIZEOF
-        call take
+        call alloc
         mov  rbp, rax                   ; rbp = multiboot1_info
         mov  dword ptr [rbp + MULTIBOOT1_INFO_FLAGS], MULTIBOOT1_INFO_FLAG_MEMORY | MULTIBOOT1_INFO_FLAG_CMDLINE | MULTIBOOT1_INFO_FLAG_MODS | MULTIBOOT1_INFO_FLAG_MMAP | MULTIBOOT1_INFO_FLAG_LOADER_NAME
         cmp  dword ptr [rip + boot_info + BOOT_INFO_HAS_BOOT_DEVICE], 0
@@ -36,14 +36,14 @@ tell_multiboot1:
         mov  dword ptr [rbp + MULTIBOOT1_INFO_MEM_LOWER], eax
         mov  dword ptr [rbp + MULTIBOOT1_INFO_MEM_UPPER], edx
         mov  rsi, qword ptr [rip + launch_target + LAUNCH_TARGET_CMDLINE]
-        call take_string
+        call alloc_string
         mov  dword ptr [rbp + MULTIBOOT1_INFO_CMDLINE], eax
         lea  rsi, [rip + M_LOADER_NAME]
-        call take_string
+        call alloc_string
         mov  dword ptr [rbp + MULTIBOOT1_INFO_BOOT_LOADER_NAME], eax
 
         mov  edi, MAX_MODULES * MULTIBOOT1_MODULE_SIZEOF
-        call take
+        call alloc
         mov  dword ptr [rbp + MULTIBOOT1_INFO_MODS_ADDR], eax
         mov  r13, rax                   ; r13 = multiboot1_module
         mov  r12d, -1
@@ -55,7 +55,7 @@ tell_multiboot1:
         add  rax, qword ptr [rbx + BOOT_MODULE_SIZE]
         mov  dword ptr [r13 + MULTIBOOT1_MODULE_MOD_END], eax
         mov  rsi, qword ptr [rbx + BOOT_MODULE_STRING]
-        call take_string
+        call alloc_string
         mov  dword ptr [r13 + MULTIBOOT1_MODULE_STRING], eax
         inc  dword ptr [rbp + MULTIBOOT1_INFO_MODS_COUNT]
         add  r13, MULTIBOOT1_MODULE_SIZEOF
@@ -65,7 +65,7 @@ tell_multiboot1:
         mov  r12d, dword ptr [rip + memory_range_count]
         imul edi, r12d, MULTIBOOT1_MMAP_SIZEOF
         mov  dword ptr [rbp + MULTIBOOT1_INFO_MMAP_LENGTH], edi
-        call take
+        call alloc
         mov  dword ptr [rbp + MULTIBOOT1_INFO_MMAP_ADDR], eax
         lea  rsi, [rip + memory_ranges]
 .range:
@@ -88,7 +88,7 @@ tell_multiboot1:
         jrcxz .done
         or   dword ptr [rbp + MULTIBOOT1_INFO_FLAGS], MULTIBOOT1_INFO_FLAG_ELF_SECTIONS
         mov  edi, ecx
-        call take
+        call alloc
         mov  dword ptr [rbp + MULTIBOOT1_INFO_SYMS_ADDR], eax
         mov  dword ptr [rbp + MULTIBOOT1_INFO_SYMS_NUM], r9d
         mov  dword ptr [rbp + MULTIBOOT1_INFO_SYMS_SIZE], r10d

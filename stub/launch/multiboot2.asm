@@ -43,7 +43,7 @@ tell_multiboot2:
 ; clobbers: all but rsp
 fill_modules:
         mov  edi, MULTIBOOT2_INFO_SIZEOF
-        call take
+        call alloc
         mov  rbp, rax                   ; rbp = multiboot2_info
 
         mov  rsi, qword ptr [rip + launch_target + LAUNCH_TARGET_CMDLINE]
@@ -66,7 +66,7 @@ fill_modules:
         add  rax, qword ptr [rbx + BOOT_MODULE_SIZE]
         mov  dword ptr [r13 + MULTIBOOT2_TAG_MODULE_MOD_END], eax
         mov  rsi, qword ptr [rbx + BOOT_MODULE_STRING]
-        call take_string                ; 16 bytes of tag are a multiple of 8: the string follows at once
+        call alloc_string                ; 16 bytes of tag are a multiple of 8: the string follows at once
         call end_tag
         jmp  .module
 .done:
@@ -112,7 +112,7 @@ fill_memory:
         mov  dword ptr [r13 + MULTIBOOT2_TAG_MMAP_ENTRY_SIZE], MULTIBOOT2_MMAP_ENTRY_SIZEOF
         lea  rsi, [rip + memory_ranges] ; they have the layout of multiboot2_mmap_entry
         imul ecx, dword ptr [rip + memory_range_count], MEMORY_RANGE_SIZEOF
-        call take_copy
+        call alloc_copy
         jmp  end_tag
 
 ; Boot device, screen, ACPI and EFI. clobbers: all but rbp, rsp
@@ -213,7 +213,7 @@ fill_end:
 ; Starts a tag. in: edi = its bytes so far, edx = type; out: rax = tag; clobbers: rdi, r8
 take_tag:
         mov  r8d, edi
-        call take
+        call alloc
         mov  dword ptr [rax + MULTIBOOT2_TAG_TYPE], edx
         mov  dword ptr [rax + MULTIBOOT2_TAG_SIZE], r8d
         ret
@@ -229,7 +229,7 @@ take_string_tag:
         mov  edi, MULTIBOOT2_TAG_SIZEOF
         call take_tag
         mov  r13, rax
-        call take_string
+        call alloc_string
         jmp  end_tag
 
 .section .rodata

@@ -9,7 +9,7 @@
         .long tell_with_services - __image_start
         .long enter_with_services - __image_start
         .long multiboot2_launcher_name - __image_start
-        .long own_no_memory - __image_start
+        .long use_firmware_memory - __image_start
 
 .section .text
 
@@ -63,7 +63,7 @@ enter_with_services:
 
 ; From here on memory is the firmware's to give.
 ; clobbers: rax
-own_no_memory:
+use_firmware_memory:
         lea  rax, [rip + allocate_room]
         mov  qword ptr [rip + room_finder], rax
         lea  rax, [rip + claim_places]
@@ -86,7 +86,7 @@ allocate_room:
         ret
 
 ; Takes the places of a module's pieces, all from the lowest to the highest, but for where the loader has put modules:
-; that is ours already, and clear_the_way has moved what is still needed.
+; that is ours already, and evacuate_modules has moved what is still needed.
 ; in:  r12 = first piece, r14 = their number, rbx = module_record
 ; clobbers: all but rbx, rbp, r13, rsp
 ; fails: E_EFI_CLAIM

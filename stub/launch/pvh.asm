@@ -19,7 +19,7 @@
 ; clobbers: all but rsp
 tell_pvh:
         mov  edi, HVM_START_INFO_SIZEOF
-        call take
+        call alloc
         mov  rbp, rax                   ; rbp = hvm_start_info
         mov  dword ptr [rbp + HVM_START_INFO_MAGIC], XEN_HVM_START_MAGIC_VALUE
         mov  dword ptr [rbp + HVM_START_INFO_VERSION], 1
@@ -28,18 +28,18 @@ tell_pvh:
         mov  qword ptr [rbp + HVM_START_INFO_RSDP_PADDR], rax
 
         mov  rsi, qword ptr [rip + launch_target + LAUNCH_TARGET_CMDLINE]
-        call take_string
+        call alloc_string
         mov  qword ptr [rbp + HVM_START_INFO_CMDLINE_PADDR], rax
 
         lea  rsi, [rip + memory_ranges] ; they have the layout that PVH wants
         mov  ecx, dword ptr [rip + memory_range_count]
         mov  dword ptr [rbp + HVM_START_INFO_MEMMAP_ENTRIES], ecx
         imul ecx, ecx, HVM_MEMMAP_TABLE_ENTRY_SIZEOF
-        call take_copy
+        call alloc_copy
         mov  qword ptr [rbp + HVM_START_INFO_MEMMAP_PADDR], rax
 
         mov  edi, MAX_MODULES * HVM_MODLIST_ENTRY_SIZEOF
-        call take
+        call alloc
         mov  qword ptr [rbp + HVM_START_INFO_MODLIST_PADDR], rax
         mov  r13, rax                   ; r13 = hvm_modlist_entry
         mov  r12d, -1
@@ -51,7 +51,7 @@ tell_pvh:
         mov  rax, qword ptr [rbx + BOOT_MODULE_SIZE]
         mov  qword ptr [r13 + HVM_MODLIST_ENTRY_SIZE], rax
         mov  rsi, qword ptr [rbx + BOOT_MODULE_STRING]
-        call take_string
+        call alloc_string
         mov  qword ptr [r13 + HVM_MODLIST_ENTRY_CMDLINE_PADDR], rax
         inc  dword ptr [rbp + HVM_START_INFO_NR_MODULES]
         add  r13, HVM_MODLIST_ENTRY_SIZEOF

@@ -1,4 +1,4 @@
-"""The finished image is read back from its bytes, by another library than those that wrote it.
+"""The finished image is read back from its bytes: ELF by pyelftools, which wrote none of it, all else by hand.
 
 Checked are the things a loader or the stub would stumble over: the multiboot headers (Multiboot
 Specification 0.6.96, section 3.1; Multiboot2 Specification 2.0, section 3.1), the PVH note, program headers

@@ -254,7 +254,7 @@ class _Run(builder.Machine):
             self._domains[built.index] = protocol, entry + distance
             new = Range.sized(old.start + distance, old.size)
             yield line("M_KERNEL_MOVED", built.domid, old.start, old.end, new.start, new.end)
-        yield from self._loading.clear_the_way()
+        yield from self._loading.evacuate_modules()
         self._loading.check(domain.kernel)
         for step in (self._loading.check, self._loading.load):
             for number in domain.told:
@@ -266,7 +266,7 @@ class _Run(builder.Machine):
     def _hypervisor(self, plan: Plan) -> Iterator[str]:
         assert plan.hypervisor is not None
         yield from xen.lines(self._info, _given(plan))
-        yield from self._loading.clear_the_way()
+        yield from self._loading.evacuate_modules()
         numbers = range(len(plan.modules))
         for step in (self._loading.check, self._loading.load):
             for number in numbers:

@@ -142,7 +142,7 @@ class Loading:
         self.set_pieces(number, tuple(piece.moved(distance) for piece in record.pieces))
         return old, distance
 
-    def clear_the_way(self) -> Iterator[str]:
+    def evacuate_modules(self) -> Iterator[str]:
         """Move modules that lie where a piece is to go. Raises BootFailure E_NO_FREE_ROOM."""
         for number, place in enumerate(self.places):
             if not any(overlap(place, target) for target in self._targets):
