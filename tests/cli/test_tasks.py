@@ -54,6 +54,39 @@ def test_list_is_quick_and_imports_nothing_heavy() -> None:
     assert not imported & {"lief", "keystone", "capstone", "rich", "elftools", "dissect.cstruct", "lz4"}
 
 
+ASSEMBLER = {"keystone", "capstone"}
+OTHERS = {"unicorn", "pycdlib", "http.server", "tarfile", "rich"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unused"),
+    [
+        (["image", "demo"], ASSEMBLER | OTHERS | {"bootwright.emulate", "bootwright.lab", "bootwright.flash"}),
+        (["export", "demo"], ASSEMBLER | OTHERS | {"lief", "bootwright.emulate", "bootwright.lab"}),
+        (["run", "demo", "--via", "nothing"], ASSEMBLER | OTHERS | {"lief", "bootwright.lab", "bootwright.flash"}),
+        (["flash"], ASSEMBLER | OTHERS | {"lief", "bootwright.emulate", "bootwright.lab"}),
+        (["probe"], ASSEMBLER | OTHERS | {"lief", "bootwright.emulate", "bootwright.flash"}),
+        (["plan", "demo"], ASSEMBLER | OTHERS | {"lief", "bootwright.flash"}),
+    ],
+)
+def test_a_task_imports_nothing_that_it_does_not_use(arguments: list[str], unused: set[str], tmp_path: Path) -> None:
+    """In a folder where the demo is built; what was assembled before is in the cache."""
+    (tmp_path / "images").symlink_to(ROOT / "images")
+    code = (
+        "import sys; from pathlib import Path; from bootwright.common import paths; paths.root = Path.cwd\n"
+        "from bootwright.cli import program\n"
+        "try: program.main()\n"
+        "finally: Path('imported').write_text(' '.join(sys.modules))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "host")}
+    for words in (["image", "demo"], arguments):
+        command = [sys.executable, "-c", code, *words]
+        subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    imported = set((tmp_path / "imported").read_text().split())
+    assert imported & {"bootwright.cli.build", "bootwright.cli.lab"}, "it ran"
+    assert not imported & unused
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -8,18 +8,21 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bootwright import media
 from bootwright.common import paths, scratch
 from bootwright.common.errors import BootwrightError, SourceError, ToolError, Where
-from bootwright.devicetree import reader, writer
-from bootwright.emulate import debug, qemu, run
+from bootwright.devicetree import reader
 from bootwright.image import build as image_build
 from bootwright.image import built as image_built
 from bootwright.image.origin import MadeMedium, Origin, changed
 from bootwright.image.sign import Signing, check
-from bootwright.media import dnsmasq
 from bootwright.media.medium import ensure, made_record
+
+if TYPE_CHECKING:
+    from bootwright.emulate import qemu, run
+    from bootwright.media import dnsmasq
 
 
 @contextmanager
@@ -149,6 +152,8 @@ def serve_folder(name: str, options: dnsmasq.Options) -> None:
     """Serve an image by network until interrupted; image and folder are made first where they are missing or out
     of date.
     """
+    from bootwright.media import dnsmasq
+
     dnsmasq.check_rights()  # first what can be wrong
     built = current(name)
     dnsmasq.command(built.elf.parent, options, Path())
@@ -159,6 +164,8 @@ def serve_folder(name: str, options: dnsmasq.Options) -> None:
 
 def export_tree(name: str, form: str, output: str) -> None:
     """Write the device tree of a description; output: "" for build/IMAGE/IMAGE.dts or .dtb. Says where."""
+    from bootwright.devicetree import writer
+
     described = reader.describe(paths.description(name), {})
     folder = paths.output(described.image.name)
     path = Path(output) if output else folder / f"{folder.name}.{form}"
@@ -170,6 +177,8 @@ def export_tree(name: str, form: str, output: str) -> None:
 
 def boot(name: str, options: run.Options) -> qemu.Outcome:
     """Boot an image, as `current` gives it; its serial console goes to standard output."""
+    from bootwright.emulate import debug, run
+
     built = current(name)
     for note in run.notes(built):
         print(f"note: {note}", file=sys.stderr)

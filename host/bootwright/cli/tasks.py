@@ -36,11 +36,12 @@ def image(
 ) -> None:
     """Build build/NAME/NAME.elf from a description, with its map, and media to boot it by."""
     from bootwright.cli import build
-    from bootwright.emulate import run
     from bootwright.image.sign import signing
     from bootwright.media import chosen, settings
 
-    said = settings(chosen(media), run.amount(size, "size") if size else None, sector)
+    if size:
+        from bootwright.emulate.run import amount
+    said = settings(chosen(media), amount(size, "size") if size else None, sector)
     build.build(name, module or (), media, said, signing(sign, cert))
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -120,6 +119,8 @@ def _options(modules: reader.Files, signing: Signing | None, media: Media) -> or
 def _outputs(made: Path) -> tuple[origin.Output, ...]:
     hashes = Hashes()
     files = sorted(file for file in made.rglob("*") if file.is_file())
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor() as pool:  # side by side, since hashing large files is most of what they cost
         found = pool.map(hashes.of, files)
     return tuple(

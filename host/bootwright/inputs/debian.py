@@ -12,10 +12,8 @@ import os
 import re
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 from bootwright.common import scratch
 from bootwright.common.errors import SourceError, ToolError
@@ -55,6 +53,8 @@ def cached(package: str, pattern: str, cache: Path) -> Path | None:
 
 
 def _folder(package: str, pattern: str, cache: Path) -> Path:
+    from urllib.parse import quote
+
     return cache / "debian" / package / quote(pattern, safe="")
 
 
@@ -91,6 +91,8 @@ def _extract(deb: Path, pattern: str, out: Path) -> tuple[list[str], bool]:
     """Write the files that match to `out`; gives their paths, and whether the package holds documentation
     only.
     """
+    import tarfile
+
     found: list[str] = []
     only_meta = True
     command = ["dpkg-deb", "--fsys-tarfile", str(deb)]

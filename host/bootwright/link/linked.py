@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bootwright.asm.operands import Instruction
-from bootwright.asm.preprocess import Line
+# What an instruction is, is imported with the assembler alone.
+if TYPE_CHECKING:
+    from bootwright.asm.operands import Instruction
+    from bootwright.asm.preprocess import Line
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from bootwright.image.built import MODULES, Built
@@ -151,15 +150,16 @@ def configuration(name: str, proxy: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @contextmanager
 def http(folder: Path, address: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
     """Serve a folder by HTTP as long as the block runs; gives the port."""
-    handler = functools.partial(_Quiet, directory=str(folder))
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(folder))
     with ThreadingHTTPServer((address, port), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

@@ -16,16 +16,18 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import lz4.block
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.ranges import Range, align_up
 from bootwright.kernels.elf import Segment
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 LEVEL = 9
 PAYS = 0.9  # packed must be below this share of stored
@@ -198,6 +200,8 @@ def _in_order(chunks: Iterator[_Chunk], pack: str) -> Iterator[tuple[_Chunk, byt
         for chunk in chunks:
             yield chunk, None
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     workers = min(os.cpu_count() or 1, 4)
     waiting: deque[tuple[_Chunk, Future[bytes | None]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
