@@ -10,6 +10,7 @@
 #define PE_LARGE_ADDRESS_AWARE  0x0020
 #define PE_NX_COMPAT            0x0100          /* dll_characteristics: no section is written and executed */
 #define PE_DIRECTORIES          16
+#define PE_DIRECTORY_SECURITY   4
 #define PE_DIRECTORY_BASERELOC  5
 #define PE_SECTION_CODE         0x00000020
 #define PE_SECTION_DATA         0x00000040

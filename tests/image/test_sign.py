@@ -10,8 +10,9 @@ from project import ROOT
 from signing_keys import make_key, needs_tools
 
 from bootwright.common import paths
-from bootwright.common.errors import SourceError, ToolError
+from bootwright.common.errors import SourceError, ToolError, VerifyError
 from bootwright.image import build, sign
+from bootwright.image import built as image_built
 
 DEMO = ROOT / "images" / "demo.toml"
 @needs_tools
@@ -33,6 +34,35 @@ def test_a_signed_application_verifies_and_a_changed_one_does_not(
     changed = lief.PE.parse(str(tmp_path / "changed.efi"))
     assert changed is not None
     assert flags.BAD_DIGEST in flags(changed.verify_signature(timeless))
+
+
+@needs_tools
+def test_what_was_signed_is_read_back(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever signing does to the file is noticed, and what lies there stays."""
+    signing, really = make_key(project), sign.sign
+    built = build.build(DEMO, lambda stage: None, signing=signing)
+    assert built.efi is not None and built == image_built.load(built.elf.with_suffix(".json"))
+    before = built.efi.read_bytes()
+
+    def damage(application: Path, at: int) -> None:
+        data = bytearray(application.read_bytes())
+        data[at] ^= 1
+        application.write_bytes(data)
+
+    def damaged(application: Path, signing: sign.Signing) -> None:
+        really(application, signing)
+        damage(application, -1)
+
+    def longer(application: Path, signing: sign.Signing) -> None:
+        really(application, signing)
+        application.write_bytes(application.read_bytes() + bytes(8))
+
+    wrong = [(damaged, "checksum"), (longer, "ends at"), (lambda *arguments: None, "the signature is nowhere, not at")]
+    for signed, message in wrong:
+        monkeypatch.setattr(build, "sign", signed)
+        with pytest.raises(VerifyError, match=message):
+            build.build(DEMO, lambda stage: None, signing=signing)
+        assert built.efi.read_bytes() == before
 
 
 @needs_tools

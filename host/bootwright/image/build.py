@@ -73,19 +73,22 @@ def build(
         stage("assembling the stub")
         stubs = link_stubs(planned, described.image.generic)
         stage("writing the image")
-        elf = made / f"{output.name}.elf"
+        elf, efi = made / f"{output.name}.elf", made / f"{output.name}.efi"
+        application: Plan | None = None
         linked = stubs.elf
         patched = elf_image.patch(linked.image, stubs.tables, payloads(planned), stubs.build_id, elf)
         write_modules(planned, made)
         if stubs.efi is not None:
-            write_application(planned, stubs.efi, stubs.build_id, described.image.sbat, elf.with_suffix(".efi"))
+            application = write_application(planned, stubs.efi, stubs.build_id, described.image.sbat, efi)
         elif planned.hypervisor is not None:
             note = "no EFI application: the hypervisor has no multiboot2 entry for EFI (header tag 9)"
             planned = replace(planned, notes=(*planned.notes, note))
-        if signing and elf.with_suffix(".efi").is_file():
+        if signing and application is not None:
             stage("signing")
-            sign(elf.with_suffix(".efi"), signing)
+            sign(efi, signing)
         stage("reading it back")
+        if application is not None:
+            efi_image.verify(efi, application, described.image.sbat, signed=signing is not None)
         found = image_built.map_image(planned, linked, patched, verify.verify(elf, planned))
         elf.with_suffix(".map").write_text(image_built.text(found), encoding="utf-8")
         elf.with_suffix(".lst").write_text(linked.listing, encoding="utf-8")
@@ -93,11 +96,11 @@ def build(
         record = elf.with_suffix(".json")
         record.write_text(image_built.as_json(found, made_of), encoding="utf-8")
         with _published_places(made, output):
-            made_of = replace(made_of, media=media.make(image_built.load(record)))
+            made_of = replace(made_of, media=media.make(image_built.of(found, made_of, record)))
         record.write_text(image_built.as_json(found, made_of), encoding="utf-8")
         publish(made, output)
         _remember(made_of.outputs, output)
-    return image_built.load(output / record.name)
+    return image_built.of(found, made_of, output / record.name)
 
 
 def describe(path: Path, modules: reader.Files | None = None) -> Description:
@@ -157,8 +160,8 @@ def plan_image(described: Description, work: Path, stage: Stage) -> Plan:
     return plan_make.make(described, info, work, _bytes_done(stage))
 
 
-def write_application(planned: Plan, linked: Linked, identity: bytes, sbat: Sequence[str], output: Path) -> None:
-    """The same as an EFI application; its modules lie right behind the stub, wherever that is put."""
+def write_application(planned: Plan, linked: Linked, identity: bytes, sbat: Sequence[str], output: Path) -> Plan:
+    """The same as an EFI application, and its plan: modules lie right behind the stub, wherever that is put."""
     embedded = [module for module in planned.modules if module.embedded]
     addresses = iter(efi_image.place(linked.symbols["__image_end"], [module.size for module in embedded]))
     moved = replace(
@@ -166,7 +169,7 @@ def write_application(planned: Plan, linked: Linked, identity: bytes, sbat: Sequ
         modules=tuple(replace(m, load_address=next(addresses)) if m.embedded else m for m in planned.modules),
     )
     efi_image.write(linked, tables.encode(moved), payloads(moved), identity, sbat, output)
-    efi_image.verify(output, moved, sbat)
+    return moved
 
 
 def write_modules(planned: Plan, directory: Path) -> None:

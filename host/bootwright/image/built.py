@@ -332,6 +332,23 @@ _SHAPE = Keys(
 )
 
 
+def of(found: Map, made_of: Origin, path: Path) -> Built:
+    """The built image that this is the map of, with its NAME.json at `path`: as load gives it."""
+    application = path.with_suffix(".efi")
+    return Built(
+        name=found.name,
+        elf=path.with_suffix(".elf"),
+        modules=tuple(Loaded(module.name, module.file) for module in found.modules if module.file is not None),
+        machine_memory=found.machine_memory,
+        stub_size=found.stub_size,
+        notes=found.notes,
+        efi=application if application.name in {output.path for output in made_of.outputs} else None,
+        build_id=found.build_id,
+        serial_port=found.serial_port,
+        origin=made_of,
+    )
+
+
 def load(path: Path, source: Path | None = None) -> Built:
     """The built image that NAME.json at `path` describes, or what lies at `source` for it. Raises SourceError where
     there is none.

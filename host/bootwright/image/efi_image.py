@@ -89,18 +89,20 @@ def write(
         stream.write(_headers(linked, sections, checksum))
 
 
-def verify(path: Path, plan: Plan, sbat: Sequence[str]) -> None:
+def verify(path: Path, plan: Plan, sbat: Sequence[str], signed: bool = False) -> None:
     """Read an application back from its bytes: headers, checksum, tables, every module and .sbat must be as planned.
+
+    Where it is `signed` there is a signature, behind all sections; nothing else may lie there.
 
     Raises VerifyError, which names the file and what differs.
     """
     try:
-        _verify(path, plan, sbat)
+        _verify(path, plan, sbat, signed)
     except (OSError, *_BROKEN) as error:
         raise VerifyError(f"{path}: does not read back: {error or type(error).__name__}") from error
 
 
-def _verify(path: Path, plan: Plan, sbat: Sequence[str]) -> None:
+def _verify(path: Path, plan: Plan, sbat: Sequence[str], signed: bool) -> None:
     known, constants = abi.load(), abi.load().constants
     with path.open("rb") as stream:
         head = stream.read(PAGE)
@@ -116,8 +118,14 @@ def _verify(path: Path, plan: Plan, sbat: Sequence[str]) -> None:
             for index in range(file_header.number_of_sections)
         ]
         end = max((section.pointer_to_raw_data + section.size_of_raw_data for section in sections), default=0)
+        # The signature is the one directory whose place is an offset in the file (PE and COFF, "Certificate Table").
+        signature = optional.directories[constants["PE_DIRECTORY_SECURITY"]]
+        if bool(signature.size) != signed or (signed and signature.rva != end):
+            found_there = f"at {signature.rva:#x}" if signature.size else "nowhere"
+            raise VerifyError(f"{path}: the signature is {found_there}, not {f'at {end:#x}' if signed else 'nowhere'}")
+        end += signature.size
         if end != path.stat().st_size:
-            raise VerifyError(f"{path}: the sections end at {end:#x}, the file at {path.stat().st_size:#x}")
+            raise VerifyError(f"{path}: what it consists of ends at {end:#x}, the file at {path.stat().st_size:#x}")
         base = constants["IMAGE_BASE"] - PAGE
         found = {section.virtual_address + base: section for section in sections}
         summed: list[tuple[int, int, int]] = []
