@@ -1,8 +1,8 @@
 ; Multiboot2 for a hypervisor that wants EFI's boot services: header tags that make a loader on UEFI leave them
 ; running, and the entry for that. Specification 2.0, 3.1 and 3.5.
 ;
-; The link address may be the firmware's then, and GRUB would copy an image there all the same: anywhere/ has the tag that
-; lets it lie elsewhere.
+; The link address may be the firmware's then, and GRUB would copy an image there all the same: multiboot2_anywhere.asm has
+; the tag that lets it lie elsewhere.
 
 .include "lib/macros.inc"
 

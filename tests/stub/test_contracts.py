@@ -99,6 +99,17 @@ def test_a_local_label_is_its_routine_s_alone(path: Path) -> None:
         assert code.lstrip().startswith(".section ") or not re.search(r"\w\.\w", code), f"{path.name}:{number}: {line}"
 
 
+def test_what_comments_name_is_there() -> None:
+    """Files and folders of the stub, by the names that they have today."""
+    paths = [*SOURCES, *stub_directory().rglob("*.h")]
+    named = re.compile(r"(?<![\w/])((?:[a-z_0-9]+/)*[a-z_0-9]+\.(?:asm|inc)|(?:[a-z_0-9]+/)+)(?![\w/.]\w)")
+    for path in paths:
+        for name in named.findall(path.read_text(encoding="utf-8")):
+            folder = name.removeprefix("stub/")
+            there = (stub_directory() / folder).is_dir() if name.endswith("/") else None
+            assert there or any(f"/{other.as_posix()}".endswith(f"/{name}") for other in paths), f"{path.name}: {name}"
+
+
 def test_what_is_launched_is_asked_of_the_tables_once() -> None:
     """Behind the builder a hypervisor and a domain differ in launch_target alone; efi.asm asks before there is one."""
     naming = {

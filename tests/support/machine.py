@@ -1,7 +1,8 @@
 """A machine for the stub's own tests: Unicorn, a UART that listens, and all that a loader hands over.
 
 The stub runs from `parse_loader` on, in 64-bit mode, until it launches a kernel or halts. Routines can
-also be called alone. Nothing here shares code with host/bootwright but the records of stub/abi.
+also be called alone. The stub is assembled and linked by host/bootwright, and records are those of stub/abi;
+what it does is judged by Unicorn, pyelftools and this module alone.
 """
 
 from __future__ import annotations
