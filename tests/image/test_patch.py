@@ -12,7 +12,7 @@ from project import ROOT
 from bootwright.common.errors import LinkError, SourceError
 from bootwright.image.elf_image import Payload, build_id, patch
 from bootwright.image.stub import link_stub
-from bootwright.link.elf_writer import PAGE
+from bootwright.link.layout import PAGE
 from bootwright.link.linked import Linked
 
 HOST = ROOT / "host"

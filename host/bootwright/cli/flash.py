@@ -10,13 +10,13 @@ from pathlib import Path
 from bootwright.cli import build
 from bootwright.common import paths
 from bootwright.common.errors import DeviceError, ToolError
+from bootwright.common.ranges import MIB
 from bootwright.flash import block_devices, write
 from bootwright.media import for_sector, gpt
 from bootwright.media.medium import ensure
 
 # The media that a whole device can be.
 FLASHABLE = ("disk", "iso")
-MIB = 1 << 20
 
 
 def run(name: str, device: str, medium: str, yes: bool) -> None:

@@ -6,7 +6,6 @@ qemu.Outcome.
 
 from __future__ import annotations
 
-import errno
 import signal
 import sys
 from collections.abc import Callable
@@ -17,12 +16,10 @@ from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.parser.parser import ParseMachine
 
-from bootwright.common.errors import BootwrightError
+from bootwright.common.errors import FULL, BootwrightError
 
 SIGNALLED = 128  # and the signal's number
 INTERRUPTED = SIGNALLED + signal.SIGINT
-# What a write says where there is no room: the disk, a quota, a limit on the size of a file.
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Task(tasks.Task[Callable[..., Any]]):

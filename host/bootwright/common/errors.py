@@ -5,8 +5,12 @@ Library code raises these; only the command line prints them and chooses an exit
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+# What a write says where there is no room: the disk, a quota, a limit on the size of a file.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True)

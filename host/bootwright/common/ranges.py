@@ -53,6 +53,10 @@ def span(parts: Iterable[Range]) -> Range:
     return Range(min(starts), max(ends))
 
 
+MIB = 1 << 20
+FOUR_GIB = 1 << 32  # behind the last address that 32 bits reach
+
+
 def align_up(value: int, alignment: int) -> int:
     """The least multiple of `alignment` that is not below `value`."""
     return -(-value // alignment) * alignment

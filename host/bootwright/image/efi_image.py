@@ -29,7 +29,7 @@ from bootwright.common.hashes import LARGE
 from bootwright.common.store import Store
 from bootwright.image.elf_image import Payload, copy_into
 from bootwright.inputs import resolve
-from bootwright.link.elf_writer import PAGE
+from bootwright.link.layout import PAGE
 from bootwright.link.linked import Linked
 from bootwright.plan.records import Plan
 from bootwright.plan.tables import decode

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import SourceError, Where
-from bootwright.link.elf_writer import PAGE
+from bootwright.link.layout import PAGE
 
 _COPY_BUFFER = 1 << 20
 _COPY_STEP = 1 << 30

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import lief
 
 from bootwright.common.errors import LinkError
-from bootwright.link.elf_writer import PAGE
+from bootwright.link.layout import PAGE
 
 _PATCHED_SECTIONS = (".tables", ".note.gnu.build-id")
 

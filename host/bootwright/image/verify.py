@@ -20,6 +20,7 @@ from elftools.elf.segments import NoteSegment
 
 from bootwright.common import abi
 from bootwright.common.errors import VerifyError, Where, format_range
+from bootwright.common.ranges import FOUR_GIB
 from bootwright.kernels.elf import BROKEN
 from bootwright.plan import tables
 from bootwright.plan.records import Plan, PlannedModule
@@ -124,7 +125,7 @@ def _check_segments(segments: Sequence[Segment], file_size: int) -> None:
         shown = f"segment {format_range(segment.address, segment.end)}"
         if segment.offset + segment.file_size > file_size:
             raise VerifyError(f"{shown}: ends behind the file, of {file_size:#x} bytes")
-        if segment.end > 1 << 32:
+        if segment.end > FOUR_GIB:
             raise VerifyError(f"{shown}: ends above 4 GiB")
         if segment.file_size > segment.size:
             raise VerifyError(f"{shown}: has more bytes in the file, {segment.file_size:#x}")

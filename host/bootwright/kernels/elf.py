@@ -21,10 +21,9 @@ from elftools.elf.elffile import ELFFile
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import KernelError, counted
-from bootwright.common.ranges import Range, Relocation, align_up
+from bootwright.common.ranges import FOUR_GIB, Range, Relocation, align_up
 
 MAGIC = b"\x7fELF"
-FOUR_GIB = 1 << 32
 NOTE_HEADER = struct.Struct("<III")  # n_namesz, n_descsz, n_type; name and desc follow, each padded to 4
 
 # What pyelftools raises for files that are cut off or not what they say.

@@ -14,9 +14,9 @@ from typing import Any
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import KernelError
-from bootwright.common.ranges import Range, Relocation
+from bootwright.common.ranges import FOUR_GIB, Range, Relocation
 from bootwright.kernels import bzimage
-from bootwright.kernels.elf import FOUR_GIB, Segment
+from bootwright.kernels.elf import Segment
 from bootwright.kernels.kernel import Kernel, OtherProtocol, Protocol, Refused
 
 # The limit of kernels too old to say it (boot.rst, "initrd_addr_max").

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import KernelError
-from bootwright.common.ranges import align_up, span
+from bootwright.common.ranges import FOUR_GIB, align_up, span
 from bootwright.kernels import elf, sections
 from bootwright.kernels.kernel import Kernel, OtherProtocol, Protocol, Refused
 
@@ -80,7 +80,7 @@ def _flat(header: Header, said: Addresses, size: int) -> elf.Segment:
         raise KernelError(f"has addresses in its multiboot header that do not fit together ({said_so})")
     if offset + end - start > size:
         raise KernelError(f"is cut off: its multiboot header loads bytes up to {offset + end - start:#x} of {size:#x}")
-    if bss_end > elf.FOUR_GIB:
+    if bss_end > FOUR_GIB:
         raise KernelError(f"is too large: loaded at {start:#x} it would end beyond 4 GiB")
     return elf.Segment(offset, end - start, start, bss_end - start)
 
@@ -188,7 +188,7 @@ def _with_sections(kernel: Kernel) -> Kernel:
         return replace(kernel, sections=found)
     part, page = span(loose), constants["PAGE_SIZE"]
     start = align_up(max(kernel.span.end, constants["IMAGE_LIMIT"]), page) + part.start % page
-    if start + part.size > elf.FOUR_GIB:
+    if start + part.size > FOUR_GIB:
         return kernel
     placed = sections.place(found, start - part.start, kernel.size)
     segment = elf.Segment(part.start, part.size, start, part.size)

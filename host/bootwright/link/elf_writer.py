@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-PAGE = 0x1000
+from bootwright.link.layout import PAGE
+
 _EHDR = struct.Struct("<16sHHIIIIIHHHHHH")
 _PHDR = struct.Struct("<8I")
 _SHDR = struct.Struct("<10I")

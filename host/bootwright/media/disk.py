@@ -15,13 +15,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from bootwright.common.errors import ToolError, Where
+from bootwright.common.ranges import MIB, align_up
 from bootwright.image.built import Built
 from bootwright.media import fat, gpt, grub_bios, qemu_drives
 from bootwright.media.extents import Piece, Zeros, padded, total, whole, write
 from bootwright.media.medium import BOTH, EFI_PATH, BootMethod, Made, Medium, Settings, atomic_output, efi_application
 from bootwright.media.qemu_drives import Device
 
-_MIB = 1 << 20
 _PAGE = 4096
 _ESP_START = 2 * gpt.ALIGNMENT
 _LARGE_SECTOR = gpt.SECTORS[1]
@@ -85,16 +85,16 @@ def _for_uefi(built: Built, what: str) -> tuple[dict[str, Piece], tuple[str, ...
 
 def _size(wanted: int | None, least: int, sector: int, output: Path) -> int:
     """The disk's size in bytes, in whole MiB. Raises ToolError for one that cannot be."""
-    needed = -(-least // _MIB) * _MIB
-    most = (_ESP_START + fat.most(sector) + gpt.backup(sector) * sector) // _MIB * _MIB
-    size = needed if wanted is None else wanted // _MIB * _MIB
+    needed = align_up(least, MIB)
+    most = (_ESP_START + fat.most(sector) + gpt.backup(sector) * sector) // MIB * MIB
+    size = needed if wanted is None else wanted // MIB * MIB
     if size < needed:
-        message = f"size: {size // _MIB} MiB is too small for a disk; {needed // _MIB} MiB are needed"
+        message = f"size: {size // MIB} MiB is too small for a disk; {needed // MIB} MiB are needed"
         raise ToolError(message, Where(str(output)))
     if size > most:
         message = (
-            f"size: {size // _MIB} MiB is too large for a disk with sectors of {sector} bytes; "
-            f"its FAT32 ends at {most // _MIB} MiB"
+            f"size: {size // MIB} MiB is too large for a disk with sectors of {sector} bytes; "
+            f"its FAT32 ends at {most // MIB} MiB"
         )
         raise ToolError(message, Where(str(output)))
     return size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,16 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bootwright.common import scratch
-from bootwright.common.errors import RunError, ToolError, Where
+from bootwright.common.errors import FULL, RunError, ToolError, Where
 from bootwright.image.built import Built, add_medium, load
 from bootwright.image.origin import MadeMedium, fingerprint
 
 EFI_PATH = "EFI/BOOT/BOOTX64.EFI"  # UEFI 2.10, section 3.5.1.1: what removable media are booted by
 
 BOTH = frozenset({"bios", "uefi"})
-
-# What a write says where there is no room: the disk, a quota, a limit on the size of a file.
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from bootwright.common.ranges import Range, first_fit
 ISA_HOLE = Range(15 << 20, 16 << 20)
 OVMF_HOLE = Range(8 << 20, 9 << 20)
 KEPT_FREE = (OVMF_HOLE, ISA_HOLE)
-FOUR_GIB = 1 << 32
 HIGHEST_RAM = 0xFEC00000  # the I/O APIC's address in every PC
 
 

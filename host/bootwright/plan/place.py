@@ -7,14 +7,12 @@ from dataclasses import replace
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import PlanError
-from bootwright.common.ranges import Range, align_up
+from bootwright.common.ranges import FOUR_GIB, MIB, Range, align_up
 from bootwright.description.load import Description
 from bootwright.hyperlaunch.model import HYPERVISOR, BootInfo
 from bootwright.kernels.kernel import Kernel
-from bootwright.plan.memory import FOUR_GIB, HIGHEST_RAM, Memory
+from bootwright.plan.memory import HIGHEST_RAM, Memory
 from bootwright.plan.modules import Job, place, subject
-
-MIB = 1 << 20
 
 
 class Placing:

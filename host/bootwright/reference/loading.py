@@ -9,12 +9,12 @@ from dataclasses import replace
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.messages import BootFailure, line
-from bootwright.common.ranges import Range, Relocation, align_up, span
+from bootwright.common.ranges import FOUR_GIB, Range, Relocation, align_up, span
 from bootwright.hyperlaunch.model import BootModule, MemoryRange
 from bootwright.kernels import linux
 from bootwright.plan.pack import Piece
 from bootwright.plan.records import PlannedModule
-from bootwright.reference.machine import FOUR_GIB, HIGHEST, Machine, all_ram, find_low_room, find_room, overlap
+from bootwright.reference.machine import HIGHEST, Machine, all_ram, find_low_room, find_room, overlap
 
 
 def embedded_place(record: PlannedModule, stub: Range) -> Range:
@@ -124,7 +124,7 @@ class Loading:
         if self.is_free(wanted):
             return wanted.start
         found = self.find_room(wanted.size + movable.alignment, movable.highest + 1)
-        place = 0 if found is None else (found + movable.alignment - 1) & -movable.alignment
+        place = 0 if found is None else align_up(found, movable.alignment)
         return place if place and place >= movable.lowest else None
 
     def move_kernel(self, number: int) -> tuple[Range, int]:

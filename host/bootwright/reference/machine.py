@@ -12,14 +12,13 @@ from itertools import pairwise
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.messages import BootFailure
-from bootwright.common.ranges import Range, align_up
+from bootwright.common.ranges import FOUR_GIB, Range, align_up
 from bootwright.hyperlaunch.model import MemoryRange
 
 # What each type of EFI's memory map is, from EfiReservedMemoryType on, once boot services have ended: RAM is code
 # and data of loaders and of boot services, and what is free (UEFI 2.10, table 7.10).
 EFI_TYPES = (2, 1, 1, 1, 1, 2, 2, 1, 5, 3, 4, 2, 2, 2, 7)
 HIGHEST = (1 << 64) - 1
-FOUR_GIB = 1 << 32
 
 
 @dataclass(frozen=True)
