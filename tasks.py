@@ -53,7 +53,7 @@ def test(
 
         raise Exit(code=cover())
     chosen = [path] * bool(path) + ["-k", k] * bool(k) + ["-m", "not slow"] * fast
-    checks = [["ruff", "check", "."], ["mypy"]]
+    checks = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]]
     parallel = ["-n", "auto", "--dist", "worksteal"]
     whole = not (path or k)
     for command in [*checks * whole, ["pytest", *parallel * whole, *chosen]]:

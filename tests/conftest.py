@@ -12,7 +12,6 @@ from bootwright.image import build, built
 pytest.register_assert_rewrite("booting", "firmware", "probe_machine", "worlds")
 
 
-
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder that output goes below."""

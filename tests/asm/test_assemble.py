@@ -100,9 +100,7 @@ def test_mode_and_section_belong_to_the_file(tmp_path: Path) -> None:
 
 
 def test_macros_give_instructions(tmp_path: Path) -> None:
-    assert (
-        one(tmp_path, ".macro put reg, value\n mov \\reg, \\value_SIZE\n.endm\nput eax, PAGE") == "b800100000"
-    )
+    assert one(tmp_path, ".macro put reg, value\n mov \\reg, \\value_SIZE\n.endm\nput eax, PAGE") == "b800100000"
 
 
 @pytest.mark.parametrize(

@@ -47,21 +47,14 @@ def test_the_stub() -> None:
     agrees(linker.link([assemble.assemble(path) for path in paths], how, reserve={"tables": 4096}))
 
 
-@pytest.mark.parametrize(
-    "path", sorted((abi.stub_directory() / "kernels").glob("*.asm")), ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", sorted((abi.stub_directory() / "kernels").glob("*.asm")), ids=lambda path: path.name)
 def test_kernels(path: Path) -> None:
     agrees(linker.link([assemble.assemble(path)], layout.load("kernel")))
 
 
 def test_a_difference_is_shown(tmp_path: Path) -> None:
     linked = link_text(tmp_path, "start: mov eax, ecx\n")
-    wrong = [
-        LinkedInstruction(each.line, each.address, b"\x8b\xc1", each.instruction)
-        for each in linked.instructions
-    ]
-    assert [str(each) for each in compare(wrong)] == [
-        f"{tmp_path}/a.asm:1: mov eax, ecx: 8bc1, GNU as makes 89c8"
-    ]
+    wrong = [LinkedInstruction(each.line, each.address, b"\x8b\xc1", each.instruction) for each in linked.instructions]
+    assert [str(each) for each in compare(wrong)] == [f"{tmp_path}/a.asm:1: mov eax, ecx: 8bc1, GNU as makes 89c8"]
     with pytest.raises(AssertionError, match="GNU as refuses"):
         gnu_assemble([(64, "mov eax, rbx")])

@@ -99,9 +99,7 @@ def test_semicolon_and_apostrophe_in_comments(tmp_path: Path) -> None:
     assert one(tmp_path, "nop ; don't separate; hlt") == "90"
 
 
-@pytest.mark.parametrize(
-    "text", [".error", ".text", ".org 4", ".balign 4", ".rept 2", ".if 1", "X = 5", ".p2align 4"]
-)
+@pytest.mark.parametrize("text", [".error", ".text", ".org 4", ".balign 4", ".rept 2", ".if 1", "X = 5", ".p2align 4"])
 def test_directives_of_keystone_are_refused(tmp_path: Path, text: str) -> None:
     refused(tmp_path, text, "a.asm:3: ")
 

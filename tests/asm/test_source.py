@@ -18,10 +18,7 @@ def read(folder: Path, text: str, **others: str) -> preprocess.Source:
 
 
 def statements(found: preprocess.Source) -> list[str]:
-    return [
-        f"{each.label}:" if each.label else f"{each.name} {each.operands}".strip()
-        for each in found.statements
-    ]
+    return [f"{each.label}:" if each.label else f"{each.name} {each.operands}".strip() for each in found.statements]
 
 
 def test_lines_are_taken_apart(tmp_path: Path) -> None:

@@ -64,9 +64,7 @@ def test_an_exception_prints_registers(stub: Linked, tmp_path: Path) -> None:
 @pytest.mark.provokes("E_EXCEPTION")
 def test_an_exception_on_a_bad_stack_is_no_triple_fault(stub: Linked, tmp_path: Path) -> None:
     # mov rsp, 0x7000000000; push rax: beyond what is mapped
-    kernel = changed(
-        stub, stub.symbols["main"], bytes.fromhex("48bc000000007000000050"), tmp_path / "stub.elf"
-    )
+    kernel = changed(stub, stub.symbols["main"], bytes.fromhex("48bc000000007000000050"), tmp_path / "stub.elf")
     result = boot(kernel)
     assert result.outcome is qemu.Outcome.STUB_FAILURE
     assert "(#PF)" in result.reason and "rsp 0x7000000000" in result.transcript

@@ -52,9 +52,7 @@ def xen(folder: Path) -> image_built.Built:
         return variant(folder, "xen")
 
 
-@pytest.mark.parametrize(
-    ("via", "firmware"), [("kernel", "bios"), ("grub", "bios"), ("grub", "uefi"), ("efi", "uefi")]
-)
+@pytest.mark.parametrize(("via", "firmware"), [("kernel", "bios"), ("grub", "bios"), ("grub", "uefi"), ("efi", "uefi")])
 def test_a_bzimage_by_the_linux_boot_protocol(via: str, firmware: str, linux: image_built.Built) -> None:
     options = run.Options(via=via, firmware=firmware, expect=INIT, timeout=90)
     result = run.boot(linux, options, lambda text: None, facts)

@@ -187,9 +187,7 @@ def test_uses_sudo_without_asking_where_nobody_could_answer(checkout: Checkout) 
     checkout.stand_in("id", "#!/bin/sh\necho 1000\n")
     checkout.stand_in("sudo", '#!/bin/sh\nprintf "%s\\n" "sudo $*" >>"$LOG"\nshift\nexec "$@"\n')
     assert checkout.run(INSTALLED="")[0] == 0
-    assert checkout.called(
-        "sudo -n env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=60 install"
-    )
+    assert checkout.called("sudo -n env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=60 install")
 
 
 @pytest.mark.parametrize("apt", [False, True])
@@ -230,9 +228,7 @@ def test_for_real(tmp_path: Path) -> None:
     ignored = shutil.ignore_patterns(".git", ".venv", ".cache", "build", ".*_cache", "__pycache__")
     root = tmp_path / "checkout"
     shutil.copytree(ROOT, root, ignore=ignored)
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")} | {
-        "CI": "true"
-    }
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")} | {"CI": "true"}
 
     def seconds(*command: str | Path) -> float:
         started = time.monotonic()

@@ -23,9 +23,7 @@ def image(tmp_path: Path) -> Path:
 
 
 def stick(**more: object) -> write.Target:
-    disk = block_devices.Disk(
-        Path("/dev/sdz"), 16 * 10**9, model="Ultra Fit", serial="4C53", transport="usb", **more
-    )  # type: ignore[arg-type]
+    disk = block_devices.Disk(Path("/dev/sdz"), 16 * 10**9, model="Ultra Fit", serial="4C53", transport="usb", **more)  # type: ignore[arg-type]
     return write.Target(disk.path, disk, disk.size, disk.names)
 
 
@@ -72,9 +70,7 @@ def test_the_list_has_what_may_be_written_to_first() -> None:
     assert cli_flash.candidates(()) == "there is no device to write to"
 
 
-def test_the_command_writes_a_file_and_says_so(
-    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_writes_a_file_and_says_so(image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     cli_flash.run(str(image), str(out), "disk", yes=False)
     assert out.read_bytes() == image.read_bytes()

@@ -184,9 +184,7 @@ def test_run_builds_what_is_missing_and_passes_the_status_on(lab: Path, qemu: Pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_interrupted_run_ends_qemu(
-    sent: signal.Signals, status: int, lab: Path, qemu: Path, tmp_path: Path
-) -> None:
+def test_interrupted_run_ends_qemu(sent: signal.Signals, status: int, lab: Path, qemu: Path, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     environment = {
         "PATH": f"{qemu}:{os.environ['PATH']}",

@@ -63,10 +63,7 @@ def test_values_may_come_from_later_headers() -> None:
 
 def test_enums_and_nested_structs_become_constants() -> None:
     made = Abi(
-        {
-            "a.h": "enum colour { RED = 4, GREEN };\n"
-            "struct in { uint8 x; uint16 y; };\nstruct out { uint8 a; in b; };"
-        }
+        {"a.h": "enum colour { RED = 4, GREEN };\nstruct in { uint8 x; uint16 y; };\nstruct out { uint8 a; in b; };"}
     )
     assert (made.constants["RED"], made.constants["GREEN"]) == (4, 5)
     assert made.constants["OUT_B_Y"] == 2

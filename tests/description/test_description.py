@@ -164,9 +164,7 @@ def spell(value: object) -> str:
     st.lists(st.dictionaries(st.sampled_from(DOMAIN_KEYS), values, max_size=6), max_size=3),
 )
 @settings(max_examples=150, deadline=None)
-def test_random_descriptions_are_taken_or_refused(
-    image: dict[str, object], domains: list[dict[str, object]]
-) -> None:
+def test_random_descriptions_are_taken_or_refused(image: dict[str, object], domains: list[dict[str, object]]) -> None:
     lines = ["[image]", *(f"{key} = {spell(value)}" for key, value in image.items())]
     for domain in domains:
         lines += ["[[domain]]", *(f"{key} = {spell(value)}" for key, value in domain.items())]

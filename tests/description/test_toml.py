@@ -82,11 +82,7 @@ def spell(value: object) -> str:
     return str(value)
 
 
-@given(
-    st.lists(
-        st.tuples(st.booleans(), st.dictionaries(st.sampled_from("abcd"), scalars, max_size=3)), max_size=6
-    )
-)
+@given(st.lists(st.tuples(st.booleans(), st.dictionaries(st.sampled_from("abcd"), scalars, max_size=3)), max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_every_value_is_where_it_says(tables: list[tuple[bool, dict[str, object]]]) -> None:
     """The text at the place of each value is the value as it was written."""
@@ -127,7 +123,7 @@ def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
         ("[a]\nb.c = 1\n[a.b]\n", 't:3:4: not valid TOML: table "a.b" is there already, in line 2'),
         ("a = {}\n[a.b]\n", 't:2:2: not valid TOML: table "a" is there already, in line 1'),
         ("[a.b]\n[a]\nb = 1", 't:3:1: not valid TOML: key "a.b" is there already, in line 1'),
-        ('"é" = 1\n  \'é\' = 2', 't:2:3: not valid TOML: key "é" is there already, in line 1'),
+        ("\"é\" = 1\n  'é' = 2", 't:2:3: not valid TOML: key "é" is there already, in line 1'),
     ],
 )
 def test_a_key_that_is_there_twice_is_named_with_the_line_of_the_first(text: str, message: str) -> None:

@@ -155,9 +155,7 @@ def test_modules_are_counted_as_the_model_does(folder: Path, lcm: bool) -> None:
         for child in node.children
         if "module-index" in child.properties
     ]
-    found = {
-        (child.properties["module-index"], child.properties["bootwright,path"][:-1].decode()) for child in modules
-    }
+    found = {(child.properties["module-index"], child.properties["bootwright,path"][:-1].decode()) for child in modules}
     assert found == {(cells(number), mod.path.name) for number, mod in enumerate(info.mods[:-1], 1) if mod.path}
     assert len(found) == (7 if lcm else 6), "big is there for each of two domains, or once"
     assert [mod.name for mod in info.mods[-3:]] == ["noload.elf", "text.txt", "mb2.elf"]
@@ -246,9 +244,7 @@ def test_every_message_has_its_tree() -> None:
 
 def test_a_tree_that_is_not_there(folder: Path) -> None:
     for suffix in reader.SUFFIXES:
-        with pytest.raises(
-            DescriptionError, match=f"no{suffix}: the device tree cannot be read: No such file"
-        ):
+        with pytest.raises(DescriptionError, match=f"no{suffix}: the device tree cannot be read: No such file"):
             reader.load(Path(f"no{suffix}"))
     Path("big.dtb").write_bytes(bytes((1 << 20) + 1))
     with pytest.raises(DescriptionError, match="larger than 1048576 bytes"):
@@ -260,9 +256,7 @@ def test_a_tree_that_is_not_there(folder: Path) -> None:
 
 def test_without_dtc_the_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(
-        ToolError, match=r"lab.dts: dtc is needed .* install the package device-tree-compiler"
-    ):
+    with pytest.raises(ToolError, match=r"lab.dts: dtc is needed .* install the package device-tree-compiler"):
         load("lab")
 
 
@@ -325,9 +319,7 @@ def test_damaged_sources_give_our_errors_alone(
     source = (trees.TREES / f"{name}.dts").read_bytes()
     at = data.draw(st.integers(0, len(source) - 1))
     length = data.draw(st.integers(0, 30))
-    junk = data.draw(
-        st.sampled_from([b"", b'"', b"{", b"}", b"<", b">;", b"\xff", b"/*", b"&dom0", b"0", b"= <9>;"])
-    )
+    junk = data.draw(st.sampled_from([b"", b'"', b"{", b"}", b"<", b">;", b"\xff", b"/*", b"&dom0", b"0", b"= <9>;"]))
     path = tmp_path_factory.mktemp("dts") / "lab.dts"
     path.write_bytes(source[:at] + junk + source[at + length :])
     try:

@@ -71,9 +71,7 @@ def test_the_same_module_is_there_once() -> None:
 def test_too_many_modules() -> None:
     domains = samples.DOMAIN + 'ramdisk = "r"\n'
     for index in range(1, 32):
-        domains += (
-            f'[[domain]]\nname = "d{index}"\nmemory = "1M"\nkernel = "k{index}"\nramdisk = "r{index}"\n'
-        )
+        domains += f'[[domain]]\nname = "d{index}"\nmemory = "1M"\nkernel = "k{index}"\nramdisk = "r{index}"\n'
     described = load.parse(domains, Path("lab.toml"))
     with pytest.raises(DescriptionError, match=r'domain "d31": kernel: is module 63, but at most 62'):
         writer.tree(described, Path())
@@ -89,9 +87,7 @@ def test_an_unknown_format(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_tree_is_exported_and_built_by_the_command_line(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_tree_is_exported_and_built_by_the_command_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = trees.TREES.parent.parent
     kernel = root / "stub/kernels/demo.asm"
     (project / "images").mkdir()

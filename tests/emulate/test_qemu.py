@@ -93,9 +93,7 @@ def test_memory_is_read_while_the_guest_stands_still(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("answer", ["time.sleep(60)", "while True: stopped('guest-panic'); time.sleep(0.05)"])
-def test_a_qemu_that_never_answers_is_given_up(
-    answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_qemu_that_never_answers_is_given_up(answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qemu, "_ANSWER", 0.5)
     script = f"serial('now')\n{answer}"
     started = time.monotonic()

@@ -121,9 +121,7 @@ def test_a_full_device_is_unfinished(image: Path) -> None:
     full = flash_write.Target(Path("/dev/full"), None, None, ())
     with pytest.raises(DeviceError) as caught:
         write(image, full)
-    assert str(caught.value) == (
-        "/dev/full: writing at byte 0x0 failed: No space left on device; nothing was written"
-    )
+    assert str(caught.value) == ("/dev/full: writing at byte 0x0 failed: No space left on device; nothing was written")
 
 
 def test_a_device_that_ends_in_the_middle(image: Path, tmp_path: Path) -> None:
@@ -186,9 +184,7 @@ def corrupting(byte: int, real: Callable[[int, Sequence[memoryview], int], int],
 
 
 @pytest.mark.parametrize("byte", [0, 5000, MIB, SIZE - 1])
-def test_a_byte_that_reads_back_wrong(
-    byte: int, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_byte_that_reads_back_wrong(byte: int, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     to = fresh(tmp_path / "stick")
     monkeypatch.setattr(os, "preadv", corrupting(byte, os.preadv, to.path))
     with pytest.raises(DeviceError) as caught:
@@ -219,9 +215,7 @@ def test_an_image_that_becomes_shorter_meanwhile(image: Path, tmp_path: Path) ->
         write(image, file(tmp_path / "out"), cut)
 
 
-def test_the_boot_sector_is_written_last(
-    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_boot_sector_is_written_last(image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offsets: list[int] = []
     real = os.pwrite
 
@@ -376,9 +370,7 @@ def test_a_device_that_someone_else_holds(loop: Path, image: Path) -> None:
     to = flash_write.target(loop, SIZE)
     holder = os.open(loop, os.O_RDONLY | os.O_EXCL)
     try:
-        with pytest.raises(
-            DeviceError, match="cannot be opened: it is in use, by a file system, LVM, RAID or ZFS"
-        ):
+        with pytest.raises(DeviceError, match="cannot be opened: it is in use, by a file system, LVM, RAID or ZFS"):
             write(image, to)
     finally:
         os.close(holder)
@@ -393,9 +385,7 @@ def test_a_device_that_someone_else_holds(loop: Path, image: Path) -> None:
     ("medium", "sector", "firmware"),
     [("disk", 512, "bios"), ("disk", 512, "uefi"), ("iso", 512, "bios"), ("iso", 512, "uefi"), ("disk", 4096, "uefi")],
 )
-def test_a_flashed_stick_boots(
-    medium: str, sector: int, firmware: str, demo: built.Built, tmp_path: Path
-) -> None:
+def test_a_flashed_stick_boots(medium: str, sector: int, firmware: str, demo: built.Built, tmp_path: Path) -> None:
     stick = tmp_path / "stick"
     stick.write_bytes(b"\xaa" * MIB)
     os.truncate(stick, 400 * MIB)

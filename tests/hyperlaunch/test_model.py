@@ -47,8 +47,15 @@ def test_sizes_of_memory() -> None:
 
 @pytest.mark.parametrize(
     ("cmdline", "kextra"),
-    [("", ""), ("xen", ""), ("xen -- a b", " a b"), ("xen --   a", " a"), ("xen --a", ""), ("xen -- ", " "),
-     ("-- a", " a")],
+    [
+        ("", ""),
+        ("xen", ""),
+        ("xen -- a b", " a b"),
+        ("xen --   a", " a"),
+        ("xen --a", ""),
+        ("xen -- ", " "),
+        ("-- a", " a"),
+    ],
 )
 def test_kextra(cmdline: str, kextra: str) -> None:
     """Everything behind " -- " on the hypervisor's own command line, with exactly one leading space."""
@@ -99,7 +106,5 @@ def test_least_memory_leaves_the_firmware_some(tmp_path: Path) -> None:
 
 
 def test_a_file_that_has_gone(tmp_path: Path) -> None:
-    with pytest.raises(
-        SourceError, match=r'lab\.toml:6:10: domain "dom0": kernel .*gone cannot be read: No such'
-    ):
+    with pytest.raises(SourceError, match=r'lab\.toml:6:10: domain "dom0": kernel .*gone cannot be read: No such'):
         build(samples.DOMAIN, tmp_path, {(0, "kernel"): "gone"})

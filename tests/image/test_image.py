@@ -58,9 +58,7 @@ def test_outputs(project: Path) -> None:
     stages: list[str] = []
     built = image_build.build(describe(project / "images"), stages.append)
     assert built.elf == project / "build/lab/lab.elf"
-    assert set(contents(project / "build")) == {
-        f"lab/lab.{kind}" for kind in ("elf", "efi", "map", "json", "lst")
-    }
+    assert set(contents(project / "build")) == {f"lab/lab.{kind}" for kind in ("elf", "efi", "map", "json", "lst")}
     assert "assembling the stub" in stages
 
 
@@ -106,9 +104,7 @@ def test_same_bytes_in_another_place_time_and_locale(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["description", "kernel", "assembly", "verify"])
-def test_a_failed_build_leaves_the_old_output(
-    fault: str, project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_build_leaves_the_old_output(fault: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = describe(project / "images")
     build(path)
     before = contents(project / "build")

@@ -15,6 +15,8 @@ from bootwright.image import build, sign
 from bootwright.image import built as image_built
 
 DEMO = ROOT / "images" / "demo.toml"
+
+
 @needs_tools
 def test_a_signed_application_verifies_and_a_changed_one_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -34,15 +34,11 @@ def build(packages: Path, name: str, files: dict[str, bytes], depends: str = "")
         "Maintainer: t <t@example.org>",
         "Description: t",
     ]
-    (root / "DEBIAN" / "control").write_text(
-        "\n".join([*lines, *([f"Depends: {depends}"] if depends else []), ""])
-    )
+    (root / "DEBIAN" / "control").write_text("\n".join([*lines, *([f"Depends: {depends}"] if depends else []), ""]))
     for path, data in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(data)
-    subprocess.run(
-        ["dpkg-deb", "--build", str(root), str(packages / f"{name}.deb")], check=True, capture_output=True
-    )
+    subprocess.run(["dpkg-deb", "--build", str(root), str(packages / f"{name}.deb")], check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -71,9 +67,7 @@ def test_a_meta_package_is_followed_and_the_file_kept(packages: Path, tmp_path: 
     assert asked(packages) == ["kernel", "kernel-6=1.0"]
     assert debian.fetch("kernel", "boot/vmlinuz-*", tmp_path / "cache") == found
     assert len(asked(packages)) == 2
-    assert [path.name for path in (tmp_path / "cache" / "debian" / "kernel").iterdir()] == [
-        "boot%2Fvmlinuz-%2A"
-    ]
+    assert [path.name for path in (tmp_path / "cache" / "debian" / "kernel").iterdir()] == ["boot%2Fvmlinuz-%2A"]
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,7 @@ def test_a_ramdisk_from_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(debian, "fetch", fetch)
     text = samples.DOMAIN + PACKAGE
     text += f'[[domain]]\nname = "dom1"\nmemory = "64M"\n{PACKAGE}'
-    files = resolve.resolve(
-        load.parse(text, tmp_path / "lab.toml"), tmp_path / "work", tmp_path / "cache"
-    )
+    files = resolve.resolve(load.parse(text, tmp_path / "lab.toml"), tmp_path / "work", tmp_path / "cache")
     assert files[0, "ramdisk"] == files[1, "ramdisk"] and files[0, "ramdisk"].name == "busybox.cpio"
     assert asked == [("busybox-static", "bin/busybox", tmp_path / "cache")]
     data = files[0, "ramdisk"].read_bytes()

@@ -57,9 +57,7 @@ def test_a_payload_of_another_size_than_it_says(method: str, tmp_path: Path) -> 
         assert unpack_error(samples.bzimage(more), tmp_path).startswith("has a damaged gzip payload: ")
         return
     start = f"has a damaged {name} payload: it says"
-    assert (
-        unpack_error(samples.bzimage(less), tmp_path) == f"{start} {len(DATA) - 1} bytes and unpacks to more"
-    )
+    assert unpack_error(samples.bzimage(less), tmp_path) == f"{start} {len(DATA) - 1} bytes and unpacks to more"
     end = f"and unpacks to only {len(DATA)}"
     assert unpack_error(samples.bzimage(more), tmp_path) == f"{start} {len(DATA) + 1} bytes {end}"
 

@@ -77,9 +77,7 @@ def test_notes_past_the_end(tmp_path: Path) -> None:
         elf.read(path)
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255)), min_size=1, max_size=6), st.integers(0, 300)
-)
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255)), min_size=1, max_size=6), st.integers(0, 300))
 @settings(max_examples=300, deadline=None)
 def test_damaged_files_are_taken_or_refused(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int]], length: int

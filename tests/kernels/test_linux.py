@@ -92,9 +92,7 @@ def test_setup_code_that_is_too_long_for_real_mode(tmp_path: Path) -> None:
         ({"version": 0x206, "relocatable_kernel": 0}, False),
     ],
 )
-def test_a_kernel_without_another_entry_starts_in_real_mode(
-    header: dict[str, int], real: bool, tmp_path: Path
-) -> None:
+def test_a_kernel_without_another_entry_starts_in_real_mode(header: dict[str, int], real: bool, tmp_path: Path) -> None:
     found = parse(tmp_path, samples.linux(**header))
     said = "starts in real mode, which needs a BIOS: under UEFI the boot stops"
     assert (found.remark, said in found.reason) == (said if real else "", real)
@@ -109,9 +107,7 @@ def test_what_is_no_bzimage(tmp_path: Path) -> None:
 @pytest.mark.slow
 @given(st.integers(0, 0x260), st.binary(min_size=1, max_size=16))
 @settings(max_examples=200, deadline=None)
-def test_any_header_is_taken_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, place: int, noise: bytes
-) -> None:
+def test_any_header_is_taken_or_refused(tmp_path_factory: pytest.TempPathFactory, place: int, noise: bytes) -> None:
     data = bytearray(samples.linux())
     data[place : place + len(noise)] = noise
     try:

@@ -217,9 +217,7 @@ def test_a_serial_line_that_falls_silent(sent: bytes) -> None:
     tty.setraw(ours)
     os.write(ours, sent)
     try:
-        with pytest.raises(
-            DeviceError, match=r"silent for 0.2 s, after (nothing|5 bytes without a whole report)"
-        ):
+        with pytest.raises(DeviceError, match=r"silent for 0.2 s, after (nothing|5 bytes without a whole report)"):
             serial.read(Path(os.ttyname(theirs)), report.is_complete, 0.2, lambda data: None)
     finally:
         os.close(ours)

@@ -110,9 +110,7 @@ def test_used_texts_are_there_once_and_others_not(linked: Linked) -> None:
     strings = abi.load().strings
     assert pool == b"".join(strings[name].encode() + b"\0" for name in ("E_NO_RAM_TEXT", "M_PREFIX"))
     first, second, third = (
-        each
-        for each in linked.instructions
-        if each.instruction.mnemonic == "lea" and each.data[1:3] != b"\x8d\x0d"
+        each for each in linked.instructions if each.instruction.mnemonic == "lea" and each.data[1:3] != b"\x8d\x0d"
     )
     targets = [each.address + 7 + int.from_bytes(each.data[3:], "little") for each in (first, second, third)]
     assert targets[0] == targets[2] == linked.symbols["text.M_PREFIX"]
@@ -185,9 +183,7 @@ def test_reserved_and_made_sections_are_not_for_source(tmp_path: Path) -> None:
 
 
 def test_assertions_of_the_layout(tmp_path: Path) -> None:
-    small = LayoutAssertion(
-        expression.parse("__image_end <= IMAGE_BASE + PAGE_SIZE"), "the image is too large"
-    )
+    small = LayoutAssertion(expression.parse("__image_end <= IMAGE_BASE + PAGE_SIZE"), "the image is too large")
     limited = replace(LAYOUT, assertions=(small,))
     link_text(tmp_path, "start: nop\n", layout=limited)
     with pytest.raises(LinkError, match=r"test\.toml: the image is too large"):

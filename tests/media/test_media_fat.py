@@ -18,9 +18,7 @@ def run(*command: str | Path) -> str:
     return done.stdout.decode()
 
 
-def write(
-    path: Path, files: dict[str, Piece], bits: int, size: int | None = None, sector: int = fat.SECTOR
-) -> None:
+def write(path: Path, files: dict[str, Piece], bits: int, size: int | None = None, sector: int = fat.SECTOR) -> None:
     image = fat.build(files, bits, "a label", 0x1234ABCD, size or fat.least(files, bits, sector), sector)
     with path.open("wb") as file:
         extents.write(image, file)

@@ -132,9 +132,7 @@ def test_a_function_that_nobody_has(word: str) -> None:
 
 
 def test_another_domain_may_have_the_function() -> None:
-    assert make(
-        XEN.replace('"xenstore", ', "").replace('name = "dom1"', 'name = "dom1"\nfunctions = ["xenstore"]')
-    )
+    assert make(XEN.replace('"xenstore", ', "").replace('name = "dom1"', 'name = "dom1"\nfunctions = ["xenstore"]'))
 
 
 BOOTED = XEN.replace('"good.elf"\nlcm', '"mb2.elf"\nlcm')
@@ -329,9 +327,7 @@ def test_libfdt_reads_it() -> None:
     Path("lcm.dtb").write_bytes(lcm.make(*read(XEN)))
 
     def get(*arguments: str) -> str:
-        return subprocess.run(
-            ["fdtget", *arguments], check=True, capture_output=True, text=True
-        ).stdout.strip()
+        return subprocess.run(["fdtget", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
     node = "/chosen/hypervisor/dom0"
     assert get("lcm.dtb", node, "memory") == "512M"
@@ -356,9 +352,7 @@ def test_the_plan_brings_the_tree_first_and_the_modules_of_all_domains() -> None
     # What the tree counts is what Xen is handed: everything but Xen itself.
     nodes = fdt.strict(fdt.parse(tree.payload.read_bytes())).children[0].children[0].children
     for node, domain in zip(nodes, made.domains, strict=True):
-        index = {
-            child.name: int.from_bytes(child.properties["module-index"], "big") for child in node.children
-        }
+        index = {child.name: int.from_bytes(child.properties["module-index"], "big") for child in node.children}
         assert (index["kernel"], index.get("ramdisk")) == (domain.domain.kernel, domain.domain.ramdisk)
 
 

@@ -70,9 +70,7 @@ def test_chunks_are_bounded_and_in_order(tmp_path: Path) -> None:
     data[:1000] = NOISE[:1000]
     data[-10:] = b"0123456789"
     (tmp_path / "kernel").write_bytes(data)
-    packed = pack.pack_kernel(
-        tmp_path / "kernel", [Segment(0, size, 0, size + 100)], tmp_path / "packed", "auto"
-    )
+    packed = pack.pack_kernel(tmp_path / "kernel", [Segment(0, size, 0, size + 100)], tmp_path / "packed", "auto")
     assert [(piece.dest, piece.dest_size, piece.zero_size) for piece in packed.pieces] == [
         (0, 1000, 2 * C["MAX_CHUNK"] - 1000),
         (2 * C["MAX_CHUNK"], 5000, 100),
@@ -112,8 +110,7 @@ def test_the_same_bytes_every_time(tmp_path: Path) -> None:
     (tmp_path / "kernel").write_bytes((TEXT + NOISE) * 5)
     size = 5 * len(TEXT + NOISE)
     made = [
-        pack.pack_kernel(tmp_path / "kernel", [Segment(0, size, 0, size)], tmp_path / f"{i}", "auto")
-        for i in range(2)
+        pack.pack_kernel(tmp_path / "kernel", [Segment(0, size, 0, size)], tmp_path / f"{i}", "auto") for i in range(2)
     ]
     assert made[0].sha256 == made[1].sha256 and made[0].pieces == made[1].pieces
 

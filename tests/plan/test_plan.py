@@ -347,8 +347,7 @@ def test_placement_never_overlaps(
     """Any kernel is refused, or everything has room of its own: final places, and what is loaded."""
     folder = tmp_path_factory.getbasetemp()
     segments = [
-        samples.Load(mib << 20, b"x" * (size & 0xFFFF), memsz=max(size, size & 0xFFFF))
-        for mib, size, _ in loads
+        samples.Load(mib << 20, b"x" * (size & 0xFFFF), memsz=max(size, size & 0xFFFF)) for mib, size, _ in loads
     ]
     (folder / "good.elf").write_bytes(samples.elf(segments, samples.pvh_note(loads[0][0] << 20)))
     (folder / "ramdisk").write_bytes(b"r" * ramdisk)

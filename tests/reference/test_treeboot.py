@@ -68,10 +68,7 @@ def test_a_wrong_value_is_named(name: str) -> None:
     if name == "permissions":  # "all" and its zero byte are a cell
         assert isinstance(reference(raw, info()), BootInfo)
         return
-    assert (
-        failure(raw)
-        == f"E0905: device tree: node dom0: the {size} bytes of property {name} are no value for it"
-    )
+    assert failure(raw) == f"E0905: device tree: node dom0: the {size} bytes of property {name} are no value for it"
 
 
 @pytest.mark.parametrize("value", ["64 M", "64MB", "17179869184", "99999999999999999999", "262144T", "x"])
@@ -91,9 +88,7 @@ def test_a_module_that_is_not_there(index: int) -> None:
 
 def test_other_faults_of_modules() -> None:
     missing = trees.module(bootargs=text("x"))
-    assert failure(tree(trees.domain(missing))).endswith(
-        "the 0 bytes of property module-index are no value for it"
-    )
+    assert failure(tree(trees.domain(missing))).endswith("the 0 bytes of property module-index are no value for it")
     kindless = trees.module("module,kernle")
     assert (
         failure(tree(trees.domain(kindless)))
@@ -103,9 +98,7 @@ def test_other_faults_of_modules() -> None:
     assert "the 5 bytes of property bootargs" in failure(tree(trees.domain(cut)))
     far = trees.module(way="module,addr", module_addr=cells(0, 0xFFFFF000, 0, 0x1000))
     assert failure(tree(trees.domain(far))).startswith("E0206: the loader put something at 0xfffff000")
-    assert failure(tree(trees.domain(far)), 63).startswith(
-        "E0203: the loader handed over more than 63 modules"
-    )
+    assert failure(tree(trees.domain(far)), 63).startswith("E0203: the loader handed over more than 63 modules")
 
 
 def test_strings_have_an_end() -> None:

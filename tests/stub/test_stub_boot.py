@@ -38,9 +38,7 @@ def test_a_boot_prints_its_stages_and_hands_over_what_was_planned() -> None:
         line("M_HWDOM", 0, "dom0"),
         line("M_LAUNCH", "PVH", KERNEL + 16, start_info, end, crc),
     ]
-    assert machine.read(KERNEL, len(TEXT) + 100) == TEXT + b"\0" * 99 + b"\xff", (
-        "unpacked, cleared, and no further"
-    )
+    assert machine.read(KERNEL, len(TEXT) + 100) == TEXT + b"\0" * 99 + b"\xff", "unpacked, cleared, and no further"
     info = machine.record("hvm_start_info", start_info)
     assert (info.magic, info.version, info.rsdp_paddr) == (PVH, 1, 0xE0000)
     assert info.flags == C["SIF_PRIVILEGED"] | C["SIF_INITDOMAIN"]
@@ -48,9 +46,7 @@ def test_a_boot_prints_its_stages_and_hands_over_what_was_planned() -> None:
     ramdisk = machine.record("hvm_modlist_entry", info.modlist_paddr)
     assert (info.nr_modules, ramdisk.paddr, ramdisk.size) == (1, RAMDISK, 5)
     memmap = machine.read(info.memmap_paddr, 24 * info.memmap_entries)
-    assert memmap == struct.pack("<QQII", 0, 0x9FC00, 1, 0) + struct.pack(
-        "<QQII", 0x100000, RAM - 0x100000, 1, 0
-    )
+    assert memmap == struct.pack("<QQII", 0, 0x9FC00, 1, 0) + struct.pack("<QQII", 0x100000, RAM - 0x100000, 1, 0)
 
 
 def test_the_pieces_of_a_stored_module_are_copied() -> None:

@@ -25,9 +25,7 @@ def boot(data: bytes) -> Machine:
 @pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize("version", [16, 17])
 def test_a_domain_of_a_tree_is_built(old: bool, version: int) -> None:
-    node = domain(
-        **{"kernel@1": module("kernel", 1, "quiet", old), "ramdisk@2": module("ramdisk", 2, None, old)}
-    )
+    node = domain(**{"kernel@1": module("kernel", 1, "quiet", old), "ramdisk@2": module("ramdisk", 2, None, old)})
     data = blob(tree(node), version)
     machine = boot(data)
     assert line("M_DEVICE_TREE", len(data)) in machine.transcript
@@ -81,9 +79,7 @@ def test_a_module_may_be_named_by_its_address() -> None:
         "module-addr": cells(0, KERNEL, 0, len(elf())),
     }
     machine = boot(blob(tree(domain(**{"kernel@1": node}))))
-    assert (
-        line("M_DOMAIN", 0, "domain@0", "module3", "module2", 16) in machine.transcript and not machine.failed
-    )
+    assert line("M_DOMAIN", 0, "domain@0", "module3", "module2", 16) in machine.transcript and not machine.failed
 
 
 def test_a_tree_may_hand_over_any_number_of_modules() -> None:

@@ -60,7 +60,7 @@ FAULT = SCRATCH  # code that raises a page fault at 0xBAD
 def fault(machine: Machine) -> None:
     """As the cpu would: what it pushes, and on to the vector."""
     vector = machine.symbols["exception_vectors"] + 14 * C["EXCEPTION_VECTOR_SIZE"]
-    pushed = b"\x6a\x10" b"\x54" b"\x9c" b"\x6a\x08" b"\x68\xad\x0b\0\0" b"\x6a\x02"
+    pushed = b"\x6a\x10\x54\x9c\x6a\x08\x68\xad\x0b\0\0\x6a\x02"
     machine.write(FAULT, pushed + b"\xb8" + struct.pack("<I", vector) + b"\xff\xe0")
 
 

@@ -147,9 +147,7 @@ def test_a_kernel_where_the_stub_is_comes_last() -> None:
     data = bytearray(elf(note=False, entry=0x100010, dest=0x100000, head=MULTIBOOT2_HEADER))
     machine = boot((bytes(data), ""), (b"files", ""))
     assert line("M_PROBED", 0, "dom0", "multiboot2", 0x100010) in machine.transcript
-    assert machine.read(0x100000, 96) == b"\1" * 64 + bytes(32), (
-        "over the stub, by code that is not there any more"
-    )
+    assert machine.read(0x100000, 96) == b"\1" * 64 + bytes(32), "over the stub, by code that is not there any more"
 
 
 MULTIBOOT2_HEADER = struct.pack("<4I", 0xE85250D6, 0, 24, -(0xE85250D6 + 24) & 0xFFFFFFFF) + struct.pack(
@@ -182,17 +180,12 @@ def test_multiboot1_information() -> None:
     machine = boot((elf(32, note=False, entry=KERNEL, head=MULTIBOOT1_HEADER), "line"), (b"files", "disk"))
     assert line("M_PROBED", 0, "dom0", "multiboot1", KERNEL) in machine.transcript
     info = machine.record("multiboot1_info", machine.information[0])
-    assert (
-        machine.read_string(info.cmdline) == "line"
-        and machine.read_string(info.boot_loader_name) == "bootwright"
-    )
+    assert machine.read_string(info.cmdline) == "line" and machine.read_string(info.boot_loader_name) == "bootwright"
     module = machine.record("multiboot1_module", info.mods_addr)
     assert (info.mods_count, module.mod_start, module.mod_end) == (1, SECOND, SECOND + 5)
     assert machine.read_string(module.string) == "disk"
     mmap = machine.read(info.mmap_addr, info.mmap_length)
-    assert mmap == struct.pack("<IQQI", 20, 0, 0x9FC00, 1) + struct.pack(
-        "<IQQI", 20, 0x100000, RAM - 0x100000, 1
-    )
+    assert mmap == struct.pack("<IQQI", 20, 0, 0x9FC00, 1) + struct.pack("<IQQI", 20, 0x100000, RAM - 0x100000, 1)
     assert (info.mem_lower, info.mem_upper) == (0x9FC00 >> 10, (RAM - 0x100000) >> 10)
 
 

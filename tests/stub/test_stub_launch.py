@@ -49,9 +49,7 @@ def test_a_command_line_that_grows_too_long(room: int, limit: int, reader: str, 
     tables.modules[0]["string"] = "x" * length
     machine = boot(tables)
     if not over:
-        assert (
-            line("M_CMDLINE", 0, "x" * length + " extra  words") in machine.transcript and not machine.failed
-        )
+        assert line("M_CMDLINE", 0, "x" * length + " extra  words") in machine.transcript and not machine.failed
     else:
         check(machine, "E_CMDLINE_TOO_LONG", "dom0", limit, reader)
 

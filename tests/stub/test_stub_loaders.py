@@ -60,9 +60,7 @@ def test_multiboot1_information_becomes_boot_info() -> None:
     machine.write(LOADER + 0x200, b"qemu\0")
     machine.write(LOADER + 0x300, struct.pack("<4I", 0x700000, 0x700010, LOADER + 0x400, 0))
     machine.write(LOADER + 0x400, b"thing\0")
-    entries = struct.pack("<IQQI", 20, 0, 0x9FC00, 1) + struct.pack(
-        "<IQQII", 24, 0x100000, RAM - 0x100000, 1, 0
-    )
+    entries = struct.pack("<IQQI", 20, 0, 0x9FC00, 1) + struct.pack("<IQQII", 24, 0x100000, RAM - 0x100000, 1, 0)
     machine.write(LOADER + 0x500, entries)
     multiboot1(
         machine,
@@ -215,9 +213,7 @@ def test_multiboot2_tags_that_end_early(size: int) -> None:
 @pytest.mark.provokes("E_LOADER_ADDRESS")
 def test_a_module_above_4_gib() -> None:
     machine = machine_with(good_tables())
-    machine.write(
-        machine.record("hvm_start_info", LOADER).memmap_paddr + 256, struct.pack("<4Q", 2**32, 1, 0, 0)
-    )
+    machine.write(machine.record("hvm_start_info", LOADER).memmap_paddr + 256, struct.pack("<4Q", 2**32, 1, 0, 0))
     info = machine.record("hvm_start_info", LOADER)
     info.modlist_paddr, info.nr_modules = info.memmap_paddr + 256, 1
     machine.write(LOADER, info.dumps())

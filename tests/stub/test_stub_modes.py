@@ -64,9 +64,7 @@ class Cpu(Machine):
         return bool(self.uc.msr_read(C["MSR_EFER"]) & EFER_LMA)
 
 
-def cpu_with(
-    file: bytes = HALTS, dest: int = KERNEL, head: int = 0, base: int = C["IMAGE_BASE"], **domain: int
-) -> Cpu:
+def cpu_with(file: bytes = HALTS, dest: int = KERNEL, head: int = 0, base: int = C["IMAGE_BASE"], **domain: int) -> Cpu:
     """One with an image: a stored kernel, `file` at `dest` but for its first `head` bytes, and a ramdisk."""
     tables, size = good_tables(**domain), len(file) - head
     tables.modules[0] |= dict(flags=C["MODULE_EMBEDDED"], size=len(file), unpacked_size=len(file))

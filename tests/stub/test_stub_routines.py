@@ -170,9 +170,7 @@ def reference_map(ranges: list[tuple[int, int, int]]) -> list[tuple[int, int, in
     return result
 
 
-def normalise(
-    ranges: list[tuple[int, int, int]], scale: int = 0x1000
-) -> tuple[Machine, list[tuple[int, int, int]]]:
+def normalise(ranges: list[tuple[int, int, int]], scale: int = 0x1000) -> tuple[Machine, list[tuple[int, int, int]]]:
     machine = Machine()
     for start, size, kind in ranges:
         machine.call("add_range", start * scale, size * scale, kind)
@@ -181,17 +179,13 @@ def normalise(
         return machine, []
     found = []
     for index in range(machine.variable("memory_range_count", 4)):
-        entry = machine.record(
-            "memory_range", machine.symbols["memory_ranges"] + index * C["MEMORY_RANGE_SIZEOF"]
-        )
+        entry = machine.record("memory_range", machine.symbols["memory_ranges"] + index * C["MEMORY_RANGE_SIZEOF"])
         found.append((entry.start // scale, entry.size // scale, entry.type))
     return machine, found
 
 
 @settings(max_examples=150, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(0, 300), st.integers(0, 90), st.integers(0, 9)), min_size=1, max_size=12)
-)
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 90), st.integers(0, 9)), min_size=1, max_size=12))
 def test_memory_map_is_sorted_and_the_highest_type_wins(ranges: list[tuple[int, int, int]]) -> None:
     ranges = [*ranges, (390, 10, 1)]  # some RAM, or it is an error
     machine, found = normalise(ranges)
@@ -214,9 +208,7 @@ def test_memory_map_survives_firmware_that_lies() -> None:
 def test_find_room_takes_the_highest_free_page_below_4_gib() -> None:
     machine, _ = normalise([(0x100, 0x3F00, 1), (0x3000, 0x10, 2), (0x100000, 0x1000, 1)])
     assert machine.call("find_room", 0x2345) == (0x4000000 - 0x2345) & -0x1000
-    assert machine.call("find_room", 0x1000000 - 0x10000 + 1) == (0x3000000 - 0xFF0001) & -0x1000, (
-        "below the hole"
-    )
+    assert machine.call("find_room", 0x1000000 - 0x10000 + 1) == (0x3000000 - 0xFF0001) & -0x1000, "below the hole"
     assert machine.call("find_room", 0x40000000) == 0
 
 
@@ -252,9 +244,7 @@ def test_ram_is_what_the_map_says(start: int, end: int, ram: bool) -> None:
         ("a  b c", "c", True),
     ],
 )
-def test_a_loaders_module_is_matched_by_a_word_without_its_folders(
-    string: str, name: str, same: bool
-) -> None:
+def test_a_loaders_module_is_matched_by_a_word_without_its_folders(string: str, name: str, same: bool) -> None:
     machine = Machine()
     machine.write(INPUT, string.encode() + b"\0")
     machine.write(OUTPUT, name.encode() + b"\0")

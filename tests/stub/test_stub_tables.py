@@ -78,9 +78,7 @@ def test_section_headers_outside(count: int, size: int) -> None:
         (lambda t: t.modules[1].update(kind=NO_KIND), ("module kind", NO_KIND, NO_KIND)),
     ],
 )
-def test_tables_with_a_reference_to_nothing(
-    change: Callable[[Tables], None], values: tuple[str, int, int]
-) -> None:
+def test_tables_with_a_reference_to_nothing(change: Callable[[Tables], None], values: tuple[str, int, int]) -> None:
     tables = good_tables()
     change(tables)
     check(boot(tables), "E_TABLES_INDEX", *values)

@@ -24,11 +24,7 @@ VALUES = st.binary(max_size=9) | st.sampled_from(
 )
 KINDS = st.lists(
     st.sampled_from(
-        [
-            f"{way},{kind}"
-            for way in ("module", "multiboot")
-            for kind in ("kernel", "ramdisk", "config", "device-tree")
-        ]
+        [f"{way},{kind}" for way in ("module", "multiboot") for kind in ("kernel", "ramdisk", "config", "device-tree")]
         + [
             "module,microcode",
             "multiboot,xsm-policy",
@@ -49,9 +45,7 @@ PROPERTIES = st.dictionaries(
     VALUES,
     max_size=4,
 )
-WAYS = st.dictionaries(
-    st.sampled_from(["module-index", "mb-index", "module-addr", "bootargs"]), VALUES, max_size=3
-)
+WAYS = st.dictionaries(st.sampled_from(["module-index", "mb-index", "module-addr", "bootargs"]), VALUES, max_size=3)
 STATUS = st.sampled_from([None] * 12 + [text("okay"), text("ok"), text("disabled"), text("fail-x"), b"okay", b""])
 NAMES = st.from_regex(r"[a-z]{1,8}(@[0-9])?", fullmatch=True)
 
@@ -101,9 +95,7 @@ def test_the_stub_reads_what_we_write(described: Any) -> None:
     assert isinstance(reference(raw, info(30)), BootInfo)
 
 
-SOUND = fdt.write(
-    trees.hyperlaunch(trees.domain(trees.module(), memory=text("16M")), trees.domain(name="dom1"))
-)
+SOUND = fdt.write(trees.hyperlaunch(trees.domain(trees.module(), memory=text("16M")), trees.domain(name="dom1")))
 
 
 @given(trees.damaged(SOUND))
@@ -123,11 +115,7 @@ def test_the_stub_reads_damaged_trees_as_the_reference_does(raw: bytes) -> None:
         tree(trees.domain(trees.module(), memory=text("0" * 5000 + "8M"))),
         tree(trees.domain(trees.module(), memory=text("0"))),
         tree(trees.domain(trees.module(), memory=b"\xff" * 8)),
-        tree(
-            trees.domain(
-                trees.module(way="module,addr", module_addr=cells(0xFFFFFFFF, 0xFFFFF000, 0, 0x2000))
-            )
-        ),
+        tree(trees.domain(trees.module(way="module,addr", module_addr=cells(0xFFFFFFFF, 0xFFFFF000, 0, 0x2000)))),
         tree(trees.domain(trees.module(module_index=cells(1), bootargs=text("x" * 2048)))),
         tree(*(trees.domain(name=f"d{i}") for i in range(65))),
     ],

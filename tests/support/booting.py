@@ -105,9 +105,7 @@ def multiboot2(machine: Machine, *tags: tuple[int, bytes], total: int | None = N
 
 
 def mmap_tag(*ranges: tuple[int, int, int]) -> tuple[int, bytes]:
-    return C["MULTIBOOT2_TAG_MMAP"], struct.pack("<II", 24, 0) + b"".join(
-        struct.pack("<QQII", *r, 0) for r in ranges
-    )
+    return C["MULTIBOOT2_TAG_MMAP"], struct.pack("<II", 24, 0) + b"".join(struct.pack("<QQII", *r, 0) for r in ranges)
 
 
 def failure(name: str, *values: int | str) -> str:

@@ -18,18 +18,12 @@ def elf(
 ) -> bytes:
     """An ELF kernel: `segments` times 64 bytes of text at dest and behind, and Xen's note if asked for."""
     desc = struct.pack("<I" if bits == 32 else "<Q", ENTRY)
-    notes = (
-        struct.pack("<III4s", 4, 8, 1, b"Xen\0")
-        + b"ignored!"
-        + struct.pack("<III4s", 4, len(desc), 18, b"Xen\0")
-    )
+    notes = struct.pack("<III4s", 4, 8, 1, b"Xen\0") + b"ignored!" + struct.pack("<III4s", 4, len(desc), 18, b"Xen\0")
     notes += desc
     loads = [(1, 0x4000 + 64 * i, dest + 0x1000 * i, 64, 96) for i in range(segments)]
     headers = [*loads, *([(4, 0x3F00, 0, len(notes), len(notes))] if note else [])]
     if bits == 64:
-        table = b"".join(
-            struct.pack("<IIQQQQQQ", k, 5, o, a + 2**40, a, f, m, 0) for k, o, a, f, m in headers
-        )
+        table = b"".join(struct.pack("<IIQQQQQQ", k, 5, o, a + 2**40, a, f, m, 0) for k, o, a, f, m in headers)
         ident = struct.pack(
             "<4sBBB9xHHIQQQIHHHHHH",
             b"\x7fELF",

@@ -105,11 +105,7 @@ def is_explained(instruction: Instruction[int], data: bytes, gnu: bytes) -> bool
     """
     if sorted(data) == sorted(gnu) and _opcode(data) == _opcode(gnu):
         return True
-    if (
-        instruction.mode == 64
-        and instruction.mnemonic == "mov"
-        and any(map(_is_segment, instruction.operands))
-    ):
+    if instruction.mode == 64 and instruction.mnemonic == "mov" and any(map(_is_segment, instruction.operands)):
         return _without_rex_w(data) == gnu
     return (data, gnu) == (b"\xcd\x03", b"\xcc")
 

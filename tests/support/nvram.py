@@ -28,9 +28,7 @@ def add(store: bytes, name: str, owner: uuid.UUID, data: bytes) -> bytes:
         *_, name_size, data_size, _ = _VARIABLE.unpack_from(store, at)
         at += -(-(_VARIABLE.size + name_size + data_size) // 4) * 4
     text = f"{name}\0".encode("utf-16-le")
-    head = _VARIABLE.pack(
-        _START, _ADDED, 0, NON_VOLATILE_BOOT, 0, bytes(16), 0, len(text), len(data), owner.bytes_le
-    )
+    head = _VARIABLE.pack(_START, _ADDED, 0, NON_VOLATILE_BOOT, 0, bytes(16), 0, len(text), len(data), owner.bytes_le)
     variable = head + text + data
     assert store[at : at + len(variable)].strip(b"\xff") == b"", "there is no room"
     return store[:at] + variable + store[at + len(variable) :]

@@ -138,9 +138,7 @@ def entry(version: int, address: int, size: int) -> bytes:
         made = bytearray(struct.pack("<5sBBBBBBBIQ", b"_SM3_", 0, 24, 3, 7, 0, 1, 0, size, address))
     else:
         made = bytearray(
-            struct.pack(
-                "<4sBBHHB5s5sBHIHB", b"_SM_", 0, 31, 0x802, 0, 0, b"", b"_DMI_", 0, size, address, 9, 0x28
-            )
+            struct.pack("<4sBBHHB5s5sBHIHB", b"_SM_", 0, 31, 0x802, 0, 0, b"", b"_DMI_", 0, size, address, 9, 0x28)
         )
     made[5 if version == 3 else 4] = -sum(made) & 0xFF
     return bytes(made)

@@ -19,9 +19,7 @@ def boot(raw: bytes, given_info: BootInfo) -> Machine:
     place = OTHERS + 0x200000
     for number, module in enumerate(given_info.mods):
         machine.write(place, module.string.encode() + b"\0")
-        machine.call(
-            "add_module", module.start, len(raw) if not number else module.size, place if module.string else 0
-        )
+        machine.call("add_module", module.start, len(raw) if not number else module.size, place if module.string else 0)
         place += 0x100
     machine.call("make_from_device_tree")
     return machine
@@ -40,8 +38,7 @@ def domain_of(machine: Machine, base: int, found: Any, handed: tuple[int, ...]) 
     """A boot_domain as the reference has it."""
     none = C["NO_MODULE"]
     fields: dict[str, Any] = {
-        key: getattr(found, key)
-        for key in ("permissions", "functions", "mode", "domid", "ncpus", "constructed")
+        key: getattr(found, key) for key in ("permissions", "functions", "mode", "domid", "ncpus", "constructed")
     }
     fields["uuid"] = bytes(found.uuid)
     fields["name"] = text_at(machine, base, found.name)

@@ -37,9 +37,7 @@ PATTERN = WORD.filter(lambda word: not word.startswith("/") and ".." not in word
 KERNEL = PATH | st.builds(PackageSource, PACKAGE, PATTERN)
 RAMDISK = KERNEL | st.builds(PackageSource, PACKAGE, PATTERN, WORD)
 CMDLINE = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=40)
-MEMORY = st.integers(1, 1 << 31).map(lambda pages: pages * PAGE) | st.sampled_from(
-    [64 << 20, 1 << 30, 1 << 40]
-)
+MEMORY = st.integers(1, 1 << 31).map(lambda pages: pages * PAGE) | st.sampled_from([64 << 20, 1 << 30, 1 << 40])
 CONSOLE = st.builds(
     Console, st.sampled_from([0x3F8, 0x2F8, 0x400, 0xFFF8]), st.sampled_from([1, 2, 12]), st.booleans()
 ) | st.just(Console(None, 1, True))
@@ -59,9 +57,7 @@ def domains(draw: st.DrawFn, index: int, name: str, xen: bool) -> DomainDescript
         permissions=draw(st.integers(0, 3)),
         functions=functions | (INITIAL if index == 0 else 0),
         mode="pv" if xen else "pvh",
-        protocol="auto"
-        if xen
-        else draw(st.sampled_from(["auto", "pvh", "linux", "multiboot1", "multiboot2"])),
+        protocol="auto" if xen else draw(st.sampled_from(["auto", "pvh", "linux", "multiboot1", "multiboot2"])),
         domid=0 if index == 0 else draw(st.sampled_from([0, index + 5])),
         uuid=draw(st.just(bytes(16)) | st.binary(min_size=16, max_size=16)),
         cpus=draw(st.integers(1, 4096)),
@@ -81,9 +77,7 @@ def domains(draw: st.DrawFn, index: int, name: str, xen: bool) -> DomainDescript
 def descriptions(draw: st.DrawFn) -> Description:
     """Any description that load would accept, as if it stood in images/lab.toml."""
     xen = draw(st.booleans())
-    names = draw(
-        st.lists(NAME | st.sampled_from(["config", "config-0"]), min_size=1, max_size=5, unique=True)
-    )
+    names = draw(st.lists(NAME | st.sampled_from(["config", "config-0"]), min_size=1, max_size=5, unique=True))
     image = ImageDescription(
         name=draw(NAME),
         launcher="xen" if xen else "native",
@@ -130,9 +124,7 @@ def domain(*modules: Node, name: str = "dom0", **properties: bytes) -> Node:
     return Node(name, {"compatible": text("xen,domain"), **given}, modules)
 
 
-def module(
-    kind: str = "module,kernel", way: str = "module,index", name: str = "kernel", **more: bytes
-) -> Node:
+def module(kind: str = "module,kernel", way: str = "module,index", name: str = "kernel", **more: bytes) -> Node:
     """A module's node, by default module 1."""
     given = {key.replace("_", "-"): value for key, value in more.items()} or {"module-index": cells(1)}
     return Node(name, {"compatible": text(kind, way), **given})

@@ -53,9 +53,7 @@ def memory_map(dice: random.Random) -> list[tuple[int, int, int]]:
         size = dice.choice((0, 1, 0x1000, 0x12345, MIB))
         found.append((dice.randrange(22 * MIB, top), size, dice.randrange(0, 12)))
     if dice.random() < 0.3:
-        found.append(
-            (1 << 32, dice.choice((MIB, (1 << 64) - (1 << 32), (1 << 64) - 1)), dice.choice((1, 2, 6)))
-        )
+        found.append((1 << 32, dice.choice((MIB, (1 << 64) - (1 << 32), (1 << 64) - 1)), dice.choice((1, 2, 6))))
     dice.shuffle(found)
     return found
 
@@ -85,13 +83,9 @@ def kernel(dice: random.Random, protocol: str, places: list[int]) -> tuple[bytes
         return file, (piece,), place + dice.choice((0, 0x200))
     pieces, file = [], b""
     for number in range(dice.randrange(1, 4)):
-        place = (
-            MIB + 0x800 if not number and dice.random() < 0.3 else places.pop() + dice.randrange(0, 0x3000)
-        )
+        place = MIB + 0x800 if not number and dice.random() < 0.3 else places.pop() + dice.randrange(0, 0x3000)
         data = dice.randbytes(dice.randrange(1, 0x5000))
-        pieces.append(
-            Piece(len(file), len(data), place, len(data), dice.choice((0, 9, 0x4321)), C["PACK_STORED"])
-        )
+        pieces.append(Piece(len(file), len(data), place, len(data), dice.choice((0, 9, 0x4321)), C["PACK_STORED"]))
         file += data
     return file, tuple(pieces), pieces[0].dest + dice.randrange(pieces[0].dest_size)
 
@@ -113,11 +107,7 @@ def world(seed: int, brought: float = 0.5) -> World:
     protocol = dice.choice(NAMES)
     number = C[f"PROTOCOL_{protocol.upper()}"]
     file, pieces, entry = kernel(dice, protocol, places)
-    modules = [
-        PlannedModule(
-            "vmlinux", C["BOOTMOD_KERNEL"], 0, dice.choice(("", "quiet é")), 0, 0, 0, 0, b"", pieces
-        )
-    ]
+    modules = [PlannedModule("vmlinux", C["BOOTMOD_KERNEL"], 0, dice.choice(("", "quiet é")), 0, 0, 0, 0, b"", pieces)]
     if dice.random() < 0.4:
         modules[0] = replace(modules[0], movable=movable(dice))
         if dice.random() < 0.6:  # there is something else in its place
@@ -156,10 +146,7 @@ def world(seed: int, brought: float = 0.5) -> World:
         number = 0
     pages = C["MEMORY_PAGES"]
     functions = C["FUNCTION_INITIAL_DOMAIN"] if dice.random() < 0.95 else 0
-    sizes = [
-        MemorySize(dice.choice((pages, 1, 2)), value)
-        for value in (0x1800, dice.choice((0, 0x1000, 0x9000)), 0)
-    ]
+    sizes = [MemorySize(dice.choice((pages, 1, 2)), value) for value in (0x1800, dice.choice((0, 0x1000, 0x9000)), 0)]
     ramdisk = 1 if len(modules) > 1 and dice.random() < 0.8 else None
     handed = tuple(number for number in range(1, len(modules)) if number != ramdisk and dice.random() < 0.5)
     domain = BootDomain("dom0", 3, functions, C["MODE_LONG"], 0, *sizes, kernel=0, ramdisk=ramdisk, handed=handed)
@@ -196,9 +183,7 @@ def run(found: World) -> tuple[unicorn_machine.Machine, boot.Boot]:
     stub.write(0xF0000, RSDP)
     if found.bios:
         stub.write(0x54, struct.pack("<HH", 0xF859, 0xF000))  # where interrupt 0x15 goes on a PC
-    ranges = [
-        MemoryRange(start, min(start + size, (1 << 64) - 1), kind) for start, size, kind in found.ranges
-    ]
+    ranges = [MemoryRange(start, min(start + size, (1 << 64) - 1), kind) for start, size, kind in found.ranges]
     entry, rsdp = "PVH", 0xE0000
     if found.loader is None:
         pvh_info(stub, found.ranges, found.files, found.cmdline)
@@ -265,9 +250,7 @@ def loader_tags(found: World) -> list[tuple[int, bytes]]:
     return tags
 
 
-def compare(
-    stub: unicorn_machine.Machine, expected: boot.Boot, found: World, log: int = C["LOG_DEBUG"]
-) -> None:
+def compare(stub: unicorn_machine.Machine, expected: boot.Boot, found: World, log: int = C["LOG_DEBUG"]) -> None:
     """Lines, information and what was loaded."""
     printed = [line for line in stub.serial.decode().replace("\r\n", "\n").splitlines()]
     cpu = next((line for line in printed if line.startswith("bootwright: cpu: ")), "")

@@ -244,9 +244,7 @@ class _Assembler:
         if name in self._abi.constants or name in self._abi.strings:
             raise AssemblyError(f"label {name}: that is a constant of stub/abi")
         if _LINKER_NAMES.match(name):
-            raise AssemblyError(
-                f"label {name}: names that start with __start_, __end_ or __image_ are the linker's"
-            )
+            raise AssemblyError(f"label {name}: names that start with __start_, __end_ or __image_ are the linker's")
 
     def _qualified(self, name: str) -> str:
         if name == "." or not name.startswith("."):

@@ -215,9 +215,7 @@ class _Comparison:
         return general and decisive.size == (32 if mode == 16 else 16)
 
     def _is_sse(self) -> bool:
-        return any(
-            isinstance(operand, Register) and operand.kind == "x" for operand in self._written.operands
-        )
+        return any(isinstance(operand, Register) and operand.kind == "x" for operand in self._written.operands)
 
     def _name(self, register: int) -> str:
         return str(self._read.reg_name(register)) if register else ""

@@ -82,9 +82,7 @@ def _has_stray_prefix(instruction: Instruction[int]) -> bool:
         return mode != 16 and isinstance(operands[0], Memory)
     if segment:
         return mode != 64 and mnemonic in ("push", "pop")
-    return (mode == 32 and mnemonic in ("lgdt", "lidt", "sgdt", "sidt")) or (
-        mode == 16 and mnemonic in ("ret", "retf")
-    )
+    return (mode == 32 and mnemonic in ("lgdt", "lidt", "sgdt", "sidt")) or (mode == 16 and mnemonic in ("ret", "retf"))
 
 
 def _render_operand(operand: Operand[int]) -> str:
@@ -102,9 +100,7 @@ def _render_operand(operand: Operand[int]) -> str:
 def _render_memory(memory: Memory[int]) -> str:
     terms = ["rip"] if memory.rip else [name for name in (memory.base,) if name]
     if memory.index:
-        terms.append(
-            f"{memory.index}*{memory.scale}" if memory.scale != 1 or not memory.base else memory.index
-        )
+        terms.append(f"{memory.index}*{memory.scale}" if memory.scale != 1 or not memory.base else memory.index)
     inside = " + ".join(terms)
     displacement = memory.displacement
     if not terms:
@@ -136,7 +132,5 @@ def _encode_branch(instruction: Instruction[int], target: int, address: int, nea
     template, width = _branch_template(instruction.mode, instruction.mnemonic, near)
     distance = target - address - len(template)
     if not -(1 << (8 * width - 1)) <= distance < 1 << (8 * width - 1):
-        raise AssemblyError(
-            f"{instruction.mnemonic} {target:#x}: {distance:#x} bytes away, which is out of reach"
-        )
+        raise AssemblyError(f"{instruction.mnemonic} {target:#x}: {distance:#x} bytes away, which is out of reach")
     return template[:-width] + distance.to_bytes(width, "little", signed=True)

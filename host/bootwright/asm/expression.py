@@ -151,9 +151,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def _parse_binary(
-    tokens: list[tuple[str, str]], position: int, lowest: int, text: str
-) -> tuple[Expression, int]:
+def _parse_binary(tokens: list[tuple[str, str]], position: int, lowest: int, text: str) -> tuple[Expression, int]:
     left, position = _parse_unary(tokens, position, text)
     while position < len(tokens):
         kind, operator = tokens[position]

@@ -92,9 +92,7 @@ _ALONE = (
     "cpuid rdtsc rdtscp rdmsr wrmsr rdpmc wbinvd invd clts swapgs "
     "lfence mfence sfence fninit emms xgetbv xsetbv syscall sysenter"
 )
-_MOVING = (
-    "movsb movsw movsd movsq stosb stosw stosd stosq lodsb lodsw lodsd lodsq insb insw insd outsb outsw outsd"
-)
+_MOVING = "movsb movsw movsd movsq stosb stosw stosd stosq lodsb lodsw lodsd lodsq insb insw insd outsb outsw outsd"
 _COMPARING = "cmpsb cmpsw cmpsd cmpsq scasb scasw scasd scasq"
 STRINGS = MappingProxyType(
     {
@@ -176,9 +174,7 @@ def select_form(
         hint = f"; did you mean {near[0]}?" if near else ""
         raise AssemblyError(f"{mnemonic} is no known directive, macro or allowed instruction{hint}")
     if mode in _REFUSED.get(mnemonic, {}):
-        raise AssemblyError(
-            f"{mnemonic} in .code{mode} would be the 16-bit one: write {_REFUSED[mnemonic][mode]}"
-        )
+        raise AssemblyError(f"{mnemonic} in .code{mode} would be the 16-bit one: write {_REFUSED[mnemonic][mode]}")
     if mnemonic == "swapgs" and mode != 64:
         raise AssemblyError("swapgs exists only in 64-bit code")  # Keystone would take it anywhere
     worst = _Misfit(-1)
@@ -267,9 +263,7 @@ def _settle(kind: str, operand: Operand[Expression], mode: int, group: int) -> O
             return Immediate(operand.value, 64, -(1 << 63), (1 << 64) - 1)
         bits = size or group
         extended = bits == 64
-        return Immediate(
-            operand.value, bits, -(1 << min(bits - 1, 31)), (1 << (31 if extended else bits)) - 1
-        )
+        return Immediate(operand.value, bits, -(1 << min(bits - 1, 31)), (1 << (31 if extended else bits)) - 1)
     return operand
 
 

@@ -81,14 +81,10 @@ def confirm(target: write.Target, ask: Callable[[str], str] = input) -> None:
     if not target.names:
         return
     if not sys.stdin.isatty():
-        raise DeviceError(
-            f"{target.path}: nobody is there to confirm it; say --yes if it is to be overwritten"
-        )
+        raise DeviceError(f"{target.path}: nobody is there to confirm it; say --yes if it is to be overwritten")
     disk = target.disk
     if disk:
-        what = (
-            f"{disk.path}: {disk.model or 'no model'}, serial {disk.serial or 'unknown'}, {size(disk.size)}"
-        )
+        what = f"{disk.path}: {disk.model or 'no model'}, serial {disk.serial or 'unknown'}, {size(disk.size)}"
         print(f"{what}{', ' + disk.transport if disk.transport else ''}", file=sys.stderr)
     print(f"everything on {target.path} will be lost", file=sys.stderr)
     typed = " ".join(ask(f"type {' or '.join(repr(name) for name in target.names)} to go on: ").split())

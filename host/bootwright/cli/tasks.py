@@ -134,9 +134,7 @@ def run(
         "yes": "do not ask for the device's model or serial number",
     },
 )
-def flash(
-    context: Context, name: str = "demo", device: str = "", medium: str = "disk", yes: bool = False
-) -> None:
+def flash(context: Context, name: str = "demo", device: str = "", medium: str = "disk", yes: bool = False) -> None:
     """Write an image to a USB stick or a disk, read it back and compare."""
     from bootwright.cli import flash as cli_flash
 

@@ -178,9 +178,7 @@ class Abi:
             for constant, member in found.__members__.items():
                 self._add(constants, constant, int(member.value), Where(f"{path}, enum {name}"))
 
-    def _add_offsets(
-        self, name: str, struct: type[Structure], where: Where, constants: dict[str, int]
-    ) -> None:
+    def _add_offsets(self, name: str, struct: type[Structure], where: Where, constants: dict[str, int]) -> None:
         for constant, value in _offsets(name.upper(), struct, 0):
             if constant in self._defined and constants[constant] != value:
                 self._shadowed.add(constant)

@@ -1,7 +1,7 @@
 """Text as editors save it: UTF-8, with a byte order mark in front or without, or something else, which is named.
 
-    raw = utf8.without_mark(raw)
-    utf8.other(raw)                 # "UTF-16": what it is instead; "" for what may be UTF-8
+raw = utf8.without_mark(raw)
+utf8.other(raw)                 # "UTF-16": what it is instead; "" for what may be UTF-8
 """
 
 from __future__ import annotations

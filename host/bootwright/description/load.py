@@ -108,9 +108,7 @@ def _read(root: Node, path: Path) -> Description:
 
 def _image(node: Node, path: Path) -> ImageDescription:
     if not isinstance(node.data, dict):
-        raise DescriptionError(
-            f"image: is {readers.kind_of(node.data)}, not a table: write [image]", node.where
-        )
+        raise DescriptionError(f"image: is {readers.kind_of(node.data)}, not a table: write [image]", node.where)
     read, places = readers.read_table(node, schema.image(), "[image]")
     if read["name"] is None:
         stem = Node(path.stem, node.where, node.where)
@@ -134,8 +132,7 @@ def _hypervisor(node: Node) -> HypervisorDescription:
 def _domains(node: Node) -> tuple[DomainDescription, ...]:
     if not isinstance(node.data, list) or not all(isinstance(element, dict) for element in node.data):
         raise DescriptionError(
-            f"domain: is {readers.kind_of(node.data)}, not an array of tables: "
-            "write [[domain]], in double brackets",
+            f"domain: is {readers.kind_of(node.data)}, not an array of tables: write [[domain]], in double brackets",
             node.where,
         )
     limit = load_abi().constants["MAX_DOMAINS"]

@@ -18,9 +18,7 @@ def check(description: Description) -> Iterator[BootwrightError]:
         return
     yield from _check_hypervisor(description)
     if not domains:
-        yield DescriptionError(
-            "there is no domain: at least one [[domain]] is needed", Where(str(description.path))
-        )
+        yield DescriptionError("there is no domain: at least one [[domain]] is needed", Where(str(description.path)))
         return
     yield from _duplicates(domains, "name", lambda domain: domain.name)
     yield from _duplicates(domains, "domid", lambda domain: domain.domid or None)
@@ -48,9 +46,7 @@ def check(description: Description) -> Iterator[BootwrightError]:
 def _check_domain(domain: DomainDescription) -> Iterator[BootwrightError]:
     subject = f'domain "{domain.name}"'
     if domain.initial and domain.kernel is None:
-        yield DescriptionError(
-            f"{subject}: kernel is missing, and the initial domain needs one", domain.where
-        )
+        yield DescriptionError(f"{subject}: kernel is missing, and the initial domain needs one", domain.where)
     if domain.initial and domain.domid != load_abi().constants["INITIAL_DOMAIN_ID"]:
         yield DescriptionError(
             f"{subject}: domid: {domain.domid} is not the initial domain's, which is 0", domain.place("domid")
@@ -59,14 +55,12 @@ def _check_domain(domain: DomainDescription) -> Iterator[BootwrightError]:
     high = domain.memory if domain.memory_max is None else domain.memory_max
     if low > domain.memory:
         yield DescriptionError(
-            f"{subject}: memory-min: {low >> 10} KiB are more than the domain's memory of "
-            f"{domain.memory >> 10} KiB",
+            f"{subject}: memory-min: {low >> 10} KiB are more than the domain's memory of {domain.memory >> 10} KiB",
             domain.place("memory-min"),
         )
     if high < domain.memory:
         yield DescriptionError(
-            f"{subject}: memory-max: {high >> 10} KiB are less than the domain's memory of "
-            f"{domain.memory >> 10} KiB",
+            f"{subject}: memory-max: {high >> 10} KiB are less than the domain's memory of {domain.memory >> 10} KiB",
             domain.place("memory-max"),
         )
 
@@ -95,8 +89,7 @@ def _check_hypervisor(description: Description) -> Iterator[BootwrightError]:
         )
     if image.launcher == "native" and hypervisor is not None:
         yield DescriptionError(
-            '[hypervisor]: launcher = "native" starts no hypervisor: write launcher = "xen", or leave the '
-            "table out",
+            '[hypervisor]: launcher = "native" starts no hypervisor: write launcher = "xen", or leave the table out',
             hypervisor.where,
         )
 
@@ -126,8 +119,7 @@ def _check_mode(description: Description, domain: DomainDescription) -> Iterator
     elif xen and domain.initial and domain.mode != "pv" and (domain.mode != "pvh" or not pvh):
         wanted = ', or "pvh" where [hypervisor] has dom0=pvh in its cmdline' if domain.mode == "pvh" else ""
         yield DescriptionError(
-            f'{subject}: mode: "{domain.mode}" is not how Xen builds the initial domain; it builds '
-            f'"pv"{wanted}',
+            f'{subject}: mode: "{domain.mode}" is not how Xen builds the initial domain; it builds "pv"{wanted}',
             domain.place("mode"),
         )
 
@@ -155,6 +147,4 @@ def _duplicates(
         line = f" in line {place.line}" if place and place.line else ""
         party = f'domain "{other.name}"{line}' if key != "name" else f"the domain{line}"
         shown = f'"{value}"' if isinstance(value, str) else value
-        yield DescriptionError(
-            f'domain "{domain.name}": {key}: {shown} is that of {party} already', domain.place(key)
-        )
+        yield DescriptionError(f'domain "{domain.name}": {key}: {shown} is that of {party} already', domain.place(key))

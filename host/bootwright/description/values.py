@@ -89,9 +89,7 @@ def memory(node: Node) -> int:
     text = string(node)
     size = amount(text)
     if size is None:
-        raise fail(
-            node, f'{quoted(text)} is no amount of memory; write a number and K, M, G or T, such as "512M"'
-        )
+        raise fail(node, f'{quoted(text)} is no amount of memory; write a number and K, M, G or T, such as "512M"')
     page = load_abi().constants["PAGE_SIZE"]
     if size == 0 or size % page:
         raise fail(node, f"{quoted(text)} is not a whole number of {page}-byte pages, and at least one")
@@ -245,9 +243,7 @@ def _package(node: Node) -> str:
 def _pattern(node: Node) -> str:
     text = _path(node)
     if text.startswith("/") or ".." in text.split("/"):
-        raise fail(
-            node, f"{quoted(text)} is no path inside a package; write it without a leading / and without .."
-        )
+        raise fail(node, f"{quoted(text)} is no path inside a package; write it without a leading / and without ..")
     return text
 
 

@@ -134,9 +134,7 @@ def mode(value: bytes) -> str:
         raise ValueError(f"{found:#x} is none of PVH, PV and HVM")
     if not found & constants["MODE_LONG"]:
         long = found | constants["MODE_LONG"]
-        raise ValueError(
-            f"{found:#x} asks for a 32-bit domain; only 64-bit ones are built, which is {long:#x}"
-        )
+        raise ValueError(f"{found:#x} asks for a 32-bit domain; only 64-bit ones are built, which is {long:#x}")
     return kinds[found & 3]
 
 

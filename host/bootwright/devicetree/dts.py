@@ -32,9 +32,7 @@ _POSITION = re.compile(r"(?P<path>.*?):(?P<line>\d+):(?P<column>\d+)-\d+:\d+")
 _OPEN = re.compile(r"\s*(?:[\w]+: )*(?P<name>/|[0-9A-Za-z,._+*#?@-]+) \{(?P<rest>.*)")
 _PROPERTY = re.compile(r"\s*(?:[\w]+: )*(?P<name>[0-9A-Za-z,._+*#?@-]+)(?: =.*)?; ?(?P<rest>/\* .* \*/)?$")
 _INCLUDE = re.compile(rb'/include/\s*"([^"]+)"')
-_ERROR = re.compile(
-    r"(?:Error: )?(?P<path>.+?):(?P<line>\d+)\.(?P<column>\d+)(?:-[\d.]+)?:? (?:ERROR )?(?P<text>.*)"
-)
+_ERROR = re.compile(r"(?:Error: )?(?P<path>.+?):(?P<line>\d+)\.(?P<column>\d+)(?:-[\d.]+)?:? (?:ERROR )?(?P<text>.*)")
 _NO_PLACE = re.compile(r"(?:FATAL ERROR|ERROR)[^:]*: (?P<text>.*)")
 
 
@@ -103,9 +101,7 @@ def _compile(path: Path, form: str, *options: str, output: str = "-") -> bytes:
                 Where(str(path)),
             ) from error
         except subprocess.TimeoutExpired as error:
-            raise DescriptionError(
-                f"{COMPILER} did not finish within {TIMEOUT:g} seconds", Where(str(path))
-            ) from error
+            raise DescriptionError(f"{COMPILER} did not finish within {TIMEOUT:g} seconds", Where(str(path))) from error
     said, out = done.stderr, done.stdout
     if found_in:  # names the copy
         said, out = (text.replace(os.fsencode(name), os.fsencode(path)) for text in (said, out))

@@ -238,9 +238,7 @@ class _Open:
         (self._late if self.children else self._properties).append(found)
 
     def close(self) -> Blob:
-        return Blob(
-            self._name, self._offset, tuple(self._properties), tuple(self._late), tuple(self.children)
-        )
+        return Blob(self._name, self._offset, tuple(self._properties), tuple(self._late), tuple(self.children))
 
 
 def _aligned(offset: int) -> int:

@@ -39,9 +39,7 @@ def describe(path: Path, modules: Files | None = None) -> Description:
     if path.suffix in SUFFIXES:
         return load(path, modules)
     if modules:
-        raise SourceError(
-            f"--module {next(iter(modules))}: {path} is no device tree; it names its files itself"
-        )
+        raise SourceError(f"--module {next(iter(modules))}: {path} is no device tree; it names its files itself")
     return description_load.load(path)
 
 
@@ -157,9 +155,7 @@ class _Reader:
         for name in node.properties:
             foreign = "," in name and not name.startswith(OWN)
             if name not in known and name not in bindings.GENERAL and not foreign:
-                self._fail(
-                    f"{path}: {quoted(name)} is not a known property{nearest(name, known)}", path, name
-                )
+                self._fail(f"{path}: {quoted(name)} is not a known property{nearest(name, known)}", path, name)
 
     def _hypervisor(self, node: fdt.Node, path: str) -> TomlNode:
         compatible = self._compatible(node, path)
@@ -167,9 +163,7 @@ class _Reader:
             if wanted not in compatible:
                 self._fail(f'{path}: compatible: does not have "{wanted}"', path, "compatible")
         self._only(node, path, [OWN + key for key in bindings.IMAGE_PROPERTIES])
-        image = {
-            key: self._value(node, path, OWN + key, read) for key, read in bindings.IMAGE_PROPERTIES.items()
-        }
+        image = {key: self._value(node, path, OWN + key, read) for key, read in bindings.IMAGE_PROPERTIES.items()}
         domains: list[TomlNode] = []
         configs: list[TomlNode] = []
         for child in node.children:
@@ -179,9 +173,7 @@ class _Reader:
                 domains.append(self._domain(child, inner))
             elif bindings.CONFIG in compatible:
                 if configs:
-                    self._fail(
-                        f'{inner}: is a second node that is compatible with "{bindings.CONFIG}"', inner
-                    )
+                    self._fail(f'{inner}: is a second node that is compatible with "{bindings.CONFIG}"', inner)
                 configs.append(self._config(child, inner))
             else:
                 shown = ", ".join(quoted(word) for word in compatible)
@@ -218,9 +210,7 @@ class _Reader:
         self._children(node, path, ("microcode", "xsm-policy"), parts)
         return self._table(parts, path)
 
-    def _children(
-        self, node: fdt.Node, path: str, wanted: tuple[str, ...], parts: dict[str, TomlNode | None]
-    ) -> None:
+    def _children(self, node: fdt.Node, path: str, wanted: tuple[str, ...], parts: dict[str, TomlNode | None]) -> None:
         """The modules in a node, as parts of it under their kind; a kernel's bootargs as cmdline."""
         handed: list[tuple[int, TomlNode]] = []
         for child in node.children:
@@ -231,16 +221,12 @@ class _Reader:
                 for word in compatible
                 if word.startswith(bindings.KIND_PREFIXES) and word.partition(",")[2] in bindings.KINDS
             ]
-            way = next(
-                (word for word in compatible if word in (*bindings.BY_INDEX, bindings.BY_ADDRESS[0])), None
-            )
+            way = next((word for word in compatible if word in (*bindings.BY_INDEX, bindings.BY_ADDRESS[0])), None)
             if not kinds and bindings.HANDED in compatible:
                 kinds = [HANDED_KEY]
             if not kinds:
                 listed = ", ".join(f'"module,{kind}"' for kind in wanted if kind != HANDED_KEY)
-                self._fail(
-                    f"{inner}: compatible: names no kind of module; write {listed}", inner, "compatible"
-                )
+                self._fail(f"{inner}: compatible: names no kind of module; write {listed}", inner, "compatible")
             elif way is None:
                 self._fail(
                     f'{inner}: compatible: does not say how the module is named; write "module,index"',
@@ -248,9 +234,7 @@ class _Reader:
                     "compatible",
                 )
             elif kinds[0] not in wanted:
-                self._fail(
-                    f'{inner}: a module of kind "{kinds[0]}" has no use in {path}', inner, "compatible"
-                )
+                self._fail(f'{inner}: a module of kind "{kinds[0]}" has no use in {path}', inner, "compatible")
             elif kinds[0] == HANDED_KEY:
                 handed.append(self._handed(child, inner, way))
             elif kinds[0] in parts:
@@ -288,9 +272,7 @@ class _Reader:
                 size = counted(len(node.properties[name]), "byte")
                 self._fail(f"{path}: {name}: is {size} long, not an address and a size", path, name)
             elif file is None and len(self._errors) == before:
-                self._fail(
-                    f"{path}: {name}: an image needs the file itself; name it by {OWN}path", path, name
-                )
+                self._fail(f"{path}: {name}: an image needs the file itself; name it by {OWN}path", path, name)
             return file
         index = self._value(node, path, name, bindings.cell)
         if index is None or len(self._errors) > before:
@@ -315,8 +297,7 @@ class _Reader:
             file = self._node(f"module {index}", path, name)
         elif file is None:
             self._fail(
-                f"{path}: module {index} has no file: name it with --module {index}=FILE, or by a property "
-                f"{OWN}path",
+                f"{path}: module {index} has no file: name it with --module {index}=FILE, or by a property {OWN}path",
                 path,
                 name,
             )

@@ -142,9 +142,7 @@ def _write(
 class _Job:
     """One image on its way to one device. doing and at: what is being done, and to which byte, for errors."""
 
-    def __init__(
-        self, source: int, device: int, direct: bool, size: int, to: Target, progress: Progress
-    ) -> None:
+    def __init__(self, source: int, device: int, direct: bool, size: int, to: Target, progress: Progress) -> None:
         self._source, self._device, self._direct = source, device, direct
         self._size, self._to, self._progress = size, to, progress
         self._block = to.sector or 1
@@ -245,9 +243,7 @@ class _Job:
             # As bytes: views are compared item by item, slower than a fast stick reads.
             if bytes(self._buffer[:size]) != bytes(back[:size]):
                 differs = next(at for at in range(size) if self._buffer[at] != back[at])
-                raise DeviceError(
-                    f"{self._to.path}: byte {offset + differs:#x} reads back otherwise than written"
-                )
+                raise DeviceError(f"{self._to.path}: byte {offset + differs:#x} reads back otherwise than written")
             if part.start:  # the head is no more than a moment
                 self._progress("reading back", offset + size, part.end)
 
@@ -308,11 +304,7 @@ def _opened(to: Target) -> Iterator[tuple[int, bool]]:
                 raise
             device, direct = os.open(to.path, flags), 0
     except OSError as error:
-        reason = (
-            "it is in use, by a file system, LVM, RAID or ZFS"
-            if error.errno == errno.EBUSY
-            else error.strerror
-        )
+        reason = "it is in use, by a file system, LVM, RAID or ZFS" if error.errno == errno.EBUSY else error.strerror
         raise DeviceError(f"{to.path} cannot be opened: {reason}") from error
     with _closing(device):
         yield device, bool(direct)

@@ -135,9 +135,7 @@ def builder_init(info: BootInfo, read_fdt: FdtReader | None = None, *, dom0_pvh:
     domain = BootDomain(
         name="dom0",
         permissions=constants["PERMISSION_CONTROL"] | constants["PERMISSION_HARDWARE"],
-        functions=constants["FUNCTION_CONSOLE"]
-        | constants["FUNCTION_XENSTORE"]
-        | constants["FUNCTION_INITIAL_DOMAIN"],
+        functions=constants["FUNCTION_CONSOLE"] | constants["FUNCTION_XENSTORE"] | constants["FUNCTION_INITIAL_DOMAIN"],
         mode=constants["MODE_LONG"] | (0 if dom0_pvh else constants["MODE_PARAVIRTUALIZED"]),
         domid=constants["INITIAL_DOMAIN_ID"],
         mem_size=all_of_it,
@@ -274,9 +272,7 @@ def machine_memory(info: BootInfo) -> int | None:
     return sum(part.end - part.start for part in info.mmap if part.type == ram) if info.mmap else None
 
 
-def construct_domain(
-    built: BuiltDomain, launcher: Launcher = NATIVE, available: int | None = None
-) -> BuiltDomain:
+def construct_domain(built: BuiltDomain, launcher: Launcher = NATIVE, available: int | None = None) -> BuiltDomain:
     """Step 5, with its sanity checks. Gives the domain with vcpu 0 initialised and `constructed` set.
 
     available: bytes of RAM of the machine, None if unknown. Raises BootFailure: E_DOMID, E_VCPU,

@@ -47,9 +47,7 @@ def compose_cmdline(
     looks for nothing.
     """
     constants = load_abi().constants
-    module = (
-        info.mods[domain.kernel] if domain.kernel is not None else BootModule(constants["BOOTMOD_KERNEL"], 0)
-    )
+    module = info.mods[domain.kernel] if domain.kernel is not None else BootModule(constants["BOOTMOD_KERNEL"], 0)
     line = module.string.lstrip(" ")
     if module.string_kind != constants["BOOTSTR_CMDLINE"] and not leaves_out_image_name(info.loader):
         line = line.partition(" ")[2].lstrip(" ")

@@ -229,9 +229,7 @@ def _sections(
     flags = constants["PE_SECTION_DATA"] | constants["PE_SECTION_READ"]
     for index, payload in enumerate(payloads):
         name = _MODULE_NAMES.format(index)
-        sections.append(
-            Section(name, payload.load_address - base, payload.size, flags, payload=payload)
-        )
+        sections.append(Section(name, payload.load_address - base, payload.size, flags, payload=payload))
     said = _sbat_text(sbat)
     at = _align(end) - base
     sections.append(Section(_SBAT.decode(), at, len(said), flags, said))

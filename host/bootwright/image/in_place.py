@@ -78,9 +78,7 @@ def _claim_headers(elf: lief.ELF.Binary, loads: Sequence[Load], offset: int) -> 
     """
     reserved = [index for index, segment in enumerate(elf.segments) if int(segment.type) == 0]
     if len(reserved) < len(loads):
-        raise LinkError(
-            f"{len(loads)} modules, but the linked stub has only {len(reserved)} reserved program headers"
-        )
+        raise LinkError(f"{len(loads)} modules, but the linked stub has only {len(reserved)} reserved program headers")
     claimed = reserved[: len(loads)]
     for index, load in zip(claimed, loads, strict=True):
         segment = elf.segments[index]

@@ -66,7 +66,5 @@ def sign(application: Path, signing: Signing) -> None:
         signed.unlink(missing_ok=True)
         said = [line for line in done.stderr.splitlines() if line.strip()]
         reason = said[-1].strip() if said else f"status {done.returncode}"
-        raise ToolError(
-            f"{application.name} cannot be signed with {signing.key} and {signing.cert}: {reason}"
-        )
+        raise ToolError(f"{application.name} cannot be signed with {signing.key} and {signing.cert}: {reason}")
     signed.replace(application)

@@ -66,9 +66,7 @@ def link_stubs(planned: Plan, generic: bool = False) -> Stubs:
     return Stubs(elf, efi, blob, elf_image.build_id(linked, blob, payloads(planned)))
 
 
-def link_stub(
-    tables_size: int, modules: int, used: Sequence[str] | None = ("pvh",), *, efi: bool = False
-) -> Linked:
+def link_stub(tables_size: int, modules: int, used: Sequence[str] | None = ("pvh",), *, efi: bool = False) -> Linked:
     """The stub with that many bytes reserved for tables, that many spare program headers, and the launchers that are
     `used`.
 
@@ -89,9 +87,7 @@ def link_stub(
         abi.stub_directory() / f"{name}.asm" for reason, names in files.items() if reason in wanted for name in names
     ]
     reserve = {"tables": tables_size}
-    return program(
-        paths, LAYOUT, resolve.cache_directory(), reasons=wanted, reserve=reserve, spare_headers=modules
-    )
+    return program(paths, LAYOUT, resolve.cache_directory(), reasons=wanted, reserve=reserve, spare_headers=modules)
 
 
 def payloads(planned: Plan) -> list[elf_image.Payload]:

@@ -115,9 +115,7 @@ def _check_header(elf: ELFFile) -> None:
         raise VerifyError(f"ELF header: {found} is not an ELF32 executable for i386")
     end = elf["e_phoff"] + elf["e_phnum"] * elf["e_phentsize"]
     if end > MULTIBOOT1_SEARCH:
-        raise VerifyError(
-            f"program headers: end at {end:#x}; loaders read the first {MULTIBOOT1_SEARCH:#x} bytes"
-        )
+        raise VerifyError(f"program headers: end at {end:#x}; loaders read the first {MULTIBOOT1_SEARCH:#x} bytes")
 
 
 def _check_segments(segments: Sequence[Segment], file_size: int) -> None:
@@ -203,6 +201,4 @@ def _check_module(file: BinaryIO, segments: Sequence[Segment], module: PlannedMo
         digest.update(block)
         left -= len(block)
     if digest.digest() != module.sha256:
-        raise VerifyError(
-            f"module {module.name}: the bytes at file offset {segment.offset:#x} are not those planned"
-        )
+        raise VerifyError(f"module {module.name}: the bytes at file offset {segment.offset:#x} are not those planned")

@@ -35,9 +35,7 @@ def cache_directory() -> Path:
     return (Path(user) if user else Path.home() / ".cache") / "bootwright"
 
 
-def resolve(
-    description: Description, workdir: Path, cache: Path | None = None
-) -> dict[tuple[int, str], Path]:
+def resolve(description: Description, workdir: Path, cache: Path | None = None) -> dict[tuple[int, str], Path]:
     """A readable file for each that is named: by index of the domain (or HYPERVISOR) and key, such as
     "kernel".
 

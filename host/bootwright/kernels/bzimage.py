@@ -78,9 +78,7 @@ def read(path: Path) -> BzImage:
         )
     start = (setup_sects + 1) * SECTOR
     if start + syssize * 16 >= size + 16:  # paragraphs; the last need not be whole
-        raise KernelError(
-            f"ends early: its header says {start + syssize * 16} bytes, but the file has {size}"
-        )
+        raise KernelError(f"ends early: its header says {start + syssize * 16} bytes, but the file has {size}")
     if not length:
         raise NoPayload("is a bzImage without a payload")
     if length < 4 or start + offset + length > size:

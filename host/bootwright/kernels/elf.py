@@ -121,8 +121,7 @@ def _program_headers(elf: Any, stream: BinaryIO, size: int) -> list[Any]:
         raise KernelError(f"is a broken ELF file: its program headers are said to have {entry} bytes each")
     if count and start + count * entry > size:
         raise KernelError(
-            f"is cut off: its program headers {Range.sized(start, count * entry)} "
-            f"end past its {size:#x} bytes"
+            f"is cut off: its program headers {Range.sized(start, count * entry)} end past its {size:#x} bytes"
         )
     return [struct_parse(elf.structs.Elf_Phdr, stream, start + i * entry) for i in range(count)]
 

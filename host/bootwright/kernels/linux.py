@@ -76,16 +76,13 @@ def _code(header: Any, head_size: int, size: int) -> Range:
     constants = load_abi().constants
     if head_size < constants["BOOT_PARAMS_PAD7"]:
         raise KernelError(
-            f"ends early: the header of a bzImage takes {constants['BOOT_PARAMS_PAD7']} bytes, "
-            f"but the file has {size}"
+            f"ends early: the header of a bzImage takes {constants['BOOT_PARAMS_PAD7']} bytes, but the file has {size}"
         )
     if not header.loadflags & constants["LINUX_LOADED_HIGH"]:
         raise Refused("is a zImage, which would lie below 1 MiB; only a bzImage can be launched")
     start = ((header.setup_sects or constants["LINUX_DEFAULT_SECTORS"]) + 1) * constants["LINUX_SECTOR"]
     if starts_in_real_mode(header) and start > constants["REAL_MODE_HEAP_END"]:
-        raise Refused(
-            f"starts in real mode and has {start} bytes of setup code; {constants['REAL_MODE_HEAP_END']} fit"
-        )
+        raise Refused(f"starts in real mode and has {start} bytes of setup code; {constants['REAL_MODE_HEAP_END']} fit")
     # syssize counts paragraphs, and the last one need not be whole in the file.
     paragraph = constants["LINUX_PARAGRAPH"]
     said = header.syssize * paragraph if header.version >= constants["LINUX_VERSION_SYSSIZE"] else 0

@@ -137,9 +137,7 @@ def _brought(plan: Plan, stub: Range, ranges: tuple[MemoryRange, ...]) -> Iterat
             yield LoaderModule(start, module.size, module.name)
 
 
-def _machine(
-    plan: Plan, stub: Range, build: str, modules: tuple[LoaderModule, ...], report: Report
-) -> Machine:
+def _machine(plan: Plan, stub: Range, build: str, modules: tuple[LoaderModule, ...], report: Report) -> Machine:
     entered, system = _entered(report), _efi_system(report)
     return Machine(
         entry=entered["protocol"],

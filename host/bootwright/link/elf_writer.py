@@ -82,9 +82,7 @@ def write(
     headers += [_note(run) for run in _note_runs(sections)]
     headers += [_PHDR.pack(*[0] * 8)] * spare_headers
     if len(headers) > MAX_PROGRAM_HEADERS:
-        raise ValueError(
-            f"{len(headers)} program headers; {MAX_PROGRAM_HEADERS} fit before the first segment"
-        )
+        raise ValueError(f"{len(headers)} program headers; {MAX_PROGRAM_HEADERS} fit before the first segment")
     names = _Strings()
     body = bytearray(max([PAGE, *(segment.offset + segment.file_size for segment in segments)]))
     table = [bytes(_SHDR.size), *(_section_header(section, names) for section in sections)]

@@ -101,9 +101,7 @@ def load(name: str | Path, reasons: Collection[str] = ()) -> Layout:
 
 def _layout(read: Mapping[str, Any], path: str, reasons: Collection[str]) -> Layout:
     segments = tuple(
-        LayoutSegment(
-            entry["name"], entry["flags"], tuple(_section(section) for section in entry["sections"])
-        )
+        LayoutSegment(entry["name"], entry["flags"], tuple(_section(section) for section in entry["sections"]))
         for entry in read["segment"]
     )
     files = {reason: tuple(names) for reason, names in read.get("files", {}).items()}

@@ -162,18 +162,14 @@ class _Output:
                 data = form.filled(distance)
                 check.check_target(numbers.mode, data, placed.address, target)
         if len(data) != placed.size:
-            raise AssemblyError(
-                f"changed its size from {placed.size} to {len(data)} bytes after the last pass"
-            )
+            raise AssemblyError(f"changed its size from {placed.size} to {len(data)} bytes after the last pass")
         self.instructions.append(LinkedInstruction(placed.line, placed.address, data, numbers))
         return data
 
     def _number(self, tree: Expression, width: int, here: int) -> bytes:
         value = self._symbols.evaluate(tree, here)
         if value.addresses not in (0, 1):
-            raise AssemblyError(
-                "addresses are added or negated: only label + number and label - label are right"
-            )
+            raise AssemblyError("addresses are added or negated: only label + number and label - label are right")
         if not -(1 << (8 * width - 1)) <= value.number < 1 << (8 * width):
             raise AssemblyError(f"{value.number} ({value.number:#x}) does not fit into {width} bytes")
         return (value.number & ((1 << (8 * width)) - 1)).to_bytes(width, "little")
@@ -214,9 +210,7 @@ def _arrange(
     offset = PAGE
     for segment in layout.segments:
         parts = [
-            sections[part.name]
-            for part in segment.sections
-            if sections[part.name].end > sections[part.name].start
+            sections[part.name] for part in segment.sections if sections[part.name].end > sections[part.name].start
         ]
         if not parts:
             continue
@@ -229,9 +223,7 @@ def _arrange(
     return segments, placed
 
 
-def _elf_section(
-    part: PlacedSection, data: bytes, offset: int, start: int, segment: LayoutSegment
-) -> ElfSection:
+def _elf_section(part: PlacedSection, data: bytes, offset: int, start: int, segment: LayoutSegment) -> ElfSection:
     kind = {"build-id": "note", "reserved": "progbits"}.get(part.layout.kind, part.layout.kind)
     place = offset + part.start - start
     return ElfSection(

@@ -70,9 +70,7 @@ def collect(
     return sections, errors
 
 
-def _fill(
-    section: PlacedSection | None, name: str, placed: list[Placed], layout: Layout
-) -> list[BootwrightError]:
+def _fill(section: PlacedSection | None, name: str, placed: list[Placed], layout: Layout) -> list[BootwrightError]:
     if section is None:
         return [placed[0].line.error(f"section {name} is not in {layout.path}")]
     if section.layout.kind in ("build-id", "reserved"):

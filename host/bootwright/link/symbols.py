@@ -65,9 +65,7 @@ class Symbols:
         """An error for each statement that refers to what is not defined."""
         errors: dict[tuple[str, str], BootwrightError] = {}
         for item in objects:
-            used = [
-                (entry.line, item_symbols(entry)) for entries in item.sections.values() for entry in entries
-            ]
+            used = [(entry.line, item_symbols(entry)) for entries in item.sections.values() for entry in entries]
             used += [(index, list(expression.symbols(tree))) for index, tree in item.constants.values()]
             used += [(entry.line, list(expression.symbols(entry.condition))) for entry in item.assertions]
             for index, names in used:

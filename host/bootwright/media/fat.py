@@ -209,8 +209,7 @@ def _directory(node: _Node, parent: _Node | None, geometry: _Geometry, label: by
         rows = [_entry(label[:8], label[8:], _VOLUME, 0, 0, 0)]
     else:
         rows = [
-            _entry(name, b"", _DIRECTORY, 0, where, 0)
-            for name, where in ((b".", node.first), (b"..", parent.first))
+            _entry(name, b"", _DIRECTORY, 0, where, 0) for name, where in ((b".", node.first), (b"..", parent.first))
         ]
     for name, child in node.entries.items():
         base, _, extension = name.partition(".")

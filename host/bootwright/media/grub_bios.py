@@ -61,8 +61,7 @@ def files(built: Built) -> dict[str, Piece]:
     if not boots_on_uefi(built):
         found[IMAGE] = whole(built.elf)
     found |= {
-        f"boot/module.{number}": whole(built.elf.parent / module.file)
-        for number, module in enumerate(built.modules)
+        f"boot/module.{number}": whole(built.elf.parent / module.file) for number, module in enumerate(built.modules)
     }
     return found
 

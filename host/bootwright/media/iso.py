@@ -143,9 +143,7 @@ def _still_clock() -> Iterator[None]:
     """pycdlib takes dates from the clock and the time zone; here it finds one that stands still, in UTC."""
     from pycdlib import dates, headervd, pycdlib
 
-    still = SimpleNamespace(
-        time=lambda: _EPOCH, localtime=time.gmtime, gmtime=time.gmtime, strftime=time.strftime
-    )
+    still = SimpleNamespace(time=lambda: _EPOCH, localtime=time.gmtime, gmtime=time.gmtime, strftime=time.strftime)
     modules = (dates, headervd, pycdlib)
     kept = [vars(module)["time"] for module in modules]
     for module in modules:

@@ -43,16 +43,12 @@ def add(description: Description, info: BootInfo, workdir: Path) -> BootInfo:
     if errors:
         raise ErrorList(errors)
     names = {module.name for module in info.mods}
-    name = next(
-        name for name in (f"lcm{'_' * count}.dtb" for count in range(len(names) + 1)) if name not in names
-    )
+    name = next(name for name in (f"lcm{'_' * count}.dtb" for count in range(len(names) + 1)) if name not in names)
     path = workdir / name
     path.write_bytes(blob)
     first = BootModule(load_abi().constants["BOOTMOD_FDT"], len(blob), name=name, path=path)
 
-    domains = tuple(
-        domain.renumbered(lambda mod: mod + 1) for domain in (info.builder.domains if info.builder else ())
-    )
+    domains = tuple(domain.renumbered(lambda mod: mod + 1) for domain in (info.builder.domains if info.builder else ()))
     return replace(
         info,
         mods=(first, *info.mods),
@@ -73,24 +69,17 @@ def make(description: Description, info: BootInfo, numbers: Mapping[int, int] | 
     domains = info.builder.domains if info.builder else ()
     errors = [
         *_check_roles(description),
-        *(
-            error
-            for index, domain in enumerate(domains)
-            for error in _check(description, info, index, numbers)
-        ),
+        *(error for index, domain in enumerate(domains) for error in _check(description, info, index, numbers)),
         *(
             error
             for key, mod in _own(info).items()
-            for error in _check_number(
-                "[hypervisor]", _place(description, key), key, numbers.get(mod), len(numbers)
-            )
+            for error in _check_number("[hypervisor]", _place(description, key), key, numbers.get(mod), len(numbers))
         ),
     ]
     if errors:
         raise ErrorList(errors)
     nodes = tuple(
-        _node(domain, described, info, numbers)
-        for domain, described in zip(domains, description.domains, strict=True)
+        _node(domain, described, info, numbers) for domain, described in zip(domains, description.domains, strict=True)
     )
     config = _config(description, info, numbers)
     hypervisor = Node("hypervisor", {"compatible": text(HYPERVISOR, ARCHITECTURE)}, (*config, *nodes))
@@ -173,8 +162,7 @@ def _check_number(
     if number is None or not 1 <= number <= limit:
         shown = "has no number" if number is None else f"is module {number}"
         yield DescriptionError(
-            f"{subject}: {key}: {shown}, which Xen does not check; modules behind the device "
-            f"tree are 1 to {limit}",
+            f"{subject}: {key}: {shown}, which Xen does not check; modules behind the device tree are 1 to {limit}",
             where,
         )
 
@@ -224,12 +212,8 @@ def _unpack(path: Path, folder: Path) -> Path:
     return unpacked
 
 
-def _node(
-    domain: BootDomain, described: DomainDescription, info: BootInfo, numbers: Mapping[int, int]
-) -> Node:
-    modules = tuple(
-        writer.module(key, numbers[mod], info.mods[mod].string) for key, mod in _modules(domain).items()
-    )
+def _node(domain: BootDomain, described: DomainDescription, info: BootInfo, numbers: Mapping[int, int]) -> Node:
+    modules = tuple(writer.module(key, numbers[mod], info.mods[mod].string) for key, mod in _modules(domain).items())
     return Node(domain.name, writer.domain_properties(described), modules)
 
 

@@ -48,9 +48,7 @@ class Job:
 class Jobs:
     """Makes a Job of each module. notes: sentences about what was decided."""
 
-    def __init__(
-        self, description: Description, info: BootInfo, workdir: Path, progress: Progress | None
-    ) -> None:
+    def __init__(self, description: Description, info: BootInfo, workdir: Path, progress: Progress | None) -> None:
         self._description = description
         self._info = info
         self._workdir = workdir

@@ -120,9 +120,7 @@ class Placing:
 
     def _kernel_beside(self, job: Job) -> Kernel | None:
         """The kernel of a job's domain."""
-        return next(
-            (other.kernel for other in self.jobs if other.domain == job.domain and other.kernel), None
-        )
+        return next((other.kernel for other in self.jobs if other.domain == job.domain and other.kernel), None)
 
     def _place_packed(self, job: Job) -> Job:
         name = self._info.mods[job.mod].name

@@ -126,8 +126,7 @@ def _multiboot1(area: Area, told: HandoverInput) -> None:
         area.put(mods + number * size, entry)
     entry_size = constants["MULTIBOOT1_MMAP_SIZEOF"] - constants["MULTIBOOT1_MMAP_ADDR"]
     entries = [
-        _record("multiboot1_mmap", size=entry_size, addr=p.start, len=p.end - p.start, type=p.type)
-        for p in told.ranges
+        _record("multiboot1_mmap", size=entry_size, addr=p.start, len=p.end - p.start, type=p.type) for p in told.ranges
     ]
     mmap = area.alloc(b"".join(entries))
     flags = ["MEMORY", "CMDLINE", "MODS", "MMAP", "LOADER_NAME"]

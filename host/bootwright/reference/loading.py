@@ -29,9 +29,7 @@ class Loading:
     ranges is to be set to the normalised memory map before anything is moved.
     """
 
-    def __init__(
-        self, machine: Machine, records: Sequence[PlannedModule], mods: Sequence[BootModule]
-    ) -> None:
+    def __init__(self, machine: Machine, records: Sequence[PlannedModule], mods: Sequence[BootModule]) -> None:
         self._constants = load_abi().constants
         self._machine = machine
         self._claimed: set[int] = set()

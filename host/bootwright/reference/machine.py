@@ -198,9 +198,7 @@ def overlap(one: Range, other: Range) -> bool:
     return one.start < other.end and other.start < one.end
 
 
-def find_room(
-    ranges: Sequence[MemoryRange], size: int, taken: Iterable[Range], limit: int = FOUR_GIB
-) -> int | None:
+def find_room(ranges: Sequence[MemoryRange], size: int, taken: Iterable[Range], limit: int = FOUR_GIB) -> int | None:
     """The highest page-aligned place for `size` bytes of RAM below `limit`, above the stub's, that is clear of
     `taken`; None if there is none.
     """

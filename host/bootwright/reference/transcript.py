@@ -73,10 +73,7 @@ def parse_transcript(text: str) -> Seen:
         _screen(lines),
         next((BootDevice(*(int(value, 16) for value in values)) for values in _all(lines, "M_BOOT_DEVICE")), None),
         int(memory[0][2], 16) if memory else 0,
-        tuple(
-            MemoryRange(int(start, 16), int(end, 16), int(kind))
-            for start, end, kind in _all(lines, "M_RANGE")
-        ),
+        tuple(MemoryRange(int(start, 16), int(end, 16), int(kind)) for start, end, kind in _all(lines, "M_RANGE")),
         tuple(
             SeenModule(int(number), kind, name, Range(int(start, 16), int(end, 16)))
             for number, kind, name, start, end in _all(lines, "M_MODULE")
