@@ -365,6 +365,7 @@ OUR_HEADERS = {
     "handover.h",
     "layout.h",
     "messages.h",
+    "partition.h",
     "tables.h",
 }
 OURS = re.compile(
