@@ -136,7 +136,7 @@ def assemble(path: Path | str) -> Object:
         try:
             assembler.add(statement)
         except AssemblyError as error:
-            errors.append(error if error.where else read.lines[statement.index].error(error.message))
+            errors.append(read.lines[statement.index].place(error))
     errors += assembler.finish()
     if errors:
         raise preprocess.one_or_all(errors)
@@ -202,7 +202,7 @@ class _Assembler:
                 try:
                     items[index] = _renamed(_encoded(item, values), rename)
                 except AssemblyError as error:
-                    errors.append(error if error.where else self._lines[item.line].error(error.message))
+                    errors.append(self._lines[item.line].place(error))
         self.constants = {
             rename(name): (line, expression.rename(tree, rename)) for name, (line, tree) in self.constants.items()
         }

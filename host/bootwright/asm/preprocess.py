@@ -42,6 +42,10 @@ class Line:
         inside = f" (in macro {self.macro})" if self.macro else ""
         return AssemblyError(message + inside, self.where)
 
+    def place(self, error: AssemblyError) -> AssemblyError:
+        """The error, at this line if it has no place of its own."""
+        return error if error.where else self.error(error.message)
+
 
 @dataclass(frozen=True)
 class Statement:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bootwright.cli import build as cli_build
 from bootwright.common import paths, scratch
-from bootwright.common.errors import PlanError, SourceError, Where
+from bootwright.common.errors import PlanError, SourceError, Where, why
 from bootwright.common.messages import shown_build
 from bootwright.common.ranges import Range
 from bootwright.image import build as image_build
@@ -25,7 +25,7 @@ def read(source: str, name: str, timeout: float) -> None:
         line = stat.S_ISCHR(path.stat().st_mode)
         capture = b"" if line else path.read_bytes()
     except OSError as error:
-        raise SourceError(f"cannot be read: {error.strerror}", Where(source)) from error
+        raise SourceError(f"cannot be read: {why(error)}", Where(source)) from error
     if line:
         print(f"listening on {source} at 115200 baud; start the machine now", file=sys.stderr)
         capture = serial.read(path, lab_report.is_complete, timeout, _echo)

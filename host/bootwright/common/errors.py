@@ -6,7 +6,8 @@ Library code raises these; only the command line prints them and chooses an exit
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 # What a write says where there is no room: the disk, a quota, a limit on the size of a file.
@@ -87,6 +88,33 @@ class ErrorList(BootwrightError):
             flat.extend(error.errors if isinstance(error, ErrorList) else (error,))
         self.errors: tuple[BootwrightError, ...] = tuple(flat)
         super().__init__("\n".join(str(error) for error in self.errors))
+
+
+@contextmanager
+def about(subject: str, where: Where | None = None, joint: str = ": ") -> Iterator[None]:
+    """What is raised inside is about `subject`: that goes in front of its sentence, and `where` is its place if it has
+    none. Of several, as an ErrorList has them, each gets both. joint: " " where the sentences tell what the subject
+    does ("is empty").
+
+    So an inner place stands, and inner subjects come behind outer ones. No subject is put where it stands already.
+    """
+    try:
+        yield
+    except ErrorList as found:
+        raise ErrorList(_about(error, subject, where, joint) for error in found.errors) from found
+    except BootwrightError as error:
+        raise _about(error, subject, where, joint) from error
+
+
+def _about(error: BootwrightError, subject: str, where: Where | None, joint: str) -> BootwrightError:
+    lead = f"{subject}{joint}" if subject else ""
+    message = error.message if error.message.startswith(lead) else f"{lead}{error.message}"
+    return type(error)(message, error.where or where)
+
+
+def why(error: Exception) -> str:
+    """Why a file could not be had, in the words of the system; in Python's, where it was not asked."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def counted(count: int, what: str) -> str:

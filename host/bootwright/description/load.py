@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bootwright.common.abi import load as load_abi
-from bootwright.common.errors import BootwrightError, DescriptionError, ErrorList, Where
+from bootwright.common.errors import BootwrightError, DescriptionError, ErrorList, Where, about
 from bootwright.description import consoles, readers, rules, schema, toml_tree
 from bootwright.description.readers import Field
 from bootwright.description.records import Description, DomainDescription, HypervisorDescription, ImageDescription
@@ -69,7 +69,7 @@ def _files(root: Node) -> Iterator[tuple[str, Where, Source]]:
     domains = root.parts["domain"].elements if "domain" in root.parts else ()
     tables = [(_subject(node, number), node, schema.domain()) for number, node in enumerate(domains)]
     if "hypervisor" in root.parts:
-        tables.append(("[hypervisor]", root.parts["hypervisor"], schema.hypervisor()))
+        tables.append((HypervisorDescription.subject, root.parts["hypervisor"], schema.hypervisor()))
     for subject, node, known in tables:
         for key, part in node.parts.items():
             with suppress(BootwrightError):
@@ -94,7 +94,7 @@ def _read(root: Node, path: Path) -> Description:
         "hypervisor": Field(_hypervisor, own_subject=True),
         "domain": Field(_domains, default=(), own_subject=True),
     }
-    found, _ = readers.read_table(root, top, "")
+    found, _ = readers.read_table(root, top)
     image = found["image"] or _image(Node({}, root.where, root.where), path)
     domains = found["domain"]
     if len(domains) == 1 and not image.generic:
@@ -109,15 +109,11 @@ def _read(root: Node, path: Path) -> Description:
 def _image(node: Node, path: Path) -> ImageDescription:
     if not isinstance(node.data, dict):
         raise DescriptionError(f"image: is {readers.kind_of(node.data)}, not a table: write [image]", node.where)
-    read, places = readers.read_table(node, schema.image(), "[image]")
-    if read["name"] is None:
-        stem = Node(path.stem, node.where, node.where)
-        try:
-            read["name"] = readers.name(stem)
-        except DescriptionError as error:
-            raise DescriptionError(
-                f"[image]: name is missing, and the file's own will not do: {error.message}", node.where
-            ) from error
+    with about(ImageDescription.subject):
+        read, places = readers.read_table(node, schema.image())
+        if read["name"] is None:
+            with about("name is missing, and the file's own will not do"):
+                read["name"] = readers.name(Node(path.stem, node.where, node.where))
     return ImageDescription(**read, where=node.where, places=MappingProxyType(places))
 
 
@@ -125,7 +121,8 @@ def _hypervisor(node: Node) -> HypervisorDescription:
     if not isinstance(node.data, dict):
         message = f"hypervisor: is {readers.kind_of(node.data)}, not a table: write [hypervisor]"
         raise DescriptionError(message, node.where)
-    read, places = readers.read_table(node, schema.hypervisor(), "[hypervisor]")
+    with about(HypervisorDescription.subject):
+        read, places = readers.read_table(node, schema.hypervisor())
     return HypervisorDescription(**read, where=node.where, places=MappingProxyType(places))
 
 
@@ -154,7 +151,8 @@ def _domains(node: Node) -> tuple[DomainDescription, ...]:
 
 
 def _domain(node: Node, index: int) -> DomainDescription:
-    read, places = readers.read_table(node, schema.domain(), _subject(node, index))
+    with about(_subject(node, index)):
+        read, places = readers.read_table(node, schema.domain())
     return DomainDescription(**read, where=node.where, places=MappingProxyType(places))
 
 

@@ -1,8 +1,8 @@
 """The values a description may hold: each reader takes a node and gives a checked value, or says what is
 wrong.
 
-A reader raises DescriptionError at the node's place, with a message that starts at the value: the caller
-puts the subject (`domain "dom0": memory`) in front.
+A reader raises DescriptionError at the node's place, with a message that starts at the value: read_table puts the
+key in front (`memory: `), and its caller the table (`domain "dom0": `).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bootwright.common.abi import load as load_abi
-from bootwright.common.errors import BootwrightError, DescriptionError, ErrorList, Where
+from bootwright.common.errors import BootwrightError, DescriptionError, ErrorList, Where, about
 from bootwright.description.toml_tree import Node
 
 T = TypeVar("T")
@@ -167,35 +167,32 @@ def flags(known: dict[str, int]) -> Reader:
     return read
 
 
-def read_table(node: Node, fields: dict[str, Field], subject: str) -> tuple[dict[str, Any], dict[str, Where]]:
+def read_table(node: Node, fields: dict[str, Field]) -> tuple[dict[str, Any], dict[str, Where]]:
     """Read a table by its fields.
 
     Gives the values by Python's name for the key (on-failure: on_failure), and the place of each value that
     is there. Raises ErrorList of everything wrong in it: unknown keys (the nearest known one is named),
-    wrong values, missing keys. `subject` starts each message.
+    wrong values, missing keys.
     """
     errors: list[BootwrightError] = []
     values: dict[str, Any] = {}
     places: dict[str, Where] = {}
-    lead = f"{subject}: " if subject else ""
     for key, entry in node.parts.items():
         if key not in fields:
-            message = f"{lead}{quoted(key)} is not a known key{nearest(key, fields)}"
-            errors.append(DescriptionError(message, entry.key))
+            errors.append(DescriptionError(f"{quoted(key)} is not a known key{nearest(key, fields)}", entry.key))
     for key, spec in fields.items():
         part = node.parts.get(key)
         if part is None:
             values[key.replace("-", "_")] = spec.default
             if spec.required:
-                errors.append(DescriptionError(f"{lead}{key} is missing", node.where))
+                errors.append(DescriptionError(f"{key} is missing", node.where))
             continue
-        prefix = "" if spec.own_subject else f"{lead}{key}: "
         try:
-            values[key.replace("-", "_")] = spec.read(part)
+            with about("" if spec.own_subject else key):
+                values[key.replace("-", "_")] = spec.read(part)
             places[key] = part.where
         except BootwrightError as error:
-            found = error.errors if isinstance(error, ErrorList) else (error,)
-            errors.extend(type(e)(f"{prefix}{e.message}", e.where) for e in found)
+            errors.append(error)
     if errors:
         raise ErrorList(errors)
     return values, places

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 from bootwright.common.abi import load as load_abi
-from bootwright.common.errors import Where
+from bootwright.common.errors import DescriptionError, Where
 from bootwright.description import values
 from bootwright.description.values import HANDED_KEY, Console, HandedModule, Source
 
@@ -22,12 +23,34 @@ def roles_of_the_only_one(permissions: int, functions: int) -> tuple[int, int]:
     return permissions or every, (functions or usual) | constants["FUNCTION_INITIAL_DOMAIN"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of a description: where it starts, and where the value of each key that is there is written."""
+
+    where: Where | None = field(default=None, compare=False)
+    places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
+
+    def place(self, key: str) -> Where | None:
+        """Where the value of `key` is written; where the table starts if it is not there."""
+        return self.places.get(key, self.where)
+
+    @property
+    def subject(self) -> str:
+        """What an error calls it."""
+        raise NotImplementedError
+
+    def error(self, key: str, message: str) -> DescriptionError:
+        """The error `message` about the value of `key`; about the table itself where that is ""."""
+        return DescriptionError(": ".join(filter(None, (self.subject, key, message))), self.place(key))
+
+
 @dataclass(frozen=True)
-class ImageDescription:
+class ImageDescription(Table):
     """The [image] table. Keys, defaults and meaning as in the description; on_failure: seconds, None for
     halt; generic: the stub alone, which finds out at boot what the loader brought.
     """
 
+    subject: ClassVar[str] = "[image]"
     name: str
     launcher: str = "native"
     console: Console = values.DEFAULT_CONSOLE
@@ -38,12 +61,10 @@ class ImageDescription:
     verify: bool = True
     sbat: tuple[str, ...] = values.DEFAULT_SBAT
     generic: bool = False
-    where: Where | None = field(default=None, compare=False)
-    places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
-class DomainDescription:
+class DomainDescription(Table):
     """One [[domain]] table. permissions and functions are PERMISSION_* and FUNCTION_* bits, mode one of
     "pvh", "pv", "hvm", memory sizes are bytes, uuid is 16 bytes, domid 0 asks for the next free one.
     """
@@ -67,8 +88,6 @@ class DomainDescription:
     cmdline: str = ""
     modules: tuple[HandedModule, ...] = ()
     alone: bool = field(default=False, compare=False)  # its roles are those of the only domain, which nobody gave it
-    where: Where | None = field(default=None, compare=False)
-    places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def files(self) -> dict[str, Source]:
@@ -105,33 +124,31 @@ class DomainDescription:
         return replace(self, permissions=permissions, functions=functions, alone=True)
 
     def place(self, key: str) -> Where | None:
-        """Where the value of `key` is written; where the domain starts if it is not there."""
-        if module := self.handed.get(key):
-            return module.where
-        return self.places.get(key, self.where)
+        """As Table.place, of a file of its `modules` too."""
+        module = self.handed.get(key)
+        return module.where if module else super().place(key)
+
+    @property
+    def subject(self) -> str:
+        return f'domain "{self.name}"'
 
 
 @dataclass(frozen=True)
-class HypervisorDescription:
+class HypervisorDescription(Table):
     """The [hypervisor] table: what launcher = "xen" starts. lcm: a device tree as module 0 names the domains."""
 
+    subject: ClassVar[str] = "[hypervisor]"
     kernel: Source
     cmdline: str = ""
     lcm: bool = False
     microcode: Source | None = None
     xsm_policy: Source | None = None
-    where: Where | None = field(default=None, compare=False)
-    places: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def modules(self) -> dict[str, Source]:
         """The files that it is handed for itself, by their keys, in the order of their modules."""
         named = (("microcode", self.microcode), ("xsm-policy", self.xsm_policy))
         return {key: source for key, source in named if source is not None}
-
-    def place(self, key: str) -> Where | None:
-        """As DomainDescription.place."""
-        return self.places.get(key, self.where)
 
 
 @dataclass(frozen=True)

@@ -36,92 +36,58 @@ def check(description: Description) -> Iterator[BootwrightError]:
             fit.where,
         )
     for second in initial[1:]:
-        yield DescriptionError(
-            f'domain "{second.name}": functions: domain "{initial[0].name}" is the initial domain '
-            "already; there can be only one",
-            second.place("functions"),
-        )
+        yield second.error("functions", f"{initial[0].subject} is the initial domain already; there can be only one")
 
 
 def _check_domain(domain: DomainDescription) -> Iterator[BootwrightError]:
-    subject = f'domain "{domain.name}"'
     if domain.initial and domain.kernel is None:
-        yield DescriptionError(f"{subject}: kernel is missing, and the initial domain needs one", domain.where)
+        yield domain.error("", "kernel is missing, and the initial domain needs one")
     if domain.initial and domain.domid != load_abi().constants["INITIAL_DOMAIN_ID"]:
-        yield DescriptionError(
-            f"{subject}: domid: {domain.domid} is not the initial domain's, which is 0", domain.place("domid")
-        )
+        yield domain.error("domid", f"{domain.domid} is not the initial domain's, which is 0")
     low = domain.memory if domain.memory_min is None else domain.memory_min
     high = domain.memory if domain.memory_max is None else domain.memory_max
+    memory = f"than the domain's memory of {domain.memory >> 10} KiB"
     if low > domain.memory:
-        yield DescriptionError(
-            f"{subject}: memory-min: {low >> 10} KiB are more than the domain's memory of {domain.memory >> 10} KiB",
-            domain.place("memory-min"),
-        )
+        yield domain.error("memory-min", f"{low >> 10} KiB are more {memory}")
     if high < domain.memory:
-        yield DescriptionError(
-            f"{subject}: memory-max: {high >> 10} KiB are less than the domain's memory of {domain.memory >> 10} KiB",
-            domain.place("memory-max"),
-        )
+        yield domain.error("memory-max", f"{high >> 10} KiB are less {memory}")
 
 
 def _check_generic(description: Description) -> Iterator[BootwrightError]:
     """An image without tables: nothing that it was told would be there at boot."""
-    for key, where in description.image.places.items():
+    for key in description.image.places:
         if key not in ("name", "generic"):
-            yield DescriptionError(f"[image]: {key}: a generic image has no tables that could hold it", where)
+            yield description.image.error(key, "a generic image has no tables that could hold it")
     for domain in description.domains:
-        yield DescriptionError(
-            f'domain "{domain.name}": a generic image has no domains: the loader brings them', domain.where
-        )
+        yield domain.error("", "a generic image has no domains: the loader brings them")
     if description.hypervisor is not None:
-        yield DescriptionError(
-            "[hypervisor]: a generic image starts the initial domain itself", description.hypervisor.where
-        )
+        yield description.hypervisor.error("", "a generic image starts the initial domain itself")
 
 
 def _check_hypervisor(description: Description) -> Iterator[BootwrightError]:
     image, hypervisor = description.image, description.hypervisor
     if image.launcher == "xen" and hypervisor is None:
-        yield DescriptionError(
-            '[image]: launcher: "xen" needs a table [hypervisor] that names the kernel of Xen',
-            image.places.get("launcher", image.where),
-        )
+        yield image.error("launcher", '"xen" needs a table [hypervisor] that names the kernel of Xen')
     if image.launcher == "native" and hypervisor is not None:
-        yield DescriptionError(
-            '[hypervisor]: launcher = "native" starts no hypervisor: write launcher = "xen", or leave the table out',
-            hypervisor.where,
+        yield hypervisor.error(
+            "", 'launcher = "native" starts no hypervisor: write launcher = "xen", or leave the table out'
         )
 
 
 def _check_mode(description: Description, domain: DomainDescription) -> Iterator[BootwrightError]:
     """What the launcher can build, and how the domain may be entered."""
-    subject = f'domain "{domain.name}"'
     xen = description.image.launcher == "xen"
     pvh = description.hypervisor is not None and "pvh" in _dom0(description.hypervisor.cmdline)
     if xen and domain.protocol != "auto":
-        yield DescriptionError(
-            f"{subject}: protocol: Xen enters its domains in its own way; leave it out",
-            domain.place("protocol"),
-        )
+        yield domain.error("protocol", "Xen enters its domains in its own way; leave it out")
     if xen and domain.modules:
-        yield DescriptionError(
-            f"{subject}: modules: Xen hands its domains a kernel and a ramdisk and no more; leave it out",
-            domain.place("modules"),
-        )
+        yield domain.error("modules", "Xen hands its domains a kernel and a ramdisk and no more; leave it out")
     if not xen and domain.mode != "pvh":
-        wanted = ' (a PV domain needs launcher = "xen" and a table [hypervisor])'
-        yield DescriptionError(
-            f'{subject}: mode: "{domain.mode}" is not what launcher = "native" builds; it builds '
-            f'"pvh"{wanted if domain.mode == "pv" else ""}',
-            domain.place("mode"),
-        )
+        wanted = ' (a PV domain needs launcher = "xen" and a table [hypervisor])' if domain.mode == "pv" else ""
+        yield domain.error("mode", f'"{domain.mode}" is not what launcher = "native" builds; it builds "pvh"{wanted}')
     elif xen and domain.initial and domain.mode != "pv" and (domain.mode != "pvh" or not pvh):
         wanted = ', or "pvh" where [hypervisor] has dom0=pvh in its cmdline' if domain.mode == "pvh" else ""
-        yield DescriptionError(
-            f'{subject}: mode: "{domain.mode}" is not how Xen builds the initial domain; it builds "pv"{wanted}',
-            domain.place("mode"),
-        )
+        yield domain.error("mode", f'"{domain.mode}" is not how Xen builds the initial domain; it builds "pv"{wanted}')
 
 
 def _dom0(cmdline: str) -> list[str]:
@@ -145,6 +111,6 @@ def _duplicates(
         other = domains[first[value]]
         place = other.place(key)
         line = f" in line {place.line}" if place and place.line else ""
-        party = f'domain "{other.name}"{line}' if key != "name" else f"the domain{line}"
+        party = f"{other.subject}{line}" if key != "name" else f"the domain{line}"
         shown = f'"{value}"' if isinstance(value, str) else value
-        yield DescriptionError(f'domain "{domain.name}": {key}: {shown} is that of {party} already', domain.place(key))
+        yield domain.error(key, f"{shown} is that of {party} already")

@@ -18,7 +18,7 @@ import tree_sitter
 import tree_sitter_toml
 
 from bootwright.common import utf8
-from bootwright.common.errors import DescriptionError, Where
+from bootwright.common.errors import DescriptionError, Where, why
 
 MAX_BYTES = 1 << 20
 
@@ -62,8 +62,7 @@ def load(path: Path) -> Node:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DescriptionError(f"the description cannot be read: {reason}", where) from error
+        raise DescriptionError(f"the description cannot be read: {why(error)}", where) from error
     if len(raw) > MAX_BYTES:
         raise DescriptionError(f"the description is larger than {MAX_BYTES} bytes", where)
     return parse(raw, str(path))

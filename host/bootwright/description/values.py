@@ -200,7 +200,7 @@ def handed_modules(node: Node) -> tuple[HandedModule, ...]:
         try:
             found.append(_handed_module(element))
         except BootwrightError as error:
-            errors += error.errors if isinstance(error, ErrorList) else (error,)
+            errors.append(error)
     if errors:
         raise ErrorList(errors)
     return tuple(found)
@@ -212,7 +212,7 @@ def _handed_module(node: Node) -> HandedModule:
     typed(node, dict, 'a path or a table such as { path = "...", string = "..." }')
     named = {"path": Field(_path, True)} if "package" not in node.parts else PACKAGED
     text = Field(bounded_string(load_abi().constants["MAX_STRING"]), default="")
-    values, _ = read_table(node, {**named, "string": text}, "")
+    values, _ = read_table(node, {**named, "string": text})
     given = values.pop("string")
     source = FileSource(values["path"]) if "path" in values else PackageSource(**values)
     return HandedModule(source, given, node.where)
@@ -222,7 +222,7 @@ def _source(node: Node, fields: dict[str, Field]) -> Source:
     if isinstance(node.data, str):
         return FileSource(_path(node))
     typed(node, dict, 'a path or a table { package = "...", file = "..." }')
-    values, _ = read_table(node, fields, "")
+    values, _ = read_table(node, fields)
     return PackageSource(**values)
 
 

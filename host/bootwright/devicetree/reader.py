@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bootwright.common import words
 from bootwright.common.abi import load as load_abi
-from bootwright.common.errors import BootwrightError, DescriptionError, SourceError, Where, counted
+from bootwright.common.errors import BootwrightError, DescriptionError, SourceError, Where, counted, why
 from bootwright.description import load as description_load
 from bootwright.description.load import Description
 from bootwright.description.readers import nearest, quoted
@@ -76,8 +76,7 @@ def _blob(path: Path) -> fdt.Node:
             raise DescriptionError(f"the device tree is larger than {MAX_BYTES} bytes", Where(str(path)))
         return fdt.strict(fdt.parse(raw))
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DescriptionError(f"the device tree cannot be read: {reason}", Where(str(path))) from error
+        raise DescriptionError(f"the device tree cannot be read: {why(error)}", Where(str(path))) from error
     except fdt.Damage as error:
         raise DescriptionError(error.message, Where(str(path))) from error
 

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bootwright.common.abi import load as load_abi
-from bootwright.common.errors import DescriptionError, Where
+from bootwright.common.errors import DescriptionError
 from bootwright.description.load import Description, DomainDescription, ImageDescription
+from bootwright.description.records import Table
 from bootwright.description.values import (
     COM_PORTS,
     DEFAULT_CONSOLE,
@@ -68,20 +69,16 @@ def _numbers(description: Description) -> dict[Key, int]:
     """The module-index of every module: as in the model, the same module is there once, or for each domain."""
     limit = load_abi().constants["MAX_MODULES"] - 1
     found: dict[Key, int] = {}
-    named: list[tuple[str, Where | None, Key]] = []
+    named: list[tuple[Table, Key]] = []
     for domain in description.domains:
-        named += [(f'domain "{domain.name}"', domain.place(key[0]), key) for key in _modules(description, domain)]
-    hypervisor = description.hypervisor
-    for key, source in hypervisor.modules.items() if hypervisor else ():
-        named.append(("[hypervisor]", hypervisor.place(key) if hypervisor else None, (key, source, "", "")))
-    for subject, where, module_key in named:
+        named += [(domain, key) for key in _modules(description, domain)]
+    if hypervisor := description.hypervisor:
+        named += [(hypervisor, (key, source, "", "")) for key, source in hypervisor.modules.items()]
+    for table, module_key in named:
         number = found.setdefault(module_key, len(found) + 1)
         if number > limit:
-            raise DescriptionError(
-                f"{subject}: {module_key[0]}: is module {number}, but at most {limit} are possible "
-                "behind a device tree",
-                where,
-            )
+            message = f"is module {number}, but at most {limit} are possible behind a device tree"
+            raise table.error(module_key[0], message)
     return found
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootwright.common.errors import DeviceError
+from bootwright.common.errors import DeviceError, why
 
 SECTOR = 512  # /sys counts sizes in these, whatever the device's own blocks are
 # Memory, and floppy drives, are never listed.
@@ -84,7 +84,7 @@ def find(path: Path, system: System = System()) -> Disk:
     try:
         status = path.stat()
     except OSError as error:
-        raise DeviceError(f"{path}: {error.strerror}") from error
+        raise DeviceError(f"{path}: {why(error)}") from error
     if not stat.S_ISBLK(status.st_mode):
         raise DeviceError(f"{path} is no block device")
     number = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"

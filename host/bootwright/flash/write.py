@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootwright.common.errors import DeviceError, SourceError, Where
+from bootwright.common.errors import DeviceError, SourceError, Where, why
 from bootwright.common.ranges import Range, align_up
 from bootwright.flash import block_devices
 from bootwright.media import gpt
@@ -98,7 +98,7 @@ def write(image: Path, to: Target, progress: Progress, warn: Callable[[str], Non
     try:
         source = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise SourceError(f"cannot be read: {error.strerror}", Where(str(image))) from error
+        raise SourceError(f"cannot be read: {why(error)}", Where(str(image))) from error
     with _closing(source):
         head = os.pread(source, HEAD, 0)
         check_sectors(str(image), head, to)
@@ -125,7 +125,7 @@ def _write(
         try:
             return job.run()
         except OSError as error:
-            where = f"{job.doing} at byte {job.at:#x} failed: {error.strerror}"
+            where = f"{job.doing} at byte {job.at:#x} failed: {why(error)}"
             job.abandon()
             if job.reads_source:
                 raise SourceError(f"{where}; {job.state}", Where(str(image))) from error

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bootwright.common import abi, scratch
-from bootwright.common.errors import SourceError, Where, format_range
+from bootwright.common.errors import SourceError, Where, format_range, why
 from bootwright.common.json_shape import NUMBER, PATH, TEXT, WORD, Items, Keys, Nullable, check, check_text
 from bootwright.description.values import COM_PORTS
 from bootwright.devicetree.bindings import HANDED_KIND, KINDS
@@ -374,6 +374,6 @@ def load(path: Path, source: Path | None = None) -> Built:
             origin=made_of,
         )
     except OSError as error:
-        raise SourceError(f"cannot be read: {error.strerror}", Where(str(path))) from error
+        raise SourceError(f"cannot be read: {why(error)}", Where(str(path))) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SourceError("is not the map of an image; build the image anew", Where(str(path))) from error

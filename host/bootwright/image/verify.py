@@ -19,7 +19,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.segments import NoteSegment
 
 from bootwright.common import abi
-from bootwright.common.errors import VerifyError, Where, format_range
+from bootwright.common.errors import VerifyError, Where, about, format_range
 from bootwright.common.ranges import FOUR_GIB
 from bootwright.kernels.elf import BROKEN
 from bootwright.plan import tables
@@ -65,10 +65,8 @@ class Image:
 def verify(path: Path, plan: Plan) -> Image:
     """Read the image at `path` back and return it. Raises VerifyError where it is not what was planned."""
     try:
-        with path.open("rb") as file:
+        with about("", Where(str(path))), path.open("rb") as file:
             return _verify(file, path.stat().st_size, plan)
-    except VerifyError as error:
-        raise VerifyError(error.message, Where(str(path))) from None
     except (*BROKEN, OSError) as error:
         raise VerifyError(f"does not read back: {error or type(error).__name__}", Where(str(path))) from error
 

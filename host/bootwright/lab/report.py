@@ -19,7 +19,7 @@ from typing import Any
 
 from bootwright.common import paths, scratch, utf8
 from bootwright.common.abi import load as load_abi
-from bootwright.common.errors import SourceError, Where
+from bootwright.common.errors import SourceError, Where, why
 from bootwright.common.json_shape import (
     BYTE,
     HEX,
@@ -289,7 +289,7 @@ def load(name: str) -> Report:
         message = f"no machine {paths.shown(path)}; there is: {known} (invoke probe --read makes one)"
         raise SourceError(message) from error
     except OSError as error:
-        raise SourceError(f"cannot be read: {error.strerror}", where) from error
+        raise SourceError(f"cannot be read: {why(error)}", where) from error
     except ShapeError as error:
         raise SourceError(f"the report is not as it should be: entered: {error}", where) from error
     except (ValueError, RecursionError) as error:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from bootwright.common.errors import DeviceError, counted
+from bootwright.common.errors import DeviceError, counted, why
 from bootwright.description.values import MAX_WAIT
 
 SPEED = termios.B115200
@@ -40,7 +40,7 @@ def read(path: Path, enough: Callable[[bytes], bool], timeout: float, show: Call
             except BlockingIOError:
                 continue
             except OSError as error:
-                raise DeviceError(f"{path}: {error.strerror}") from error
+                raise DeviceError(f"{path}: {why(error)}") from error
             if not data:
                 raise DeviceError(f"{path}: the line was closed after {counted(len(captured), 'byte')}")
             captured += data
@@ -55,7 +55,7 @@ def _opened(path: Path) -> Iterator[int]:
     try:
         line = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise DeviceError(f"{path} cannot be opened: {error.strerror}") from error
+        raise DeviceError(f"{path} cannot be opened: {why(error)}") from error
     try:
         try:
             before = termios.tcgetattr(line)

@@ -122,7 +122,7 @@ class _Output:
             try:
                 data = b"" if absent else self._bytes(placed, code)
             except AssemblyError as error:
-                self.errors.append(error if error.where else placed.line.error(error.message))
+                self.errors.append(placed.line.place(error))
                 continue
             found += data
             if placed.source >= 0:

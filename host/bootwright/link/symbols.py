@@ -78,7 +78,7 @@ class Symbols:
             if name != ".":
                 self.lookup(name)
         except AssemblyError as error:
-            found = error if error.where else line.error(error.message)
+            found = line.place(error)
             errors.setdefault((str(found.where), found.message), found)
 
     def is_fixed(self, name: str) -> bool:
@@ -103,7 +103,7 @@ class Symbols:
             try:
                 self._set_values[name] = expression.evaluate(tree, self.lookup)
             except AssemblyError as error:
-                raise error if error.where else line.error(error.message) from error
+                raise line.place(error) from error
             finally:
                 self._open.pop()
         return self._set_values[name]

@@ -16,7 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
-from bootwright.common.errors import SourceError, Where
+from bootwright.common.errors import SourceError, Where, why
 
 _COPY_BUFFER = 1 << 20
 
@@ -44,7 +44,7 @@ def whole(path: Path) -> Whole:
     try:
         return Whole(path, path.stat().st_size)
     except OSError as error:
-        raise SourceError(f"cannot be read: {error.strerror}", Where(str(path))) from error
+        raise SourceError(f"cannot be read: {why(error)}", Where(str(path))) from error
 
 
 def size_of(piece: Piece) -> int:
