@@ -218,6 +218,9 @@ def test_a_branch_that_grew_stays_long_when_alignment_gives_room_back(tmp_path: 
         ("mov r8b, ah", "ah, bh, ch and dh cannot stand beside"),
         ("mov cs, eax", "cs is changed by a far jump or return only"),
         ("push ds", "push ds does not exist in 64-bit code"),
+        ("into", "into exists only in 16-bit and 32-bit code"),
+        ("vmrun rcx", "vmrun: does not take these operands"),
+        ("lgdt fword ptr [rax]", "its memory operand has no size: leave fword ptr out"),
         ("mov rax, es:[rbx]", "in 64-bit code only fs: and gs:"),
         (".assert 1", ".assert takes a condition and a sentence"),
         ('.assert 1 == 2, "one is not two"', "a.asm:3: one is not two"),
@@ -240,6 +243,8 @@ def test_what_is_refused(tmp_path: Path, text: str, message: str) -> None:
         ("mov eax, ds:[ebp]", "Keystone forgets the ds: here"),
         ("pxor xmm8, xmm0", "xmm8 exists only in 64-bit code"),
         ("swapgs", "swapgs exists only in 64-bit code"),
+        ("mov cr8, eax", "cr8 exists only in 64-bit code"),
+        ("vmrun rax", "rax exists only in 64-bit code"),
         ("cqo", "cqo"),
     ],
 )

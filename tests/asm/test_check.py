@@ -35,6 +35,8 @@ RIGHT = [
     (written("xchg", EAX, ECX), "91"),
     (written("ljmp", Memory(0, 0, base="rax")), "ff28"),
     (written("jmp", Memory(64, 0, base="rax")), "ff20"),
+    (written("ljmp", Memory(48, 0, base="bx"), mode=16), "66ff2f"),
+    (written("vmrun", RAX), "0f01d8"),
 ]
 
 
@@ -66,6 +68,9 @@ def test_what_is_right_passes(instruction: Instruction[int], data: str) -> None:
         (written("movzx", EAX, Memory(8, 0, base="rcx")), "0fb701", "is different"),
         (written("ljmp", Memory(0, 0, base="rax")), "48ff28", "the size of the far pointer is different"),
         (written("ljmp", Memory(0, 0, base="rax")), "ff20", "the mnemonic is different"),
+        (written("ljmp", Memory(48, 0, base="bx"), mode=16), "ff2f", "the operand size is different"),
+        (written("ljmp", Memory(0, 0, base="bx"), mode=16), "66ff2f", "the operand size is different"),
+        (written("vmrun", RAX), "0f01da", "the mnemonic is different"),
         (written("jmp", Memory(64, 0, base="rax")), "ff28", "the mnemonic is different"),
         (written("lgdt", Memory(0, 0, base="eax"), mode=32), "660f0110", "the operand size is different"),
         (written("push", Register("ds"), mode=32), "661e", "the operand size is different"),

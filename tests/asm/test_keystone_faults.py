@@ -46,6 +46,8 @@ def raw(text: str, mode: int = 64) -> str:
         (16, "retf", "66cb"),
         (16, "push 5", "666a05"),
         (16, "call 0x100010", "66e80a000000"),
+        (16, "ljmp fword ptr [0x1234]", "ff2e3412"),
+        (64, "into", "ce"),
     ],
 )
 def test_what_keystone_does(mode: int, text: str, wrong: str) -> None:
@@ -139,6 +141,22 @@ def test_direct_far_jumps_are_refused(tmp_path: Path, text: str) -> None:
 def test_far_jump_through_memory_has_a_32_bit_offset(tmp_path: Path) -> None:
     assert one(tmp_path, "ljmp [eax]", 32) == "ff28"
     assert one(tmp_path, "ljmp [rax]", 64) == "ff28"
+
+
+@pytest.mark.parametrize(
+    ("mode", "text", "data"),
+    [
+        (16, "ljmp [0x1234]", "ff2e3412"),
+        (16, "ljmp fword ptr [0x1234]", "66ff2e3412"),
+        (16, "lcall fword ptr cs:[bx]", "662eff1f"),
+        (32, "ljmp fword ptr [eax]", "ff28"),
+        (64, "ljmp fword ptr [rax]", "ff28"),
+    ],
+)
+def test_far_jump_through_an_fword_has_a_32_bit_offset_anywhere(
+    tmp_path: Path, mode: int, text: str, data: str
+) -> None:
+    assert one(tmp_path, text, mode) == data
 
 
 def test_push_label(tmp_path: Path) -> None:

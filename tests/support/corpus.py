@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from bootwright.asm.encode import BRANCHES_SHORT_ONLY
-from bootwright.asm.instructions import INSTRUCTIONS, STRINGS
+from bootwright.asm.instructions import INSTRUCTIONS, LOCKABLE, STRINGS
 
 _REGISTERS = {
     8: ("al", "dl", "bh", "r9b", "sil"),
@@ -38,10 +38,10 @@ _IMMEDIATES = {
     32: ("1", "127", "128", "0x12345678", "0xffffff80", "-1", "0x80000000"),
     64: ("1", "127", "128", "0x12345678", "-1", "-0x80000000", "0xffffffff80000000"),
 }
-_SIZE_NAMES = {8: "byte", 16: "word", 32: "dword", 64: "qword", 128: "xmmword"}
+_SIZE_NAMES = {8: "byte", 16: "word", 32: "dword", 48: "fword", 64: "qword", 128: "xmmword"}
 _ONE_OF = {
     "s": ("ds", "es", "fs", "gs", "ss"),
-    "c": ("cr0", "cr2", "cr3", "cr4"),
+    "c": ("cr0", "cr2", "cr3", "cr4", "cr8"),
     "d": ("dr0", "dr7"),
     "x": ("xmm0", "xmm7", "xmm12"),
     "i64": ("1", "-1", "0x7fffffff", "0x80000000", "0x123456789abcdef0", "0xffffffff80000000"),
@@ -52,9 +52,10 @@ _ONE_OF = {
 }
 _ONLY_64 = frozenset({
     "movabs", "movsxd", "cdqe", "cqo", "iretq", "retfq", "pushfq", "popfq", "swapgs", "syscall", "jrcxz",
-    "cmpxchg16b", "movsq", "stosq", "lodsq", "cmpsq", "scasq", "pinsrq", "pextrq",
+    "cmpxchg16b", "movsq", "stosq", "lodsq", "cmpsq", "scasq", "pinsrq", "pextrq", "vmrun", "vmload", "vmsave",
+    "invlpga",
 })  # fmt: skip
-_NOT_64 = frozenset({"pushfd", "popfd", "jcxz"})
+_NOT_64 = frozenset({"pushfd", "popfd", "jcxz", "into"})
 _NOT_32 = frozenset({"iret", "pushf", "popf"})
 
 
@@ -64,13 +65,13 @@ def lines(mode: int) -> Iterator[str]:
         if not _exists(mnemonic, mode):
             continue
         for form in forms:
-            yield from (line for line in _form(mode, mnemonic, form) if _is_possible(line, mode))
+            for line in _form(mode, mnemonic, form):
+                if _is_possible(line, mode):
+                    yield line
+                    if mnemonic in LOCKABLE and f"ptr {_ADDRESSES[mode][0]}" in line.split(",")[0]:
+                        yield f"lock {line}"
         for prefix in STRINGS.get(mnemonic, ()):
             yield f"{prefix} {mnemonic}"
-    address = _ADDRESSES[mode][0]
-    for locked in ("add", "xadd", "cmpxchg", "xchg", "bts"):
-        yield f"lock {locked} dword ptr {address}, ecx"
-    yield f"lock inc word ptr {address}"
 
 
 def _exists(mnemonic: str, mode: int) -> bool:
@@ -124,8 +125,8 @@ def _statement(mnemonic: str, firsts: list[str], position: int, option: str) -> 
 def _operands(kind: str, mode: int, group: int) -> Iterator[str]:
     plain = kind.rstrip("?")
     if plain == "x" or plain in _ONE_OF:
-        yield from (name for name in _ONE_OF[plain] if mode == 64 or name != "xmm12")
-    elif plain in ("al", "cl", "dx", "xmm0"):
+        yield from (name for name in _ONE_OF[plain] if mode == 64 or name not in ("xmm12", "cr8"))
+    elif plain in ("al", "cl", "dx", "eax", "ecx", "rax", "xmm0"):
         yield plain
     elif plain == "acc":
         yield {8: "al", 16: "ax", 32: "eax", 64: "eax"}[group]

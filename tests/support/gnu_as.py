@@ -59,8 +59,8 @@ def render_for_gnu(linked: LinkedInstruction) -> str:
     if target is not None:
         return f"{instruction.mnemonic} .{target.address - linked.address:+#x}"
     text = render(relative(instruction, linked.address + len(linked.data)))
-    if instruction.mnemonic in _NAMES and instruction.mode != 16:
-        return text.replace(instruction.mnemonic, _NAMES[instruction.mnemonic], 1)
+    if instruction.mnemonic in _NAMES and (instruction.mode != 16 or "fword" in text):
+        return text.replace("fword ptr ", "").replace(instruction.mnemonic, _NAMES[instruction.mnemonic], 1)
     return text
 
 

@@ -15,7 +15,7 @@ from capstone import x86
 
 from bootwright.asm.encode import signed
 from bootwright.asm.instructions import STRINGS
-from bootwright.asm.operands import Immediate, Instruction, Memory, Operand, Register, Target
+from bootwright.asm.operands import FWORD, Immediate, Instruction, Memory, Operand, Register, Target
 from bootwright.common.errors import AssemblyError
 
 _MODES = {16: capstone.CS_MODE_16, 32: capstone.CS_MODE_32, 64: capstone.CS_MODE_64}
@@ -37,7 +37,7 @@ _FAR = {3: "lcall", 5: "ljmp"}  # by the register field of opcode ff; Capstone c
 _WORD_NAMES = frozenset("movsw stosw lodsw insw outsw cmpsw scasw cbw cwd pushf popf iret".split())  # noqa: SIM905
 _DWORD_NAMES = frozenset("movsd stosd lodsd insd outsd cmpsd scasd cwde cdq pushfd popfd iretd".split())  # noqa: SIM905
 # Their operand has one size in any mode, without a prefix.
-_ONE_SIZE = frozenset({"lldt", "ltr", "lmsw", "movnti", "ldmxcsr", "stmxcsr"})
+_ONE_SIZE = frozenset({"lldt", "ltr", "lmsw", "movnti", "ldmxcsr", "stmxcsr", "skinit"})
 _STORED_WORDS = frozenset({"str", "sldt", "smsw"})  # in memory always 16 bits
 _SECOND_DECIDES = frozenset({"out", "crc32"})
 _JUMPS_ON_COUNT = {"jecxz": 32, "jcxz": 16}
@@ -176,7 +176,7 @@ class _Comparison:
             and (not written.index or memory.scale == written.scale)
             and signed(displacement, bits) == signed(written.displacement, bits)
             and self._name(memory.segment) == written.segment
-            and (not written.size or read.size * 8 == written.size)
+            and written.size in (0, FWORD, read.size * 8)  # Capstone counts far pointers otherwise in each mode
         )
 
     def _prefixes(self) -> str:
@@ -212,7 +212,7 @@ class _Comparison:
         if special or stored or mnemonic in _ONE_SIZE or not isinstance(decisive, Register | Memory):
             return False
         general = isinstance(decisive, Memory) or decisive.kind == "r"
-        return general and decisive.size == (32 if mode == 16 else 16)
+        return general and decisive.size in ((32, FWORD) if mode == 16 else (16,))
 
     def _is_sse(self) -> bool:
         return any(isinstance(operand, Register) and operand.kind == "x" for operand in self._written.operands)

@@ -10,7 +10,7 @@ from functools import cache
 
 import keystone
 
-from bootwright.asm.operands import SIZES, Immediate, Instruction, Memory, Operand, Register, Target
+from bootwright.asm.operands import FWORD, SIZES, Immediate, Instruction, Memory, Operand, Register, Target
 from bootwright.common.errors import AssemblyError
 
 _MODES = {16: keystone.KS_MODE_16, 32: keystone.KS_MODE_32, 64: keystone.KS_MODE_64}
@@ -34,7 +34,11 @@ def encode(instruction: Instruction[int], address: int, near: bool = True) -> by
         # Keystone knows only the SSE movsd.
         size = bytes([_OPERAND_SIZE]) if instruction.mode == 16 else b""
         return (b"\xf3" if instruction.prefix else b"") + size + b"\xa5"
-    return assemble_text(instruction.mode, render(instruction), _has_stray_prefix(instruction))
+    data = assemble_text(instruction.mode, render(instruction), _has_stray_prefix(instruction))
+    sizes = [item.size for item in instruction.operands if isinstance(item, Memory)]
+    if instruction.mode == 16 and FWORD in sizes:
+        return bytes([_OPERAND_SIZE]) + data  # Keystone would jump through four of the six bytes
+    return data
 
 
 def render(instruction: Instruction[int]) -> str:

@@ -10,7 +10,7 @@ A form is a string of operand kinds. In the order of the table's use:
     i           immediate of the group's size: what fits signed or unsigned, sign-extended from 32 bits at 64
     i64 i16 i8  immediate of its own size, unsigned but for i64; `shift` is below the group's number of bits
     t           branch target · any: memory without a size · s c d: segment, control, debug register
-    al cl dx acc xmm0   this register; acc is al, ax or eax of the group
+    al cl dx eax ecx rax acc xmm0   this register; acc is al, ax or eax of the group
 
 `2+` in front of a form excludes 8-bit groups, `4+` 16-bit ones too.
 """
@@ -51,7 +51,7 @@ _FORMS = {
     "push": "rn|mn|in|s",
     "pop": "rn|mn|s",
     "call jmp": "t|rn|mn",
-    "ljmp lcall": "any",
+    "ljmp lcall": "any|m48",  # an fword: an offset of 32 bits in 16-bit code too
     "ret retf retfq": "|i16",
     "loop loope loopne jrcxz jecxz jcxz": "t",
     "int": "i8",
@@ -64,6 +64,9 @@ _FORMS = {
     "smsw": "r16|r32|m16?",
     "clflush": "m8?",
     "rdrand rdseed": "2+r",
+    "vmrun vmload vmsave": "rax",
+    "invlpga": "rax ecx",
+    "skinit": "eax",
     "movnti": "m32? r32|m64? r64",
     "crc32": "r32 rm8|r32 rm16|r32 rm32|r64 rm8|r64 rm64",
     "ldmxcsr stmxcsr": "m32?",
@@ -87,10 +90,11 @@ _SSE = (
     "pcmpeqb pcmpeqw pcmpeqd pcmpgtb pcmpgtw pcmpgtd pminub pmaxub pmulld pmuludq sha256msg1 sha256msg2"
 )
 _ALONE = (
-    "nop hlt pause cld std cli sti clc stc cmc cwd cdq cqo cbw cwde cdqe lahf sahf leave ud2 int3 "
+    "nop hlt pause cld std cli sti clc stc cmc cwd cdq cqo cbw cwde cdqe lahf sahf leave ud2 int1 int3 into "
     "pushf popf pushfd popfd pushfq popfq iret iretd iretq "
     "cpuid rdtsc rdtscp rdmsr wrmsr rdpmc wbinvd invd clts swapgs "
-    "lfence mfence sfence fninit emms xgetbv xsetbv syscall sysenter"
+    "lfence mfence sfence fninit emms xgetbv xsetbv syscall sysenter monitor mwait "
+    "vmmcall stgi clgi vmcall vmlaunch vmresume vmxoff"
 )
 _MOVING = "movsb movsw movsd movsq stosb stosw stosd stosq lodsb lodsw lodsd lodsq insb insw insd outsb outsw outsd"
 _COMPARING = "cmpsb cmpsw cmpsd cmpsq scasb scasw scasd scasq"
@@ -102,7 +106,7 @@ STRINGS = MappingProxyType(
 )
 """String instructions and the repeat prefixes that mean something with them."""
 
-_LOCKABLE = frozenset(
+LOCKABLE = frozenset(
     [
         "add",
         "or",
@@ -125,11 +129,14 @@ _LOCKABLE = frozenset(
         "xadd",
     ]
 )
+"""Instructions that may be locked, where their first operand is memory."""
+
 _REFUSED = {
     "iret": {32: "iretd", 64: "iretq"},  # Keystone encodes the 16-bit one
     "pushf": {32: "pushfd", 64: "pushfq"},
     "popf": {32: "popfd", 64: "popfq"},
 }
+_ONLY_IN = {"swapgs": (64,), "into": (16, 32)}  # Keystone would take both anywhere
 PREFIXES = frozenset({"lock", "rep", "repe", "repz", "repne", "repnz"})
 
 
@@ -149,8 +156,9 @@ def _table() -> Mapping[str, tuple[str, ...]]:
 INSTRUCTIONS = _table()
 """Every mnemonic that may be written, with its forms."""
 
-_KIND = re.compile(r"(rm|r|m|x/m|x|i)(8|16|32|64|128|n|c)?(\?)?$")
+_KIND = re.compile(r"(rm|r|m|x/m|x|i)(8|16|32|48|64|128|n|c)?(\?)?$")
 _NAMES = {bits: f"{name} ptr" for name, bits in SIZES.items()}
+_GENERAL_SIZES = (8, 16, 32, 64)
 
 
 class _Misfit(Exception):
@@ -175,8 +183,8 @@ def select_form(
         raise AssemblyError(f"{mnemonic} is no known directive, macro or allowed instruction{hint}")
     if mode in _REFUSED.get(mnemonic, {}):
         raise AssemblyError(f"{mnemonic} in .code{mode} would be the 16-bit one: write {_REFUSED[mnemonic][mode]}")
-    if mnemonic == "swapgs" and mode != 64:
-        raise AssemblyError("swapgs exists only in 64-bit code")  # Keystone would take it anywhere
+    if mode not in (modes := _ONLY_IN.get(mnemonic, (mode,))):
+        raise AssemblyError(f"{mnemonic} exists only in {' and '.join(f'{bits}-bit' for bits in modes)} code")
     worst = _Misfit(-1)
     for form in INSTRUCTIONS[mnemonic]:
         try:
@@ -209,7 +217,7 @@ def _fit(form: str, mode: int, operands: Sequence[Operand[Expression]]) -> tuple
             unsized = operand if isinstance(operand, Memory) and not operand.size else unsized
     if unsized and not group:
         raise _Misfit(3, "nothing says how large the memory operand is: write byte, word, dword or qword ptr")
-    if group and not smallest <= group <= 64:
+    if group and not (group in _GENERAL_SIZES and group >= smallest):
         raise _Misfit(1, f"has no form with operands of {group} bits")
     return tuple(_settle(kind, operand, mode, group) for kind, operand in zip(kinds, operands, strict=True))
 
@@ -228,7 +236,7 @@ def _check_kind(kind: str, operand: Operand[Expression], mode: int) -> None:
     match operand:
         case Register():
             named = plain == operand.name or (plain == "acc" and operand.name in ("al", "ax", "eax"))
-            if not named and operand.kind not in (plain[:1] if plain in ("rm", "x/m") else plain):
+            if not named and operand.kind != (plain[:1] if plain in ("rm", "x/m") else plain):
                 raise _Misfit(1)
             if size and operand.kind == "r" and operand.size != size:
                 raise _Misfit(2, f"{operand.name} has {operand.size} bits where {size} are needed")
@@ -282,7 +290,7 @@ def _plain_segment_load(instruction: Instruction[Expression]) -> Instruction[Exp
 def _check_prefix(instruction: Instruction[Expression]) -> None:
     prefix, mnemonic = instruction.prefix, instruction.mnemonic
     if prefix == "lock":
-        if mnemonic not in _LOCKABLE or not isinstance(instruction.operands[0], Memory):
+        if mnemonic not in LOCKABLE or not isinstance(instruction.operands[0], Memory):
             raise AssemblyError(f"lock {mnemonic}: only a change of memory can be locked")
     elif prefix and prefix not in STRINGS.get(mnemonic, ()):
         usable = " or ".join(STRINGS.get(mnemonic, ())) or "no prefix"

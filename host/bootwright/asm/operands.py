@@ -17,7 +17,10 @@ from bootwright.common.errors import AssemblyError
 V = TypeVar("V")
 W = TypeVar("W")
 
-SIZES = {"byte": 8, "word": 16, "dword": 32, "qword": 64, "xmmword": 128}
+FWORD = 48
+"""Bits of a far pointer: an offset of 32 and a selector."""
+
+SIZES = {"byte": 8, "word": 16, "dword": 32, "fword": FWORD, "qword": 64, "xmmword": 128}
 _MEMORY = re.compile(r"(?:(\w+)\s+ptr\s+)?(?:(\w+)\s*:\s*)?\[(.*)\]$", re.IGNORECASE | re.DOTALL)
 
 
