@@ -20,12 +20,13 @@
 #define ANY_CPU                 0xffffffff
 
 /* Bits 52 to 54 of an entry of the nested tables say, until it is relocated, what its address counts from; 55 to 58 of
- * which. The cpu ignores them. Everything else of the entry is as the cpu reads it. */
+ * which. The cpu ignores them. Everything else of the entry is as the cpu reads it. Entries of the last level are marked,
+ * those that are present and no others. */
 #define NESTED_KIND_SHIFT       52
 #define NESTED_KIND_ABSOLUTE    0           /* a machine address: of another table */
 #define NESTED_KIND_BANK        1           /* from the machine address of bank number */
 #define NESTED_KIND_SHARED      2           /* from that of shared range number */
-#define NESTED_KIND_LAPIC       3           /* the LAPIC's page, read-only; not present in x2APIC mode */
+#define NESTED_KIND_LAPIC       3           /* its machine address is there already, read-only; cleared in x2APIC mode */
 #define NESTED_NUMBER_SHIFT     55
 
 struct partition {
@@ -45,6 +46,14 @@ struct partition {
     uint64 msr_bitmap_xapic;    /* two pages each */
     uint64 msr_bitmap_x2apic;
     uint64 reset_vmcb;      /* a page: the state of a cpu that got INIT; SIPI adds CS */
+    uint64 name;            /* string: the image's */
+    uint32 console;         /* the image's settings, as in struct tables */
+    uint32 log;
+    uint32 on_failure;
+    uint32 reboot_seconds;
+    uint16 serial_port;
+    uint16 serial_divisor;
+    uint32 reserved;
 };
 
 struct bank {               /* a run of a domain's memory */
