@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootwright.common import abi
+from bootwright.common.pieces import Piece
 from bootwright.kernels.elf import Segment
 from bootwright.plan import pack
-from bootwright.plan.pack import Packed, Piece
+from bootwright.plan.pack import Packed
 
 C = abi.load().constants
 NOISE = random.Random(1).randbytes(1 << 20)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from bootwright.common import abi
 from bootwright.common.errors import VerifyError
+from bootwright.common.pieces import Piece
 from bootwright.common.ranges import Relocation
 from bootwright.hyperlaunch.model import BootDomain, MemorySize
 from bootwright.kernels.sections import Sections
 from bootwright.plan import tables
 from bootwright.plan.make import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
-from bootwright.plan.pack import Piece
 
 C = abi.load().constants
 u16, u32, u64 = (st.integers(0, (1 << bits) - 1) for bits in (16, 32, 64))

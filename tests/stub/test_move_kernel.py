@@ -15,10 +15,10 @@ from machine import RAM, C
 from machine import Machine as Stub
 from worlds import IMAGE, MIB, World, compare, run
 
+from bootwright.common.pieces import Piece
 from bootwright.hyperlaunch.model import BootDomain, MemorySize
 from bootwright.kernels import linux, pvh
 from bootwright.kernels.kernel import Kernel
-from bootwright.plan.pack import Piece
 from bootwright.plan.records import Plan, PlannedDomain, PlannedModule
 from bootwright.reference import boot
 

@@ -11,8 +11,8 @@ from booting import KERNEL, PACKED, PVH, RAMDISK, TEXT, boot, check, good_tables
 from machine import RAM, SCRATCH, C, Machine, pvh_info
 from worlds import LOW, MIB, booted, fails, plan
 
+from bootwright.common.pieces import Piece
 from bootwright.common.ranges import Relocation
-from bootwright.plan.pack import Piece
 
 
 @pytest.mark.provokes("E_NO_RAM")

@@ -12,12 +12,12 @@ import samples
 from booting import KERNEL, multiboot2
 from machine import ABI, RAM, C, pvh_info
 
+from bootwright.common.pieces import Piece
 from bootwright.common.ranges import Range, Relocation
 from bootwright.hyperlaunch.model import BootDomain, MemoryRange, MemorySize
 from bootwright.kernels.protocols import NAMES
 from bootwright.kernels.sections import Sections
 from bootwright.plan import tables
-from bootwright.plan.pack import Piece
 from bootwright.plan.records import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
 from bootwright.reference import boot
 from bootwright.reference.machine import BootDevice, Efi, Framebuffer, LoaderModule, Machine

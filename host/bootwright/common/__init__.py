@@ -5,6 +5,7 @@ Turns nothing into anything; each module is a word that the others speak in.
     errors      every error a user can meet, one sentence with its place; library code raises these
     abi         the records, constants and texts of stub/abi/*.h, declared once for both sides
     ranges      half-open ranges of physical addresses, and room between them
+    pieces      runs of a packed module's bytes, and where each goes
     utf8        text of a file: UTF-8, with or without a byte order mark
     words       command lines, word by word
     json_shape  a JSON file held against what it has to look like

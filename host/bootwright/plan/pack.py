@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import lz4.block
 
 from bootwright.common.abi import load as load_abi
-from bootwright.common.ranges import Range, align_up
+from bootwright.common.pieces import Piece
+from bootwright.common.ranges import align_up
 from bootwright.kernels.elf import Segment
 
 if TYPE_CHECKING:
@@ -35,31 +36,6 @@ SAMPLES = 16
 SAMPLE_SIZE = 64 << 10
 
 Progress = Callable[[int], None]  # bytes done since the last call
-
-
-@dataclass(frozen=True)
-class Piece:
-    """struct piece: source_size bytes at source of the packed module become dest_size bytes at dest, then
-    zeros, then pages that the kernel uses on its own.
-    """
-
-    source: int
-    source_size: int
-    dest: int
-    dest_size: int
-    zero_size: int
-    method: int
-    reserve_pages: int = 0
-
-    @property
-    def range(self) -> Range:
-        """The physical addresses that it takes."""
-        reserved = self.reserve_pages * load_abi().constants["PAGE_SIZE"]
-        return Range.sized(self.dest, self.dest_size + self.zero_size + reserved)
-
-    def moved(self, distance: int) -> Piece:
-        """The same with its destination `distance` bytes further."""
-        return replace(self, dest=self.dest + distance)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootwright.common.abi import load as load_abi
+from bootwright.common.pieces import Piece
 from bootwright.common.ranges import Range, Relocation
 from bootwright.hyperlaunch.model import BootDomain
 from bootwright.kernels.sections import Sections
 from bootwright.plan.memory import Placement
-from bootwright.plan.pack import Piece
 
 
 @dataclass(frozen=True)

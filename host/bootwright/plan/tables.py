@@ -16,10 +16,10 @@ from typing import Any
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import VerifyError
+from bootwright.common.pieces import Piece
 from bootwright.common.ranges import Range, Relocation, align_up
 from bootwright.hyperlaunch.model import BootDomain, MemorySize
 from bootwright.kernels.sections import Sections
-from bootwright.plan.pack import Piece
 from bootwright.plan.records import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
 
 ARRAY_ALIGN = 8
@@ -67,7 +67,7 @@ def encode(plan: Plan) -> bytes:
     arrays = (
         [_encode_domain(domain, strings) for domain in plan.domains],
         _encode_modules(plan, strings, headers),
-        [_encode_piece(piece) for piece in pieces],
+        [piece.record() for piece in pieces],
         *([module.sections.headers] for module in plan.modules if module.sections),
     )
     hypervisor = plan.hypervisor
@@ -180,22 +180,6 @@ def _encode_sections(found: Sections | None, start: int) -> dict[str, int]:
     if found is None:
         return {}
     return {"sections": start, "nr_sections": found.count, "section_size": found.size, "section_names": found.names}
-
-
-def _encode_piece(piece: Piece) -> bytes:
-    return bytes(
-        load_abi()
-        .struct("piece")(
-            source=piece.source,
-            source_size=piece.source_size,
-            dest=piece.dest,
-            dest_size=piece.dest_size,
-            zero_size=piece.zero_size,
-            method=piece.method,
-            reserve_pages=piece.reserve_pages,
-        )
-        .dumps()
-    )
 
 
 def decode(blob: bytes) -> Plan:

@@ -12,11 +12,11 @@ from typing import Any
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.messages import BootFailure
+from bootwright.common.pieces import Piece
 from bootwright.common.ranges import FOUR_GIB, Range, Relocation, align_up
 from bootwright.kernels import linux
 from bootwright.kernels.elf import MAGIC
 from bootwright.kernels.protocols import NAMES
-from bootwright.plan.pack import Piece
 
 WRAP = 1 << 64
 

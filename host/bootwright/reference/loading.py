@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.messages import BootFailure, line
+from bootwright.common.pieces import Piece
 from bootwright.common.ranges import FOUR_GIB, Range, Relocation, align_up, span
 from bootwright.hyperlaunch.model import BootModule, MemoryRange
 from bootwright.kernels import linux
-from bootwright.plan.pack import Piece
 from bootwright.plan.records import PlannedModule
 from bootwright.reference.machine import HIGHEST, Machine, all_ram, find_low_room, find_room, overlap
 
