@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bootwright.common.errors import BootwrightError, DescriptionError, SourceError, ToolError
 from bootwright.description import load as description_load
 from bootwright.description.load import Description, FileSource, PackageSource
+from bootwright.description.records import OfDomain
 from bootwright.devicetree import dts, fdt, reader, writer
 from bootwright.devicetree.bindings import cells, text
 from bootwright.hyperlaunch import model
@@ -198,7 +199,7 @@ def test_the_command_line_overrides_a_path_and_is_relative_to_the_working_direct
     assert reader.load(Path("sub/lab.dtb")).domains[0].kernel == FileSource("no.elf")
     for given_path in (Path("good.elf"), folder / "good.elf"):
         lab = reader.load(Path("sub/lab.dtb"), {1: given_path})
-        assert resolve.resolve(lab, Path("work"))[0, "kernel"].samefile(folder / "good.elf")
+        assert resolve.resolve(lab, Path("work"))[OfDomain(0), "kernel"].samefile(folder / "good.elf")
 
 
 def test_without_files_for_a_glance() -> None:

@@ -10,6 +10,7 @@ import samples
 from bootwright.common import abi
 from bootwright.common.errors import SourceError
 from bootwright.description import load
+from bootwright.description.records import OfDomain
 from bootwright.hyperlaunch import model
 from bootwright.hyperlaunch.model import BootDomain, BootInfo, BootModule, DomainBuilder, MemorySize
 
@@ -64,7 +65,7 @@ def test_kextra(cmdline: str, kextra: str) -> None:
 
 def build(text: str, folder: Path, names: dict[tuple[int, str], str]) -> BootInfo:
     described = load.parse(text, folder / "lab.toml")
-    return model.build(described, {key: folder / name for key, name in names.items()})
+    return model.build(described, {(OfDomain(index), key): folder / name for (index, key), name in names.items()})
 
 
 def test_modules_are_shared_and_named(tmp_path: Path) -> None:

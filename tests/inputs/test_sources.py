@@ -11,6 +11,7 @@ from project import ROOT
 
 from bootwright.common.errors import BootwrightError, ToolError
 from bootwright.description import load
+from bootwright.description.records import OfDomain
 from bootwright.inputs import debian, resolve
 from bootwright.kernels import protocols
 
@@ -21,8 +22,8 @@ def test_paths_are_relative_to_the_description(tmp_path: Path) -> None:
     samples.write_kernels(tmp_path)
     described = load.parse(samples.DOMAIN + 'ramdisk = "ramdisk"\n', tmp_path / "lab.toml")
     assert resolve.resolve(described, tmp_path / "work") == {
-        (0, "kernel"): tmp_path / "good.elf",
-        (0, "ramdisk"): tmp_path / "ramdisk",
+        (OfDomain(0), "kernel"): tmp_path / "good.elf",
+        (OfDomain(0), "ramdisk"): tmp_path / "ramdisk",
     }
     assert not (tmp_path / "work").exists()
 
@@ -30,8 +31,8 @@ def test_paths_are_relative_to_the_description(tmp_path: Path) -> None:
 def test_a_kernel_in_assembly(tmp_path: Path) -> None:
     described = load.load(ROOT / "images" / "demo.toml")
     files = resolve.resolve(described, tmp_path / "work")
-    assert files[0, "kernel"].name == "demo"
-    assert protocols.choose("pvh", files[0, "kernel"], tmp_path).span.start == 0x400000
+    assert files[OfDomain(0), "kernel"].name == "demo"
+    assert protocols.choose("pvh", files[OfDomain(0), "kernel"], tmp_path).span.start == 0x400000
 
 
 def test_a_ramdisk_from_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,9 +49,10 @@ def test_a_ramdisk_from_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     text = samples.DOMAIN + PACKAGE
     text += f'[[domain]]\nname = "dom1"\nmemory = "64M"\n{PACKAGE}'
     files = resolve.resolve(load.parse(text, tmp_path / "lab.toml"), tmp_path / "work", tmp_path / "cache")
-    assert files[0, "ramdisk"] == files[1, "ramdisk"] and files[0, "ramdisk"].name == "busybox.cpio"
+    ramdisk = files[OfDomain(0), "ramdisk"]
+    assert ramdisk == files[OfDomain(1), "ramdisk"] and ramdisk.name == "busybox.cpio"
     assert asked == [("busybox-static", "bin/busybox", tmp_path / "cache")]
-    data = files[0, "ramdisk"].read_bytes()
+    data = ramdisk.read_bytes()
     assert data.startswith(b"070701") and b"the program" in data and b"the script" in data
 
 

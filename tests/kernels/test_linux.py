@@ -13,6 +13,7 @@ from bootwright.common import abi
 from bootwright.common.errors import KernelError, PlanError
 from bootwright.common.ranges import Range, Relocation
 from bootwright.description import load
+from bootwright.description.records import OfDomain
 from bootwright.hyperlaunch import model
 from bootwright.kernels import linux
 from bootwright.kernels.kernel import Kernel, OtherProtocol
@@ -126,7 +127,7 @@ def planned(folder: Path, kernel: bytes, more: str = "") -> make.Plan:
     (folder / "bzImage").write_bytes(kernel)
     text = samples.DOMAIN.replace("good.elf", "bzImage") + 'ramdisk = "ramdisk"\n' + more
     described = load.parse(text, folder / "lab.toml")
-    files = {(0, "kernel"): folder / "bzImage", (0, "ramdisk"): folder / "ramdisk"}
+    files = {(OfDomain(0), "kernel"): folder / "bzImage", (OfDomain(0), "ramdisk"): folder / "ramdisk"}
     return make.make(described, model.build(described, files), folder / "work")
 
 

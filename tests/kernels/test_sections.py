@@ -15,6 +15,7 @@ from machine import C
 from worlds import LOW, MIB, World, booted
 
 from bootwright.description import load as description_load
+from bootwright.description.records import OfDomain
 from bootwright.hyperlaunch import model
 from bootwright.kernels import elf, multiboot, sections
 from bootwright.plan import make, tables
@@ -85,7 +86,8 @@ def test_a_kernel_with_headers_that_cannot_be_told_of_has_none(bits: int, more: 
 def test_a_plan_and_its_tables_have_them(tmp_path: Path) -> None:
     (tmp_path / "good.elf").write_bytes(kernel(32))
     described = description_load.parse(samples.DOMAIN, tmp_path / "lab.toml")
-    made = make.make(described, model.build(described, {(0, "kernel"): tmp_path / "good.elf"}), tmp_path / "work")
+    info = model.build(described, {(OfDomain(0), "kernel"): tmp_path / "good.elf"})
+    made = make.make(described, info, tmp_path / "work")
     (module,) = made.modules
     assert module.sections is not None and len(module.pieces) == 2
     assert tables.decode(tables.encode(made)).modules[0].sections == module.sections

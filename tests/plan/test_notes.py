@@ -12,6 +12,7 @@ import samples
 
 from bootwright.common.errors import PlanError
 from bootwright.description import load
+from bootwright.description.records import OfDomain
 from bootwright.hyperlaunch import model
 from bootwright.inputs import resolve
 from bootwright.kernels.elf import Segment
@@ -56,13 +57,13 @@ def sized(folder: Path, size: int, modules: str) -> Iterator[str]:
     """What is said of a ramdisk of `size` bytes, which is not read: an error, or notes about memory."""
     text = f'[image]\nmodules = "{modules}"\n{samples.DOMAIN}ramdisk = "ramdisk"\n'
     described = load.parse(text.replace("64M", "16G"), folder / "lab.toml")
-    files = {(0, "kernel"): folder / "good.elf", (0, "ramdisk"): folder / "ramdisk"}
+    files = {(OfDomain(0), "kernel"): folder / "good.elf", (OfDomain(0), "ramdisk"): folder / "ramdisk"}
     info = model.build(described, files)
     info = replace(info, mods=(info.mods[0], replace(info.mods[1], size=size)))
     kernel = Kernel(folder / "good.elf", 64, "pvh", 0x400000, (Segment(0, 64, 0x400000, 64),))
     jobs = [
-        Job(0, 0, "kernel", Packed(folder / "good.elf", 64, bytes(32), ()), kernel),
-        Job(1, 0, "ramdisk", Packed(folder / "ramdisk", size, bytes(32), ())),
+        Job(0, OfDomain(0), "kernel", Packed(folder / "good.elf", 64, bytes(32), ()), kernel),
+        Job(1, OfDomain(0), "ramdisk", Packed(folder / "ramdisk", size, bytes(32), ())),
     ]
     placing = Placing(described, info, jobs)
     try:

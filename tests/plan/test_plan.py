@@ -18,6 +18,7 @@ from bootwright.common import abi
 from bootwright.common.errors import BootwrightError, KernelError, PlanError
 from bootwright.common.ranges import Range, Relocation
 from bootwright.description import load as description_load
+from bootwright.description.records import OfDomain
 from bootwright.hyperlaunch import model
 from bootwright.hyperlaunch.model import BootInfo, BootModule
 from bootwright.inputs import resolve
@@ -36,7 +37,7 @@ def make(text: str, folder: Path, **image: str) -> Plan:
     for index, domain in enumerate(described.domains):
         for key, source in domain.files.items():
             if isinstance(source, description_load.FileSource):
-                files[index, key] = folder / source.path
+                files[OfDomain(index), key] = folder / source.path
     return plan_make.make(described, model.build(described, files), folder / "work")
 
 
@@ -309,7 +310,7 @@ def test_the_memory_that_an_error_asks_for_is_enough(folder: Path) -> None:
 
 def test_a_file_that_has_gone(folder: Path) -> None:
     described = description_load.parse(samples.DOMAIN, folder / "lab.toml")
-    info = model.build(described, {(0, "kernel"): folder / "good.elf"})
+    info = model.build(described, {(OfDomain(0), "kernel"): folder / "good.elf"})
     (folder / "good.elf").unlink()
     with pytest.raises(
         BootwrightError, match=r"lab.toml:6:10: domain .dom0.: kernel .* cannot be read and packed: No such"
@@ -319,7 +320,7 @@ def test_a_file_that_has_gone(folder: Path) -> None:
 
 def test_progress(folder: Path) -> None:
     described = description_load.parse(samples.DOMAIN, folder / "lab.toml")
-    info = model.build(described, {(0, "kernel"): folder / "good.elf"})
+    info = model.build(described, {(OfDomain(0), "kernel"): folder / "good.elf"})
     said: list[tuple[str, int, int]] = []
     plan_make.make(described, info, folder / "work", lambda *step: said.append(step))
     assert said == [("packing good.elf", 64, 64)]
@@ -374,11 +375,12 @@ MEASURE = """
 import re, sys
 from pathlib import Path
 from bootwright.description import load
+from bootwright.description.records import OfDomain
 from bootwright.hyperlaunch import model
 from bootwright.plan import make, tables
 folder = Path(sys.argv[1])
 described = load.load(folder / "lab.toml")
-files = {(0, "kernel"): folder / "good.elf", (0, "ramdisk"): folder / "ramdisk"}
+files = {(OfDomain(0), "kernel"): folder / "good.elf", (OfDomain(0), "ramdisk"): folder / "ramdisk"}
 made = make.make(described, model.build(described, files), folder / "work")
 assert len(made.modules[1].pieces) == int(sys.argv[2]) and tables.encode(made)
 print(int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024)

@@ -13,6 +13,21 @@ from bootwright.description import values
 from bootwright.description.values import HANDED_KEY, Console, HandedModule, Source
 
 
+@dataclass(frozen=True)
+class OfDomain:
+    """Whose a file or a module is: that of the domain at `index` of the description."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class OfHypervisor:
+    """Whose a file or a module is: the hypervisor itself, or one that is for it."""
+
+
+Owner = OfDomain | OfHypervisor
+
+
 def roles_of_the_only_one(permissions: int, functions: int) -> tuple[int, int]:
     """Permissions and functions of a domain that is alone and not said to be the initial one: it is, and where it has
     no permission or function at all, it has those of the one domain of a boot without a description.
@@ -150,6 +165,11 @@ class HypervisorDescription(Table):
         named = (("microcode", self.microcode), ("xsm-policy", self.xsm_policy))
         return {key: source for key, source in named if source is not None}
 
+    @property
+    def files(self) -> dict[str, Source]:
+        """The files that it names: those, and its own."""
+        return {**self.modules, "kernel": self.kernel}
+
 
 @dataclass(frozen=True)
 class Description:
@@ -159,6 +179,14 @@ class Description:
     image: ImageDescription
     domains: tuple[DomainDescription, ...]
     hypervisor: HypervisorDescription | None = None
+
+    @property
+    def owners(self) -> dict[Owner, DomainDescription | HypervisorDescription]:
+        """The tables that name files, by whose those are, in the order of the modules."""
+        found: dict[Owner, DomainDescription | HypervisorDescription] = {
+            OfDomain(index): domain for index, domain in enumerate(self.domains)
+        }
+        return found if self.hypervisor is None else {**found, OfHypervisor(): self.hypervisor}
 
     @property
     def folder(self) -> Path:

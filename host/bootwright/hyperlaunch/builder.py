@@ -152,7 +152,7 @@ def choose_ramdisk(info: BootInfo) -> RamdiskChoice:
     """
     constants = load_abi().constants
     unknown = tuple(i for i, module in enumerate(info.mods) if module.kind == constants["BOOTMOD_UNKNOWN"])
-    domains = info.builder.domains if info.builder else ()
+    domains = info.domains
     if not unknown or not domains or (info.builder and info.builder.fdt_enabled):
         return RamdiskChoice(info, None, ())
     first = unknown[0]
@@ -204,7 +204,7 @@ def create_domains(
     A launcher for many domains builds them in creation_order, with a warning for each of the two functions
     that no domain has; another builds the initial domain, and names those that it leaves out, as they come.
     """
-    domains = outcome.info.builder.domains if outcome.info.builder else ()
+    domains = outcome.info.domains
     yield line("M_BUILDER", len(domains))
     order = tuple(range(len(domains)))
     if launcher.multi_domain:
@@ -262,7 +262,7 @@ def _create(
     yield from machine.load(done)
     outcome.built.append(done)
     outcome.info = outcome.info.with_domain(built.index, done.domain)
-    total = len(outcome.info.builder.domains) if outcome.info.builder else 0
+    total = len(outcome.info.domains)
     yield line("M_BUILT", built.domid, len(outcome.built), total)
 
 
@@ -296,7 +296,7 @@ def construct_domain(built: BuiltDomain, launcher: Launcher = NATIVE, available:
 
 def builder_get_hwdom(outcome: Outcome) -> Lines:
     """Step 6: the first hardware domain that was built. Raises BootFailure E_NO_HARDWARE_DOMAIN."""
-    total = len(outcome.info.builder.domains) if outcome.info.builder else 0
+    total = len(outcome.info.domains)
     outcome.hwdom = next((built for built in outcome.built if built.domain.is_hardware_domain), None)
     if outcome.hwdom is None:
         raise BootFailure("E_NO_HARDWARE_DOMAIN", total)

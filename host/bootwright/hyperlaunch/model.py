@@ -1,8 +1,8 @@
 """The model: what is to be booted, as checked objects with the names of docs/domain-builder.md.
 
-    files = {(0, "kernel"): Path(...), (0, "ramdisk"): Path(...)}     # from sources.resolve
-    info = build(description, files)                                  # BootInfo
-    info.builder.domains[0].kernel                                    # index into info.mods
+    files = {(OfDomain(0), "kernel"): Path(...), (OfDomain(0), "ramdisk"): Path(...)}     # from inputs.resolve
+    info = build(description, files)                                                      # BootInfo
+    info.domains[0].kernel                                                                # index into info.mods
 
 Numbers (kinds, bits, modes) are those of stub/abi/builder.h. References to modules are indices into
 BootInfo.mods, None for none.
@@ -20,6 +20,7 @@ from bootwright.common import words
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import SourceError, Where
 from bootwright.description.load import Description, DomainDescription
+from bootwright.description.records import OfDomain, OfHypervisor, Owner
 from bootwright.description.values import HANDED_KEY
 from bootwright.devicetree.bindings import HANDED_KIND, KINDS
 
@@ -27,7 +28,6 @@ from bootwright.devicetree.bindings import HANDED_KIND, KINDS
 # memory-min, this share of a domain's memory must be there.
 USUAL_RAM = Fraction(15, 16)
 
-HYPERVISOR = -1  # in place of a domain's index
 # The keys that name modules, in the order of the modules, and what these are.
 DOMAIN_MODULES = {key: KINDS[key] for key in ("kernel", "ramdisk", "device-tree", "config")}
 HYPERVISOR_MODULES = {key: KINDS[key] for key in ("microcode", "xsm-policy")} | {"kernel": "BOOTMOD_XEN"}
@@ -201,6 +201,11 @@ class BootInfo:
     hypervisor_cmdline: str = ""
 
     @property
+    def domains(self) -> tuple[BootDomain, ...]:
+        """The domains to build, as far as they are known."""
+        return self.builder.domains if self.builder else ()
+
+    @property
     def kextra(self) -> str:
         """What stands behind " -- " on the command line, with exactly one leading space; "" if there is
         none.
@@ -214,8 +219,8 @@ class BootInfo:
         return replace(self, builder=replace(builder, domains=domains))
 
 
-def build(description: Description, files: Mapping[tuple[int, str], Path]) -> BootInfo:
-    """The model of a description. `files`: the file for each (index of domain or HYPERVISOR, key) it names.
+def build(description: Description, files: Mapping[tuple[Owner, str], Path]) -> BootInfo:
+    """The model of a description. `files`: each that it names, by whose it is and its key.
 
     Modules come in the order of the domains, a kernel before its ramdisk, as Xen counts them, and what is handed to
     it behind both; behind them what is for the hypervisor; the hypervisor itself is the last. Two domains that use the
@@ -228,17 +233,17 @@ def build(description: Description, files: Mapping[tuple[int, str], Path]) -> Bo
     domains: list[BootDomain] = []
     shared = description.hypervisor is None or not description.hypervisor.lcm
     for index, domain in enumerate(description.domains):
-        modules: dict[str, int | None] = {}
+        owner, modules = OfDomain(index), dict[str, int | None]()
         for key, kind in DOMAIN_MODULES.items():
-            if (index, key) not in files:
+            if (owner, key) not in files:
                 continue
-            module = _module(files[index, key], constants[kind], subject_of(domain), key, domain.place(key))
+            module = _module(files[owner, key], constants[kind], domain.subject, key, domain.place(key))
             if key == "kernel" and domain.cmdline:
                 module = replace(module, string=domain.cmdline, string_kind=constants["BOOTSTR_CMDLINE"])
             modules[key] = _add(mods, module, shared=shared)
         for key, handed in domain.handed.items():
-            if (index, key) in files:
-                module = _module(files[index, key], constants[HANDED_KIND], subject_of(domain), key, handed.where)
+            if (owner, key) in files:
+                module = _module(files[owner, key], constants[HANDED_KIND], domain.subject, key, handed.where)
                 string_kind = constants["BOOTSTR_CMDLINE" if handed.string else "BOOTSTR_EMPTY"]
                 modules[key] = len(mods)
                 mods.append(replace(module, string=handed.string, string_kind=string_kind))
@@ -246,21 +251,16 @@ def build(description: Description, files: Mapping[tuple[int, str], Path]) -> Bo
     hypervisor = None
     if description.hypervisor is not None:
         for key, kind in HYPERVISOR_MODULES.items():
-            if (HYPERVISOR, key) in files:
-                where, path = description.hypervisor.place(key), files[HYPERVISOR, key]
-                mods.append(_module(path, constants[kind], "[hypervisor]", key, where))
-        hypervisor = len(mods) - 1 if (HYPERVISOR, "kernel") in files else None
+            if (OfHypervisor(), key) in files:
+                path, described = files[OfHypervisor(), key], description.hypervisor
+                mods.append(_module(path, constants[kind], described.subject, key, described.place(key)))
+        hypervisor = len(mods) - 1 if (OfHypervisor(), "kernel") in files else None
     return BootInfo(
         _named(mods),
         DomainBuilder(tuple(domains)),
         hypervisor=hypervisor,
         hypervisor_cmdline=description.hypervisor.cmdline if description.hypervisor else "",
     )
-
-
-def subject_of(domain: DomainDescription) -> str:
-    """How an error names a domain."""
-    return f'domain "{domain.name}"'
 
 
 def _module(path: Path, kind: int, subject: str, key: str, where: Where | None) -> BootModule:

@@ -5,7 +5,7 @@
     resolve         every file of a description
 
     from bootwright.inputs import resolve
-    files = resolve.resolve(described, workdir)         # {(0, "kernel"): Path, ...}
+    files = resolve.resolve(described, workdir)         # {(OfDomain(0), "kernel"): Path, ...}
 
-May import: common, asm, link, description, hyperlaunch.
+May import: common, asm, link, description.
 """

@@ -1,6 +1,6 @@
 """Where a description's files come from: found, assembled, or fetched from a Debian package.
 
-files = resolve(description, workdir)       # {(0, "kernel"): Path, (0, "ramdisk"): Path, ...}
+files = resolve(description, workdir)       # {(OfDomain(0), "kernel"): Path, ...}
 info = model.build(description, files)
 """
 
@@ -15,9 +15,9 @@ from pathlib import Path
 from bootwright.asm.preprocess import read as read_assembly
 from bootwright.common import utf8
 from bootwright.common.abi import stub_directory
-from bootwright.common.errors import BootwrightError, ErrorList, SourceError, ToolError, Where
+from bootwright.common.errors import BootwrightError, ErrorList, SourceError, ToolError
 from bootwright.description.load import Description, FaultyDescription, FileSource, PackageSource, Source
-from bootwright.hyperlaunch.model import HYPERVISOR
+from bootwright.description.records import Owner
 from bootwright.inputs import cpio, debian
 from bootwright.link.program import program
 
@@ -35,21 +35,21 @@ def cache_directory() -> Path:
     return (Path(user) if user else Path.home() / ".cache") / "bootwright"
 
 
-def resolve(description: Description, workdir: Path, cache: Path | None = None) -> dict[tuple[int, str], Path]:
-    """A readable file for each that is named: by index of the domain (or HYPERVISOR) and key, such as
-    "kernel".
+def resolve(description: Description, workdir: Path, cache: Path | None = None) -> dict[tuple[Owner, str], Path]:
+    """A readable file for each that is named: by whose it is, and its key, such as "kernel".
 
     Kernels in assembly are assembled, and ramdisks made of a package are built, in workdir, which is
     created. Two domains that name the same source get the same file. Raises ErrorList of everything that
     cannot be had, each with its place in the description (errors in assembly with theirs in the source).
     """
     resolver = _Resolver(description.folder, workdir, cache or cache_directory())
-    files: dict[tuple[int, str], Path] = {}
+    files: dict[tuple[Owner, str], Path] = {}
     errors: list[BootwrightError] = []
-    for index, subject, where, key, source in _wanted(description):
-        subject = f"{subject}: {key}"
+    for owner, key, source in _wanted(description):
+        described = description.owners[owner]
+        subject, where = f"{described.subject}: {key}", described.place(key)
         try:
-            files[index, key] = resolver.resolve(source, key)
+            files[owner, key] = resolver.resolve(source, key)
         except (SourceError, ToolError) as error:
             joint = " " if isinstance(error, SourceError) else ": "
             message = error.message if error.where else f"{subject}{joint}{error.message}"
@@ -93,15 +93,11 @@ def packaged(description: Description) -> Iterator[PackageSource]:
     return (source for *_, source in _wanted(description) if isinstance(source, PackageSource))
 
 
-def _wanted(description: Description) -> Iterator[tuple[int, str, Where | None, str, Source]]:
-    """Every file that is named: index of the domain, how an error names that, its place, key and value."""
-    for index, domain in enumerate(description.domains):
-        for key, source in domain.files.items():
-            yield index, f'domain "{domain.name}"', domain.place(key), key, source
-    hypervisor = description.hypervisor
-    if hypervisor is not None:
-        for key, source in (*hypervisor.modules.items(), ("kernel", hypervisor.kernel)):
-            yield HYPERVISOR, "[hypervisor]", hypervisor.place(key), key, source
+def _wanted(description: Description) -> Iterator[tuple[Owner, str, Source]]:
+    """Every file that is named: whose it is, its key and value."""
+    for owner, described in description.owners.items():
+        for key, source in described.files.items():
+            yield owner, key, source
 
 
 def shown(source: Source | None, folder: Path, path: Path) -> str:

@@ -48,7 +48,7 @@ def add(description: Description, info: BootInfo, workdir: Path) -> BootInfo:
     path.write_bytes(blob)
     first = BootModule(load_abi().constants["BOOTMOD_FDT"], len(blob), name=name, path=path)
 
-    domains = tuple(domain.renumbered(lambda mod: mod + 1) for domain in (info.builder.domains if info.builder else ()))
+    domains = tuple(domain.renumbered(lambda mod: mod + 1) for domain in info.domains)
     return replace(
         info,
         mods=(first, *info.mods),
@@ -66,7 +66,7 @@ def make(description: Description, info: BootInfo, numbers: Mapping[int, int] | 
     """
     if numbers is None:
         numbers = {mod: number for number, mod in enumerate(_handed_over(info), 1)}
-    domains = info.builder.domains if info.builder else ()
+    domains = info.domains
     errors = [
         *_check_roles(description),
         *(error for index, domain in enumerate(domains) for error in _check(description, info, index, numbers)),
@@ -116,7 +116,7 @@ def _own(info: BootInfo) -> dict[str, int]:
 
 def _handed_over(info: BootInfo) -> list[int]:
     """The modules behind the blob, in their order."""
-    domains = info.builder.domains if info.builder else ()
+    domains = info.domains
     found = {mod for domain in domains for mod in _modules(domain).values()}
     return sorted(found | set(_own(info).values()))
 
@@ -148,10 +148,7 @@ def _check(
             'domain; it builds "pv"',
             domain.place("mode"),
         )
-    if info.builder is None:
-        return
-    modelled = info.builder.domains[index]
-    for key, mod in _modules(modelled).items():
+    for key, mod in _modules(info.domains[index]).items():
         yield from _check_number(subject, domain.place(key), key, numbers.get(mod), len(numbers))
 
 
@@ -171,7 +168,7 @@ def _unpacked(description: Description, info: BootInfo, workdir: Path) -> tuple[
     """The modules, with the kernels of domains unpacked. Raises ErrorList."""
     mods, errors = list(info.mods), list[BootwrightError]()
     made: dict[Path, Path] = {}
-    for index, domain in enumerate(info.builder.domains if info.builder else ()):
+    for index, domain in enumerate(info.domains):
         module = mods[domain.kernel] if domain.kernel is not None else None
         if module is None or module.path is None or domain.kernel is None:
             continue

@@ -22,7 +22,7 @@ from bootwright.hyperlaunch import builder
 from bootwright.hyperlaunch.model import BootInfo
 from bootwright.kernels import protocols
 from bootwright.plan import lcm, notes, xen
-from bootwright.plan.modules import Job, Jobs, Progress, place
+from bootwright.plan.modules import Job, Jobs, Progress
 from bootwright.plan.place import Placing
 from bootwright.plan.records import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
 
@@ -129,7 +129,7 @@ def _domains(info: BootInfo, jobs: Iterable[Job], built: Iterable[int]) -> Itera
     constants = load_abi().constants
     position = {job.mod: number for number, job in enumerate(jobs)}
     kernels = {job.mod: job.kernel for job in jobs}
-    for index, domain in enumerate(info.builder.domains if info.builder else ()):
+    for index, domain in enumerate(info.domains):
         entered = kernels.get(domain.kernel) if domain.kernel is not None and index in built else None
         yield PlannedDomain(
             domain.renumbered(position.get) if index in built else domain.with_modules({}),
@@ -152,7 +152,7 @@ def _hypervisor(description: Description, info: BootInfo, jobs: Sequence[Job]) -
                 cmdline = xen.cmdline(info, microcode)
                 return PlannedHypervisor(number, protocol, cmdline, kernel.entry, kernel.efi_entry or 0)
             except PlanError as error:
-                raise PlanError(error.message, place(description, job.domain, "cmdline")) from error
+                raise PlanError(error.message, description.owners[job.owner].place("cmdline")) from error
     return None
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootwright.common.abi import load as load_abi
-from bootwright.common.errors import BootwrightError, ErrorList, KernelError, SourceError, Where
-from bootwright.description.load import Description
-from bootwright.hyperlaunch.model import HYPERVISOR, BootInfo
+from bootwright.common.errors import BootwrightError, ErrorList, KernelError, SourceError
+from bootwright.description.load import Description, DomainDescription
+from bootwright.description.records import OfDomain, OfHypervisor, Owner
+from bootwright.hyperlaunch.model import BootInfo
 from bootwright.inputs import resolve
 from bootwright.kernels import bzimage, elf, linux, protocols
 from bootwright.kernels.kernel import Kernel, OtherProtocol, Refused
@@ -30,13 +31,13 @@ STORED = ("microcode", "xsm-policy")  # small, and looked for early
 
 @dataclass(frozen=True)
 class Job:
-    """A module that goes in: its index in BootInfo.mods, for which domain (or HYPERVISOR) and under which key
-    of it, and what it has become. kernel: only for one that the stub enters. load_address, start, distance:
-    where it was placed; distance: how far its kernel was moved from where that wants to be.
+    """A module that goes in: its index in BootInfo.mods, whose it is and under which key, and what it has become.
+    kernel: only for one that the stub enters. load_address, start, distance: where it was placed; distance: how far
+    its kernel was moved from where that wants to be.
     """
 
     mod: int
-    domain: int
+    owner: Owner
     key: str
     packed: Packed
     kernel: Kernel | None = None
@@ -66,10 +67,9 @@ class Jobs:
         """Look into and pack the modules of a domain; its configs only where a device tree tells the launcher
         which they are. Raises KernelError, SourceError, ErrorList.
         """
-        assert self._info.builder is not None
-        modules = self._info.builder.domains[index].modules
-        left = () if self._info.builder.fdt_enabled else ("device-tree", "config")
-        self._add(index, {key: mod for key, mod in modules.items() if key not in left})
+        told = self._info.builder is not None and self._info.builder.fdt_enabled
+        modules, left = self._info.domains[index].modules, () if told else ("device-tree", "config")
+        self._add(OfDomain(index), {key: mod for key, mod in modules.items() if key not in left})
 
     def add_hypervisor(self) -> None:
         """The same for the hypervisor and what is for it: the device tree that names the domains, microcode,
@@ -77,37 +77,37 @@ class Jobs:
         """
         keys = {load_abi().constants[kind]: key for kind, key in HYPERVISOR_KEYS.items()}
         found = {keys[module.kind]: mod for mod, module in enumerate(self._info.mods) if module.kind in keys}
-        self._add(HYPERVISOR, found)
+        self._add(OfHypervisor(), found)
 
-    def _add(self, index: int, modules: Mapping[str, int]) -> None:
+    def _add(self, owner: Owner, modules: Mapping[str, int]) -> None:
         errors: list[BootwrightError] = []
         for key, mod in modules.items():
             try:
                 if mod not in self._jobs:
-                    self._jobs[mod] = self._make(mod, index, key)
+                    self._jobs[mod] = self._make(mod, owner, key)
             except BootwrightError as error:
                 errors.append(error)
         if errors:
             raise ErrorList(errors) if len(errors) > 1 else errors[0]
 
-    def _make(self, mod: int, index: int, key: str) -> Job:
+    def _make(self, mod: int, owner: Owner, key: str) -> Job:
         source = self._info.mods[mod].path or Path()
         folder = self._workdir / f"module{mod}"
         folder.mkdir(exist_ok=True)
-        where = place(self._description, index, key)
-        lead = f"{subject(self._description, index)}: {key} {_shown(self._description, index, key, source)}"
+        described = self._description.owners[owner]
+        where = described.place(key)
+        shown = resolve.shown(described.files.get(key), self._description.path.parent, source)
+        lead = f"{described.subject}: {key} {shown}"
         try:
-            if index == HYPERVISOR and key == "kernel":
-                return self._kernel(mod, index, "multiboot2", folder)
-            if key == "kernel" and self._info.hypervisor is None:
-                wanted = self._description.domains[index].protocol
-                job = self._kernel(mod, index, wanted, folder)
-                self._check_cmdline(job)
-                self._check_handed(job)
-                return job
             if key == "kernel":
-                _check_kernel_for_xen(source)
-            return Job(mod, index, key, self._file(mod, key, folder))
+                match owner:
+                    case OfHypervisor():
+                        return self._kernel(mod, owner, "multiboot2", folder)
+                    case OfDomain(index) if self._info.hypervisor is None:
+                        return self._domains_kernel(mod, self._description.domains[index], owner, folder)
+                    case OfDomain():
+                        _check_kernel_for_xen(source)
+            return Job(mod, owner, key, self._file(mod, key, folder))
         except (KernelError, SourceError) as error:
             raise type(error)(f"{lead} {error.message}", error.where or where) from error
         except OSError as error:
@@ -126,29 +126,40 @@ class Jobs:
         _, packed = self._keeper.get(path, ("file", pack), out, lambda: (None, pack_file(path, out, pack, step)))
         return packed
 
-    def _kernel(self, mod: int, index: int, wanted: str, folder: Path) -> Job:
+    def _domains_kernel(self, mod: int, domain: DomainDescription, owner: OfDomain, folder: Path) -> Job:
+        """The kernel of a domain that the stub starts: it has to read all that the domain is told."""
+        job = self._kernel(mod, owner, domain.protocol, folder)
+        assert job.kernel is not None
+        size, limit = len(self._info.mods[mod].string.encode()), job.kernel.max_cmdline
+        if limit is not None and size > limit:  # what is added at boot is checked there
+            message = f"reads a command line of at most {limit} bytes, but cmdline is {size} bytes long"
+            raise KernelError(message, domain.place("cmdline"))
+        if domain.modules and job.kernel.protocol == linux.PROTOCOL.name:  # which has no list of modules
+            message = "is entered by the Linux boot protocol, which hands over a ramdisk and no modules"
+            raise KernelError(message, domain.place("modules"))
+        return job
+
+    def _kernel(self, mod: int, owner: Owner, wanted: str, folder: Path) -> Job:
         """A kernel that the stub enters."""
         module = self._info.mods[mod]
         path, out = module.path or Path(), folder / f"{module.name}.packed"
         asked = ("kernel", wanted, self._description.image.pack)
-        kernel, packed = self._keeper.get(path, asked, out, lambda: self._packed(mod, index, wanted, out))
+        kernel, packed = self._keeper.get(path, asked, out, lambda: self._packed(mod, owner, wanted, out))
+        subject = self._description.owners[owner].subject
         if wanted == "auto":
-            self.notes.append(
-                f"{subject(self._description, index)}: protocol auto is {kernel.protocol}: "
-                f"kernel {module.name} {kernel.reason}"
-            )
+            self.notes.append(f"{subject}: protocol auto is {kernel.protocol}: kernel {module.name} {kernel.reason}")
         elif kernel.remark:
-            self.notes.append(f"{subject(self._description, index)}: kernel {module.name} {kernel.remark}")
-        return Job(mod, index, "kernel", packed, kernel)
+            self.notes.append(f"{subject}: kernel {module.name} {kernel.remark}")
+        return Job(mod, owner, "kernel", packed, kernel)
 
-    def _packed(self, mod: int, index: int, wanted: str, out: Path) -> tuple[Kernel, Packed]:
+    def _packed(self, mod: int, owner: Owner, wanted: str, out: Path) -> tuple[Kernel, Packed]:
         """A kernel that the stub enters, and its segments, packed; what it is unpacked to lies beside `out`."""
         module, image, folder = self._info.mods[mod], self._description.image, out.parent
         path = module.path or Path()
         try:
             kernel = protocols.choose(wanted, path, folder)
         except (OtherProtocol, Refused) as error:
-            others = protocols.fitting(path, folder) if index != HYPERVISOR else []
+            others = protocols.fitting(path, folder) if isinstance(owner, OfDomain) else []
             if not others:
                 raise
             listed = " or ".join(f'"{name}"' for name in ("auto", *others))
@@ -169,21 +180,6 @@ class Jobs:
         if not packed.size:
             raise KernelError("has nothing but zeros to load")
         return kernel, packed
-
-    def _check_cmdline(self, job: Job) -> None:
-        """A kernel may read less than the stub can hand over. What is added at boot is checked there."""
-        size = len(self._info.mods[job.mod].string.encode())
-        limit = job.kernel.max_cmdline if job.kernel else None
-        if limit is not None and size > limit:
-            message = f"reads a command line of at most {limit} bytes, but cmdline is {size} bytes long"
-            raise KernelError(message, place(self._description, job.domain, "cmdline"))
-
-    def _check_handed(self, job: Job) -> None:
-        """The Linux boot protocol has no list of modules."""
-        domain = self._description.domains[job.domain]
-        if domain.modules and job.kernel is not None and job.kernel.protocol == linux.PROTOCOL.name:
-            message = "is entered by the Linux boot protocol, which hands over a ramdisk and no modules"
-            raise KernelError(message, place(self._description, job.domain, "modules"))
 
     def _step(self, what: str, total: int) -> Callable[[int], None] | None:
         progress, done = self._progress, 0
@@ -212,25 +208,3 @@ def _check_kernel_for_xen(path: Path) -> None:
         elf.read(path)
     else:
         raise KernelError("is no kernel: neither an ELF file nor a bzImage")
-
-
-def place(description: Description, index: int, key: str) -> Where | None:
-    """Where a key of a domain (or of the hypervisor) is written."""
-    if index != HYPERVISOR:
-        return description.domains[index].place(key)
-    return description.hypervisor.place(key) if description.hypervisor else None
-
-
-def _shown(description: Description, index: int, key: str, path: Path) -> str:
-    """How an error names a file."""
-    hypervisor = description.hypervisor
-    if index != HYPERVISOR:
-        source = description.domains[index].files.get(key)
-    else:
-        source = {**hypervisor.modules, "kernel": hypervisor.kernel}.get(key) if hypervisor else None
-    return resolve.shown(source, description.path.parent, path)
-
-
-def subject(description: Description, index: int) -> str:
-    """How an error names a domain, or the hypervisor."""
-    return "[hypervisor]" if index == HYPERVISOR else f'domain "{description.domains[index].name}"'

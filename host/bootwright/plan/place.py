@@ -9,10 +9,11 @@ from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import PlanError
 from bootwright.common.ranges import FOUR_GIB, MIB, Range, align_up
 from bootwright.description.load import Description
-from bootwright.hyperlaunch.model import HYPERVISOR, BootInfo
+from bootwright.description.records import OfDomain, OfHypervisor
+from bootwright.hyperlaunch.model import BootInfo
 from bootwright.kernels.kernel import Kernel
 from bootwright.plan.memory import HIGHEST_RAM, Memory
-from bootwright.plan.modules import Job, place, subject
+from bootwright.plan.modules import Job
 
 
 class Placing:
@@ -62,9 +63,9 @@ class Placing:
                 try:
                     self.jobs[number] = step(job)
                 except PlanError as error:
-                    who, where = subject(self._description, job.domain), error.where
-                    where = where or place(self._description, job.domain, job.key)
-                    raise PlanError(f"{who}: {error.message}", where) from error
+                    described = self._description.owners[job.owner]
+                    message = f"{described.subject}: {error.message}"
+                    raise PlanError(message, error.where or described.place(job.key)) from error
 
     def _place_kernel(self, job: Job) -> Job:
         kernel, what = job.kernel, f"kernel {self._info.mods[job.mod].name}"
@@ -120,7 +121,7 @@ class Placing:
 
     def _kernel_beside(self, job: Job) -> Kernel | None:
         """The kernel of a job's domain."""
-        return next((other.kernel for other in self.jobs if other.domain == job.domain and other.kernel), None)
+        return next((other.kernel for other in self.jobs if other.owner == job.owner and other.kernel), None)
 
     def _place_packed(self, job: Job) -> Job:
         name = self._info.mods[job.mod].name
@@ -131,15 +132,19 @@ class Placing:
 
     def _limit(self, job: Job) -> int:
         """What the machine has at least, as far as the description says; a hypervisor shares out the rest."""
-        if self._info.hypervisor is not None or self._info.builder is None:
-            return FOUR_GIB
-        return self._info.builder.domains[job.domain].mem_size.pages(0) * load_abi().constants["PAGE_SIZE"]
+        match job.owner:
+            case OfDomain(index) if self._info.hypervisor is None:
+                return self._info.domains[index].mem_size.pages(0) * load_abi().constants["PAGE_SIZE"]
+            case OfDomain() | OfHypervisor():
+                return FOUR_GIB
 
     def _told(self, job: Job) -> tuple[int, ...]:
         """What the kernel of a job's domain is told of: its ramdisk, and modules."""
-        if job.domain == HYPERVISOR or self._info.builder is None:
-            return ()
-        return self._info.builder.domains[job.domain].told
+        match job.owner:
+            case OfDomain(index):
+                return self._info.domains[index].told
+            case OfHypervisor():
+                return ()
 
     def _told_size(self, job: Job) -> int:
         return sum(self._info.mods[mod].size for mod in self._told(job))
@@ -160,8 +165,9 @@ class Placing:
             what = "ramdisk" if self._info.mods[told[0]].kind == load_abi().constants["BOOTMOD_RAMDISK"] else "modules"
             what += " and modules" if what == "ramdisk" and len(told) > 1 else ""
             parties += f" and {what} of {self._told_size(job):#x} bytes"
+        described = self._description.owners[job.owner]
         raise PlanError(
-            f"{subject(self._description, job.domain)}: memory {Range(0, self._limit(job))} is too small for "
+            f"{described.subject}: memory {Range(0, self._limit(job))} is too small for "
             f"{parties}: at least {align_up(needed, MIB) // MIB}M are needed",
-            place(self._description, job.domain, "memory"),
+            described.place("memory"),
         )

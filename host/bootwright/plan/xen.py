@@ -23,7 +23,7 @@ def lines(info: BootInfo, built: Collection[int]) -> list[str]:
     """The lines that the stub's domain builder prints then. built: the domains that are, by their index; all others
     have no kernel, or there is no device tree to tell Xen of them.
     """
-    domains = info.builder.domains if info.builder else ()
+    domains = info.domains
     name = "" if info.hypervisor is None else info.mods[info.hypervisor].name
     tree = info.mods[0].kind == load_abi().constants["BOOTMOD_FDT"]
     left = [domain.name for index, domain in enumerate(domains) if index not in built]
