@@ -346,7 +346,7 @@ OPENED = {
     "image.built.load": "map",
     "image.efi_image._verify": "application",
     "image.efi_image._summed": BYTES,
-    "image.elf_image.copy_into": BYTES,
+    "image.embed.copy_into": BYTES,
     "image.origin._digest": BYTES,
     "image.sign.check": BYTES,
     "image.verify.verify": "image",

@@ -1,8 +1,10 @@
 """patch: everything lands in its reserved place, nothing else moves, and payloads never go through memory."""
 
 import hashlib
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ from elftools.elf.elffile import ELFFile
 from project import ROOT
 
 from bootwright.common.errors import LinkError, SourceError
-from bootwright.image.elf_image import Payload, build_id, patch
-from bootwright.image.stub import link_stub
+from bootwright.image import patcher
+from bootwright.image.embed import Payload, patch
+from bootwright.image.stub import build_id, link_stub
 from bootwright.link.layout import PAGE
 from bootwright.link.linked import Linked
 
@@ -124,7 +127,8 @@ def test_a_large_payload_is_streamed(linked: Linked, tmp_path: Path) -> None:
         file.truncate(256 << 20)
     script = f"""
 from pathlib import Path
-from bootwright.image.elf_image import Payload, patch
+from bootwright.image import patcher
+from bootwright.image.embed import Payload, patch
 large = Path({str(large)!r})
 payloads = [Payload("m", large, address, 256 << 20, b"") for address in (0x200000, 0x20000000)]
 patch(Path({str(stub)!r}).read_bytes(), b"", payloads, bytes(20), large.with_name("out"))
@@ -135,3 +139,57 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True)
     assert int(done.stdout) < 150_000
     (tmp_path / "out").unlink()
+
+
+def test_lief_is_imported_in_its_own_process_alone(linked: Linked, tmp_path: Path) -> None:
+    """It ends with this one, however that ends. An interrupt is not for it, and no module in the working directory."""
+    (tmp_path / "stub.elf").write_bytes(linked.image)
+    (tmp_path / "lief.py").write_text("raise SystemExit('the wrong one')")
+    (tmp_path / "pickle.py").write_text("raise SystemExit('the wrong one')")
+    script = """
+import os, signal, sys
+sys.path.remove("")
+from pathlib import Path
+from bootwright.image import embed, patcher
+patcher.start()
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+os.killpg(0, signal.SIGINT)
+embed.patch(Path("stub.elf").read_bytes(), b"", [], bytes(20), Path("out"))
+assert "lief" not in sys.modules
+print(patcher._process().pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(HOST)},
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    number = int(done.stdout)
+    for _ in range(100):
+        if has_ended(number):
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail(f"process {number} goes on")
+    assert (tmp_path / "out").stat().st_size == len(linked.image)
+
+
+def has_ended(number: int) -> bool:
+    """Whether a process is not there any more, or nobody has waited for it yet."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_a_process_of_lief_that_has_ended_is_a_sentence_and_started_anew(linked: Linked, tmp_path: Path) -> None:
+    patcher.start()
+    patcher._process().kill()
+    patcher._process().wait()
+    with pytest.raises(LinkError, match="the process in which LIEF patches the stub has ended"):
+        patch(linked.image, TABLES, [], IDENTITY, tmp_path / "out")
+    patch(linked.image, TABLES, [], IDENTITY, tmp_path / "out")

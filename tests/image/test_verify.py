@@ -18,7 +18,7 @@ from project import ROOT
 from bootwright.common.errors import SourceError, VerifyError
 from bootwright.description import load as description_load
 from bootwright.hyperlaunch import model
-from bootwright.image import built, efi_image, elf_image
+from bootwright.image import built, efi_image, embed
 from bootwright.image.verify import verify
 from bootwright.inputs import resolve
 from bootwright.plan import make, tables
@@ -223,14 +223,14 @@ def test_copied_to_where_a_file_stands(by_kernel: bool, tmp_path: Path, monkeypa
     source.write_bytes(random.Random(1).randbytes(3 << 20))
     with (tmp_path / "target").open("w+b") as target:
         target.write(b"in front")
-        assert elf_image.copy_into(source, target) == 3 << 20
+        assert embed.copy_into(source, target) == 3 << 20
         target.write(b"behind")
         target.seek(4)
         assert target.read() == b"ront" + source.read_bytes() + b"behind"
 
 
 def test_a_module_that_changed_is_not_summed(tmp_path: Path) -> None:
-    payload = elf_image.Payload("ramdisk", tmp_path / "file", 0, 4, hashlib.sha256(b"what").digest())
+    payload = embed.Payload("ramdisk", tmp_path / "file", 0, 4, hashlib.sha256(b"what").digest())
     payload.path.write_bytes(b"that")
     with pytest.raises(SourceError, match="changed while it was read"):
         efi_image._sum_of(payload)

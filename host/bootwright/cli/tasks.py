@@ -35,6 +35,9 @@ def image(
     cert: str = "",
 ) -> None:
     """Build build/NAME/NAME.elf from a description, with its map, and media to boot it by."""
+    from bootwright.image import patcher
+
+    patcher.start()  # before all that is imported meanwhile
     from bootwright.cli import build
     from bootwright.image.sign import signing
     from bootwright.media import chosen, settings

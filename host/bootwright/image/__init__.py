@@ -1,8 +1,9 @@
 """The image: a plan and the linked stub into NAME.elf and NAME.efi, read back and described.
 
     stub            which files an image is linked from, and its two links
-    in_place        LIEF, for what it does well: a small ELF file changed in place
-    elf_image       NAME.elf
+    elf_image       LIEF, for what it does well: a small ELF file changed in place
+    patcher         the process in which it does so
+    embed           NAME.elf: the patched stub, and modules behind it
     efi_image       NAME.efi, the same as a PE32+ application
     sign            its signature for Secure Boot
     verify          NAME.elf read back, by pyelftools and a reader of ours

@@ -22,7 +22,7 @@ from bootwright.description.load import Description, FaultyDescription
 from bootwright.devicetree import reader
 from bootwright.hyperlaunch import model
 from bootwright.image import built as image_built
-from bootwright.image import efi_image, elf_image, origin, verify
+from bootwright.image import efi_image, embed, origin, patcher, verify
 from bootwright.image.sign import Signing, check, sign
 from bootwright.image.stub import link_stubs, payloads
 from bootwright.inputs import resolve
@@ -56,6 +56,7 @@ def build(
     stage is told what is being done; modules: the files of a device tree, by module-index; signing: sign the
     EFI application for Secure Boot. Raises BootwrightError for everything that a person can put right.
     """
+    patcher.start()
     stage("reading the description")
     media = media or Media()
     gathering = origin.Gathering(path)
@@ -76,13 +77,13 @@ def build(
         elf, efi = made / f"{output.name}.elf", made / f"{output.name}.efi"
         application: Plan | None = None
         linked = stubs.elf
-        patched = elf_image.patch(linked.image, stubs.tables, payloads(planned), stubs.build_id, elf)
         write_modules(planned, made)
         if stubs.efi is not None:
             application = write_application(planned, stubs.efi, stubs.build_id, described.image.sbat, efi)
         elif planned.hypervisor is not None:
             note = "no EFI application: the hypervisor has no multiboot2 entry for EFI (header tag 9)"
             planned = replace(planned, notes=(*planned.notes, note))
+        patched = embed.patch(linked.image, stubs.tables, payloads(planned), stubs.build_id, elf)
         if signing and application is not None:
             stage("signing")
             sign(efi, signing)

@@ -20,7 +20,7 @@ from bootwright.common.json_shape import NUMBER, PATH, TEXT, WORD, Items, Keys, 
 from bootwright.description.values import COM_PORTS
 from bootwright.devicetree.bindings import HANDED_KIND, KINDS
 from bootwright.image import origin
-from bootwright.image.elf_image import Patched
+from bootwright.image.embed import Patched
 from bootwright.image.origin import MadeMedium, Origin
 from bootwright.image.verify import Image
 from bootwright.kernels import protocols

@@ -27,7 +27,7 @@ from bootwright.common import abi
 from bootwright.common.errors import SourceError, VerifyError
 from bootwright.common.hashes import LARGE
 from bootwright.common.store import Store
-from bootwright.image.elf_image import Payload, copy_into
+from bootwright.image.embed import Payload, copy_into
 from bootwright.inputs import resolve
 from bootwright.link.layout import PAGE
 from bootwright.link.linked import Linked

@@ -8,11 +8,12 @@ The files are listed in linker/stub.toml, by the reason for which they are there
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bootwright.common import abi
-from bootwright.image import elf_image
+from bootwright.image.embed import Payload
 from bootwright.inputs import resolve
 from bootwright.kernels import protocols
 from bootwright.link import layout
@@ -63,7 +64,19 @@ def link_stubs(planned: Plan, generic: bool = False) -> Stubs:
         able = planned.hypervisor is None or planned.hypervisor.efi_entry
         efi = link_stub(len(blob), 0, used, efi=True) if able else None
     linked = [stub.image for stub in (elf, efi) if stub is not None]
-    return Stubs(elf, efi, blob, elf_image.build_id(linked, blob, payloads(planned)))
+    return Stubs(elf, efi, blob, build_id(linked, blob, payloads(planned)))
+
+
+def build_id(stubs: Sequence[bytes], tables: bytes, payloads: Sequence[Payload]) -> bytes:
+    """The first bytes of a SHA-256 over the hashes of the linked stubs, of the tables and of the modules: same
+    inputs, same id. It is one for all files of an image, which may hold the stub twice.
+    """
+    digest = hashlib.sha256()
+    for part in (*stubs, tables):
+        digest.update(hashlib.sha256(part).digest())
+    for payload in payloads:
+        digest.update(payload.sha256)
+    return digest.digest()[: abi.load().constants["BUILD_ID_SIZE"]]
 
 
 def link_stub(tables_size: int, modules: int, used: Sequence[str] | None = ("pvh",), *, efi: bool = False) -> Linked:
@@ -90,10 +103,10 @@ def link_stub(tables_size: int, modules: int, used: Sequence[str] | None = ("pvh
     return program(paths, LAYOUT, resolve.cache_directory(), reasons=wanted, reserve=reserve, spare_headers=modules)
 
 
-def payloads(planned: Plan) -> list[elf_image.Payload]:
+def payloads(planned: Plan) -> list[Payload]:
     """The modules that travel in the image."""
     return [
-        elf_image.Payload(m.name, m.payload, m.load_address, m.size, m.sha256)
+        Payload(m.name, m.payload, m.load_address, m.size, m.sha256)
         for m in planned.modules
         if m.embedded and m.payload is not None
     ]
