@@ -14,10 +14,10 @@ PAGE = ROOT / "docs" / "description.md"
 HEAD = """\
 # The description
 
-A TOML file, such as images/demo.toml. It has a table [image], one [[domain]] or more, and for Xen a table
-[hypervisor]. Everything that is wrong in it is said at once, each with file, line and column. A Hyperlaunch device
-tree is a description as well (docs/domain-builder.md). This page is made by `invoke docs` from
-host/bootwright/description/schema.py; `invoke test` fails when it is out of date.
+A TOML file, such as images/demo.toml. It has a table [image], one [[domain]] or more, for Xen a table [hypervisor], and
+for partitions that share memory a [[shared]] each. Everything that is wrong in it is said at once, each with file, line
+and column. A Hyperlaunch device tree is a description as well (docs/domain-builder.md). This page is made by
+`invoke docs` from host/bootwright/description/schema.py; `invoke test` fails when it is out of date.
 """
 
 CONSOLE_HEAD = """
@@ -42,7 +42,12 @@ ALONE = '[[domain]]\nname = "dom0"\nmemory = "64M"\nkernel = "vmlinuz"\n'
 
 def render() -> str:
     """The page. Raises KeyError for a key that nothing is said about."""
-    tables = {"[image]": schema.image(), "[[domain]]": schema.domain(), "[hypervisor]": schema.hypervisor()}
+    tables = {
+        "[image]": schema.image(),
+        "[[domain]]": schema.domain(),
+        "[hypervisor]": schema.hypervisor(),
+        "[[shared]]": schema.shared(),
+    }
     return HEAD + "".join(_table(name, fields) for name, fields in tables.items()) + _consoles()
 
 

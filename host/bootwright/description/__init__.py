@@ -6,6 +6,7 @@
     schema          every key: how it is read, its default, what it means; docs/description.md is made from it
     records         what a description says, as frozen records
     consoles        {console} in a command line, and the words it stands for
+    partitions      what must hold where every domain gets cpus and memory of its own
     rules           what must hold between its tables
     load            the file into a Description
 

@@ -53,8 +53,18 @@ def for_domain_of_xen(console: Console, *, initial: bool) -> str:
     return " ".join([*screen, *xen])
 
 
+def for_partition(domain: DomainDescription) -> str:
+    """What Linux is told in a partition: a UART of the machine's, or one of ours that is com1 to it."""
+    if domain.console.kind == "none":
+        return ""
+    port = domain.console.port if domain.console.kind == "passed" else COM_PORTS["com1"]
+    return for_linux(Console(port, 1, vga=False))
+
+
 def for_domain(description: Description, domain: DomainDescription) -> str:
     """What a domain of a description is told."""
+    if description.image.launcher == "partition":
+        return for_partition(domain)
     if description.hypervisor is None:
         return for_linux(description.image.console)
     return for_domain_of_xen(description.image.console, initial=domain.initial)

@@ -10,16 +10,23 @@ types, ranges, and the rules between domains. Whether files exist and fit is fou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import BootwrightError, DescriptionError, ErrorList, Where, about
 from bootwright.description import consoles, readers, rules, schema, toml_tree
 from bootwright.description.readers import Field
-from bootwright.description.records import Description, DomainDescription, HypervisorDescription, ImageDescription
+from bootwright.description.records import (
+    Description,
+    DomainDescription,
+    HypervisorDescription,
+    ImageDescription,
+    SharedDescription,
+)
 from bootwright.description.toml_tree import Node
 from bootwright.description.values import Console, FileSource, HandedModule, PackageSource, Source
 
@@ -32,10 +39,14 @@ __all__ = [
     "HypervisorDescription",
     "ImageDescription",
     "PackageSource",
+    "SharedDescription",
     "Source",
     "load",
     "parse",
 ]
+
+
+T = TypeVar("T")
 
 
 class FaultyDescription(ErrorList):
@@ -93,13 +104,14 @@ def _read(root: Node, path: Path) -> Description:
         "image": Field(lambda node: _image(node, path), own_subject=True),
         "hypervisor": Field(_hypervisor, own_subject=True),
         "domain": Field(_domains, default=(), own_subject=True),
+        "shared": Field(_shared, default=(), own_subject=True),
     }
     found, _ = readers.read_table(root, top)
     image = found["image"] or _image(Node({}, root.where, root.where), path)
     domains = found["domain"]
     if len(domains) == 1 and not image.generic:
         domains = (domains[0].as_the_only_one(),)
-    description = consoles.fill(Description(path, image, domains, found["hypervisor"]))
+    description = consoles.fill(Description(path, image, domains, found["hypervisor"], found["shared"]))
     errors = tuple(rules.check(description))
     if errors:
         raise ErrorList(errors)
@@ -127,22 +139,30 @@ def _hypervisor(node: Node) -> HypervisorDescription:
 
 
 def _domains(node: Node) -> tuple[DomainDescription, ...]:
+    return _tables(node, "domain", load_abi().constants["MAX_DOMAINS"], _domain)
+
+
+def _shared(node: Node) -> tuple[SharedDescription, ...]:
+    return _tables(node, "shared", load_abi().constants["MAX_SHARED"], _shared_range)
+
+
+def _tables(node: Node, key: str, limit: int, read: Callable[[Node, int], T]) -> tuple[T, ...]:
+    """An array of tables, at most `limit`, each read by `read`, with all that is wrong in them."""
     if not isinstance(node.data, list) or not all(isinstance(element, dict) for element in node.data):
         raise DescriptionError(
-            f"domain: is {readers.kind_of(node.data)}, not an array of tables: write [[domain]], in double brackets",
+            f"{key}: is {readers.kind_of(node.data)}, not an array of tables: write [[{key}]], in double brackets",
             node.where,
         )
-    limit = load_abi().constants["MAX_DOMAINS"]
     if len(node.elements) > limit:
         raise DescriptionError(
-            f"domain: this is number {limit + 1} of {len(node.elements)}, but at most {limit} are possible",
+            f"{key}: this is number {limit + 1} of {len(node.elements)}, but at most {limit} are possible",
             node.elements[limit].where,
         )
-    found: list[DomainDescription] = []
+    found: list[T] = []
     errors: list[BootwrightError] = []
     for index, element in enumerate(node.elements):
         try:
-            found.append(_domain(element, index))
+            found.append(read(element, index))
         except ErrorList as error:
             errors.append(error)
     if errors:
@@ -156,8 +176,15 @@ def _domain(node: Node, index: int) -> DomainDescription:
     return DomainDescription(**read, where=node.where, places=MappingProxyType(places))
 
 
-def _subject(node: Node, index: int) -> str:
-    """How an error calls a domain."""
+def _shared_range(node: Node, index: int) -> SharedDescription:
+    with about(_subject(node, index, "shared range")):
+        read, places = readers.read_table(node, schema.shared())
+    kind = read.pop("as")
+    return SharedDescription(**read, kind=kind, where=node.where, places=MappingProxyType(places))
+
+
+def _subject(node: Node, index: int, what: str = "domain") -> str:
+    """How an error calls a domain, or another thing of which there are several."""
     named = node.parts.get("name")
     shown = named.data if named is not None and isinstance(named.data, str) else None
-    return f"domain {readers.quoted(shown)}" if shown else f"domain number {index + 1}"
+    return f"{what} {readers.quoted(shown)}" if shown else f"{what} number {index + 1}"

@@ -132,17 +132,15 @@ def integer(low: int, high: int) -> Reader:
     return read
 
 
-def choice(known: Iterable[str], later: Iterable[str] = ()) -> Reader:
-    """One of the words `known`; words of `later` are refused as not there yet."""
-    words, not_yet = tuple(known), tuple(later)
+def choice(known: Iterable[str]) -> Reader:
+    """One of the words `known`."""
+    words = tuple(known)
 
     def read(node: Node) -> str:
         text = string(node)
         if text in words:
             return text
         listed = ", ".join(f'"{word}"' for word in words)
-        if text in not_yet:
-            raise fail(node, f"{quoted(text)} is not there yet; there is {listed}")
         if len(words) == 1:
             raise fail(node, f"{quoted(text)} is not {listed}")
         raise fail(node, f"{quoted(text)} is none of {listed}{nearest(text, words)}")

@@ -9,8 +9,9 @@ from typing import ClassVar
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import DescriptionError, Where
+from bootwright.common.ranges import Range
 from bootwright.description import values
-from bootwright.description.values import HANDED_KEY, Console, HandedModule, Source
+from bootwright.description.values import HANDED_KEY, Console, DomainConsole, HandedModule, Source
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,11 @@ class DomainDescription(Table):
     config: Source | None = None
     cmdline: str = ""
     modules: tuple[HandedModule, ...] = ()
+    cpu_ids: tuple[int, ...] = ()
+    ports: tuple[Range, ...] = ()
+    console: DomainConsole = values.VIRTUAL_CONSOLE
+    on_end: str = "stop"
+    restarts: int = 3
     alone: bool = field(default=False, compare=False)  # its roles are those of the only domain, which nobody gave it
 
     @property
@@ -172,6 +178,24 @@ class HypervisorDescription(Table):
 
 
 @dataclass(frozen=True)
+class SharedDescription(Table):
+    """One [[shared]] table. size: bytes; between: names of domains; mode: "first" or "both"; kind: "reserved" or
+    "pmem".
+    """
+
+    name: str
+    size: int
+    between: tuple[str, ...]
+    mode: str = "first"
+    kind: str = "reserved"
+
+    @property
+    def subject(self) -> str:
+        """As Table's."""
+        return f'shared range "{self.name}"'
+
+
+@dataclass(frozen=True)
 class Description:
     """A whole description. path: its file as given; files named in it are relative to its folder."""
 
@@ -179,6 +203,7 @@ class Description:
     image: ImageDescription
     domains: tuple[DomainDescription, ...]
     hypervisor: HypervisorDescription | None = None
+    shared: tuple[SharedDescription, ...] = ()
 
     @property
     def owners(self) -> dict[Owner, DomainDescription | HypervisorDescription]:

@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator
 from bootwright.common import words
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import BootwrightError, DescriptionError, Where
+from bootwright.description import partitions
 from bootwright.description.records import Description, DomainDescription
+
+# What becomes of the initial domain.
+_ONLY = {
+    "native": "the only one that the native launcher builds",
+    "xen": "the only one that the xen launcher builds",
+    "partition": "without which nothing is launched",
+}
 
 
 def check(description: Description) -> Iterator[BootwrightError]:
@@ -17,6 +25,7 @@ def check(description: Description) -> Iterator[BootwrightError]:
         yield from _check_generic(description)
         return
     yield from _check_hypervisor(description)
+    yield from partitions.check(description)
     if not domains:
         yield DescriptionError("there is no domain: at least one [[domain]] is needed", Where(str(description.path)))
         return
@@ -30,8 +39,8 @@ def check(description: Description) -> Iterator[BootwrightError]:
         # What it is given makes it need a kernel.
         fit = max(domains, key=lambda domain: (domain.kernel is not None, domain.hardware))
         yield DescriptionError(
-            f"none of the {len(domains)} domains is the initial domain, the only one that the "
-            f'{description.image.launcher} launcher builds: give "{fit.name}" '
+            f"none of the {len(domains)} domains is the initial domain, {_ONLY[description.image.launcher]}: "
+            f'give "{fit.name}" '
             'functions = ["initial-domain"]',
             fit.where,
         )
@@ -68,10 +77,9 @@ def _check_hypervisor(description: Description) -> Iterator[BootwrightError]:
     image, hypervisor = description.image, description.hypervisor
     if image.launcher == "xen" and hypervisor is None:
         yield image.error("launcher", '"xen" needs a table [hypervisor] that names the kernel of Xen')
-    if image.launcher == "native" and hypervisor is not None:
-        yield hypervisor.error(
-            "", 'launcher = "native" starts no hypervisor: write launcher = "xen", or leave the table out'
-        )
+    if image.launcher != "xen" and hypervisor is not None:
+        launcher = f'launcher = "{image.launcher}"'
+        yield hypervisor.error("", f'{launcher} starts no hypervisor: write launcher = "xen", or leave the table out')
 
 
 def _check_mode(description: Description, domain: DomainDescription) -> Iterator[BootwrightError]:
@@ -84,7 +92,8 @@ def _check_mode(description: Description, domain: DomainDescription) -> Iterator
         yield domain.error("modules", "Xen hands its domains a kernel and a ramdisk and no more; leave it out")
     if not xen and domain.mode != "pvh":
         wanted = ' (a PV domain needs launcher = "xen" and a table [hypervisor])' if domain.mode == "pv" else ""
-        yield domain.error("mode", f'"{domain.mode}" is not what launcher = "native" builds; it builds "pvh"{wanted}')
+        launcher = f'launcher = "{description.image.launcher}"'
+        yield domain.error("mode", f'"{domain.mode}" is not what {launcher} builds; it builds "pvh"{wanted}')
     elif xen and domain.initial and domain.mode != "pv" and (domain.mode != "pvh" or not pvh):
         wanted = ', or "pvh" where [hypervisor] has dom0=pvh in its cmdline' if domain.mode == "pvh" else ""
         yield domain.error("mode", f'"{domain.mode}" is not how Xen builds the initial domain; it builds "pv"{wanted}')

@@ -11,13 +11,15 @@ from bootwright.common.abi import load as load_abi
 from bootwright.description import readers, values
 from bootwright.description.readers import Field
 
-LAUNCHERS = ("native", "xen")
-LAUNCHERS_LATER = ("partition",)
+LAUNCHERS = ("native", "xen", "partition")
 PACKS = ("auto", "lz4", "none")
 MODULES = ("embedded", "loader")
 LOG_LEVELS = ("quiet", "normal", "debug")
 MODES = ("pvh", "pv", "hvm")
 MAX_CPUS = 4096
+MAX_RESTARTS = 1000
+SHARED_MODES = ("first", "both")
+SHARED_TYPES = ("reserved", "pmem")
 
 FILE = 'a path from the description\'s folder on, or `{ package = "...", file = "..." }`'
 MEMORY = 'whole pages, such as `"512M"`; K, M, G or T'
@@ -30,10 +32,11 @@ def image() -> dict[str, Field]:
     return {
         "name": Field(readers.name, form="a name", says="of the outputs: build/NAME/NAME.elf", usual="the file's"),
         "launcher": Field(
-            readers.choice(LAUNCHERS, LAUNCHERS_LATER),
+            readers.choice(LAUNCHERS),
             default="native",
             form=_words(LAUNCHERS),
-            says="who starts the initial domain: the stub gives it the machine; or Xen, see [hypervisor]",
+            says="who starts what: the stub gives the initial domain the machine; Xen, see [hypervisor]; or every "
+            "domain gets cpus and memory of its own (docs/partition.md)",
         ),
         "console": Field(
             values.console,
@@ -195,6 +198,75 @@ def domain() -> dict[str, Field]:
             says="more files for a kernel entered by multiboot or PVH: it is told of them in this order, behind its "
             "ramdisk, each with its string",
             usual="none",
+        ),
+        **_partition(),
+    }
+
+
+def _partition() -> dict[str, Field]:
+    """The keys of a [[domain]] that only the partition launcher knows."""
+    return {
+        "cpu-ids": Field(
+            values.cpu_ids,
+            default=(),
+            form="an array of APIC ids, one for each of `cpus`",
+            says="partition: which cpus of the machine it gets",
+            usual="the next of the ACPI tables",
+        ),
+        "ports": Field(
+            values.ports,
+            default=(),
+            form='an array of I/O ports, each as `"0x60"` or, from first to last, `"0x2f8-0x2ff"`',
+            says="partition: ports of the machine that are its own",
+            usual="none",
+        ),
+        "console": Field(
+            values.domain_console,
+            default=values.VIRTUAL_CONSOLE,
+            form='`"virtual"`, `"ring"`, `"none"`, or a UART of the machine: `"com1"` to `"com4"`, or a port such as '
+            '`"0x3f8"`',
+            says="partition: its serial port; a virtual one is com1 to the domain, whose lines go to the image's "
+            "console with its name in front; of a ring the monitor shows the text; a UART of the machine is its own",
+            usual='`"virtual"`',
+        ),
+        "on-end": Field(
+            readers.choice(("stop", "restart")),
+            default="stop",
+            form='`"stop"` or `"restart"`',
+            says="partition: what follows when it resets, powers itself off or fails",
+        ),
+        "restarts": Field(
+            readers.integer(1, MAX_RESTARTS),
+            default=3,
+            form=f"1 to {MAX_RESTARTS}",
+            says="partition: how many restarts there may be within a minute; one more stops it",
+        ),
+    }
+
+
+def shared() -> dict[str, Field]:
+    """The keys of a [[shared]]: memory that several domains of the partition launcher see."""
+    return {
+        "name": Field(readers.name, True, form="a name", says="what messages call it"),
+        "size": Field(values.memory, True, form=f"{MEMORY}; of 2M each", says="of the range"),
+        "between": Field(
+            values.names,
+            True,
+            form="an array of names of domains, at least two",
+            says="who sees it",
+        ),
+        "mode": Field(
+            readers.choice(SHARED_MODES),
+            default="first",
+            form=_words(SHARED_MODES),
+            says="who may write: the first of `between`, or all",
+        ),
+        "as": Field(
+            readers.choice(SHARED_TYPES),
+            default="reserved",
+            form=_words(SHARED_TYPES),
+            says="what the memory maps of the domains call it: reserved, or persistent memory, of which Linux makes a "
+            "device",
         ),
     }
 

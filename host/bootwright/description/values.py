@@ -10,7 +10,19 @@ from dataclasses import dataclass, field
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import BootwrightError, ErrorList, Where
-from bootwright.description.readers import Field, bounded_string, fail, nearest, quoted, read_table, string, typed
+from bootwright.common.ranges import Range
+from bootwright.description.readers import (
+    Field,
+    bounded_string,
+    fail,
+    integer,
+    name,
+    nearest,
+    quoted,
+    read_table,
+    string,
+    typed,
+)
 from bootwright.description.toml_tree import Node
 
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -19,6 +31,7 @@ COM_PORTS = {"com1": 0x3F8, "com2": 0x2F8, "com3": 0x3E8, "com4": 0x2E8}
 UART_CLOCK = 115200  # baud at divisor 1
 MIN_BAUD = 300  # below it a character takes longer than the stub waits for a UART
 MAX_REBOOT_SECONDS = 3600
+MAX_APIC_ID = 0xFFFFFFFE  # the last one is a broadcast
 MAX_WAIT = 30 * 24 * 3600  # seconds that any task may be told to wait: select() takes no more than some years
 
 
@@ -145,6 +158,79 @@ def _serial(node: Node, text: str) -> tuple[int, int]:
     if not MIN_BAUD <= rate <= UART_CLOCK or UART_CLOCK % rate:
         raise fail(node, f"{quoted(baud)} is no baud rate from {MIN_BAUD} to {UART_CLOCK} that divides {UART_CLOCK}")
     return port, UART_CLOCK // rate
+
+
+def cpu_ids(node: Node) -> tuple[int, ...]:
+    """An array of APIC ids, each once, at least one."""
+    typed(node, list, "an array of APIC ids, such as [2, 3]")
+    found: list[int] = []
+    for element in node.elements:
+        number = integer(0, MAX_APIC_ID)(element)
+        if number in found:
+            raise fail(element, f"{number} is there twice")
+        found.append(number)
+    if not found:
+        raise fail(node, "is empty; leave it out for the next cpus that there are")
+    return tuple(found)
+
+
+def ports(node: Node) -> tuple[Range, ...]:
+    """An array of ports, as "0x60", or "0x2f8-0x2ff" with the last one in it, that do not overlap."""
+    typed(node, list, 'an array of I/O ports, such as ["0x60", "0x2f8-0x2ff"]')
+    found: list[Range] = []
+    for element in node.elements:
+        text = string(element)
+        match = re.fullmatch(r"0x([0-9a-fA-F]{1,4})(?:-0x([0-9a-fA-F]{1,4}))?", text)
+        if match is None:
+            raise fail(element, f'{quoted(text)} is no I/O port such as "0x60", nor ports such as "0x2f8-0x2ff"')
+        first = int(match[1], 16)
+        last = int(match[2], 16) if match[2] else first
+        if last < first:
+            raise fail(element, f"{quoted(text)} ends before it begins")
+        own = Range(first, last + 1)
+        if other := next((range for range in found if own.overlaps(range)), None):
+            raise fail(element, f"{quoted(text)} overlaps {other}")
+        found.append(own)
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class DomainConsole:
+    """A domain's serial port. kind: "virtual", "ring", "none", or "passed": the UART of the machine at `port`."""
+
+    kind: str
+    port: int = 0
+
+
+VIRTUAL_CONSOLE = DomainConsole("virtual")
+
+
+def domain_console(node: Node) -> DomainConsole:
+    """ "virtual", "ring" or "none", or a UART of the machine: com1 to com4 or a port."""
+    text = string(node)
+    kinds = ("virtual", "ring", "none")
+    if text in kinds:
+        return DomainConsole(text)
+    if text in COM_PORTS:
+        return DomainConsole("passed", COM_PORTS[text])
+    if re.fullmatch(r"0x[0-9a-fA-F]{1,4}", text) and 0 < int(text, 16) <= 0xFFF8:
+        return DomainConsole("passed", int(text, 16))
+    listed = ", ".join(quoted(word) for word in (*kinds, *COM_PORTS))
+    raise fail(node, f'{quoted(text)} is none of {listed}, nor a port such as "0x3f8"{nearest(text, kinds)}')
+
+
+def names(node: Node) -> tuple[str, ...]:
+    """An array of names, each once, at least two."""
+    typed(node, list, 'an array of names, such as ["dom0", "guest"]')
+    found: list[str] = []
+    for element in node.elements:
+        one = name(element)
+        if one in found:
+            raise fail(element, f"{quoted(one)} is there twice")
+        found.append(one)
+    if len(found) < 2:
+        raise fail(node, f"names {len(found)}, and it takes two to share")
+    return tuple(found)
 
 
 def on_failure(node: Node) -> int | None:

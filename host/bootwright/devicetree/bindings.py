@@ -15,13 +15,14 @@ from bootwright.common.errors import counted
 from bootwright.description.values import UNITS
 from bootwright.devicetree.fdt import CELL
 
-Value = str | int | bool | list[str]
+Value = str | int | bool | list[str] | list[int]
 
 HYPERVISOR = "hypervisor,xen"
 ARCHITECTURE = "xen,x86"
 DOMAIN = "xen,domain"
 CONFIG = "xen,config"
 OWN = "bootwright,"
+SHARED = f"{OWN}shared"
 
 BY_INDEX = {"module,index": "module-index", "multiboot,module": "mb-index"}  # the second in older documents
 BY_ADDRESS = ("module,addr", "module-addr")
@@ -47,6 +48,13 @@ def cell(value: bytes) -> int:
     if len(value) != CELL:
         raise ValueError(f"is {counted(len(value), 'byte')} long, not one cell such as <1>")
     return int.from_bytes(value, "big")
+
+
+def cell_list(value: bytes) -> list[int]:
+    """Cells, at least one."""
+    if not value or len(value) % CELL:
+        raise ValueError(f"is {counted(len(value), 'byte')} long, not cells such as <2 3>")
+    return [int.from_bytes(value[at : at + CELL], "big") for at in range(0, len(value), CELL)]
 
 
 def string(value: bytes) -> str:
@@ -152,6 +160,19 @@ DOMAIN_PROPERTIES: dict[str, tuple[str, Callable[[bytes], Value]]] = {
     f"{OWN}protocol": ("protocol", string),
     f"{OWN}memory-min": ("memory-min", memory),
     f"{OWN}memory-max": ("memory-max", memory),
+    f"{OWN}cpu-ids": ("cpu-ids", cell_list),
+    f"{OWN}ports": ("ports", strings),
+    f"{OWN}console": ("console", string),
+    f"{OWN}on-end": ("on-end", string),
+    f"{OWN}restarts": ("restarts", cell),
+}
+
+# What a node of memory that domains share has, by the key of a description.
+SHARED_PROPERTIES: dict[str, tuple[str, Callable[[bytes], Value]]] = {
+    f"{OWN}size": ("size", memory),
+    f"{OWN}between": ("between", strings),
+    f"{OWN}mode": ("mode", string),
+    f"{OWN}as": ("as", string),
 }
 
 # The settings of the image, in the node /chosen/hypervisor: `bootwright,KEY` for each key.

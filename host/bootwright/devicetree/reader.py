@@ -165,6 +165,7 @@ class _Reader:
         image = {key: self._value(node, path, OWN + key, read) for key, read in bindings.IMAGE_PROPERTIES.items()}
         domains: list[TomlNode] = []
         configs: list[TomlNode] = []
+        shared: list[TomlNode] = []
         for child in node.children:
             inner = f"{path}/{child.name}"
             compatible = self._compatible(child, inner)
@@ -174,6 +175,8 @@ class _Reader:
                 if configs:
                     self._fail(f'{inner}: is a second node that is compatible with "{bindings.CONFIG}"', inner)
                 configs.append(self._config(child, inner))
+            elif bindings.SHARED in compatible:
+                shared.append(self._shared(child, inner))
             else:
                 shown = ", ".join(quoted(word) for word in compatible)
                 close = nearest(compatible[0], (bindings.DOMAIN, bindings.CONFIG)) if compatible else ""
@@ -185,9 +188,17 @@ class _Reader:
             parts["hypervisor"] = configs[0]
         elif configs:
             domains = [_with_kextra(domain, configs[0], alone=len(domains) == 1) for domain in domains]
-        if domains:
-            where = self._where(path)
-            parts["domain"] = TomlNode([one.data for one in domains], where, where, elements=tuple(domains))
+        where = self._where(path)
+        for key, tables in (("domain", domains), ("shared", shared)):
+            if tables:
+                parts[key] = TomlNode([one.data for one in tables], where, where, elements=tuple(tables))
+        return self._table(parts, path)
+
+    def _shared(self, node: fdt.Node, path: str) -> TomlNode:
+        known = bindings.SHARED_PROPERTIES
+        self._only(node, path, list(known))
+        parts: dict[str, TomlNode | None] = {"name": self._node(node.name, path)}
+        parts |= {key: self._value(node, path, name, read) for name, (key, read) in known.items()}
         return self._table(parts, path)
 
     def _domain(self, node: fdt.Node, path: str) -> TomlNode:

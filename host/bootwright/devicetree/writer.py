@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import DescriptionError
-from bootwright.description.load import Description, DomainDescription, ImageDescription
+from bootwright.description.load import Description, DomainDescription, ImageDescription, SharedDescription
 from bootwright.description.records import Table
 from bootwright.description.values import (
     COM_PORTS,
@@ -52,6 +52,7 @@ def tree(description: Description, folder: Path) -> Node:
     children = [
         *([_config(description, numbers, folder)] if description.hypervisor else []),
         *(_domain(description, domain, numbers, folder) for domain in description.domains),
+        *(_shared(one) for one in description.shared),
     ]
     properties = {"compatible": text(bindings.HYPERVISOR, bindings.ARCHITECTURE), **_image(description.image)}
     hypervisor = Node("hypervisor", properties, tuple(children))
@@ -165,11 +166,42 @@ def _domain(description: Description, domain: DomainDescription, numbers: Mappin
     for key, size in (("memory-min", domain.memory_min), ("memory-max", domain.memory_max)):
         if size is not None:
             properties[OWN + key] = text(bindings.amount(size))
+    properties |= _partition_properties(domain)
     folders = _Folders(description.folder, folder)
     modules = tuple(
         module(key[0], numbers[key], key[2], folders.source(key[1])) for key in _modules(description, domain)
     )
     return Node(domain.name, properties, modules, comments(domain))
+
+
+def _partition_properties(domain: DomainDescription) -> dict[str, bytes]:
+    """What only the partition launcher knows of a domain, where it is not the default."""
+    default = DomainDescription(domain.name, domain.memory)
+    found: dict[str, bytes] = {}
+    if domain.cpu_ids:
+        found["cpu-ids"] = cells(*domain.cpu_ids)
+    if domain.ports:
+        found["ports"] = text(*(f"{ports.start:#x}-{ports.end - 1:#x}" for ports in domain.ports))
+    if domain.console != default.console:
+        passed = domain.console.kind == "passed"
+        found["console"] = text(f"{domain.console.port:#x}" if passed else domain.console.kind)
+    if domain.on_end != default.on_end:
+        found["on-end"] = text(domain.on_end)
+    if domain.restarts != default.restarts:
+        found["restarts"] = cells(domain.restarts)
+    return {OWN + key: value for key, value in found.items()}
+
+
+def _shared(shared: SharedDescription) -> Node:
+    """The node of a [[shared]]."""
+    properties = {
+        "compatible": text(bindings.SHARED),
+        f"{OWN}size": text(bindings.amount(shared.size)),
+        f"{OWN}between": text(*shared.between),
+        f"{OWN}mode": text(shared.mode),
+        f"{OWN}as": text(shared.kind),
+    }
+    return Node(shared.name, properties)
 
 
 def domain_properties(domain: DomainDescription) -> dict[str, bytes]:
