@@ -21,15 +21,6 @@
 #define CPUID_VENDOR_AMD        0x68747541      /* EBX: "Auth" */
 #define MSR_MICROCODE           0x8b            /* IA32_BIOS_SIGN_ID, AMD's PATCH_LEVEL */
 
-/* ACPI 6.5, 5.2.12: the processors. */
-#define MADT_SIGNATURE          0x43495041      /* "APIC" */
-#define MADT_ENTRIES            44
-#define MADT_LOCAL_APIC         0
-#define MADT_LOCAL_APIC_FLAGS   4
-#define MADT_LOCAL_X2APIC       9
-#define MADT_LOCAL_X2APIC_FLAGS 8
-#define MADT_ENABLED            (1 << 0)
-
 /* SMBIOS 3.7, 5.2: entry points and structures. */
 #define SMBIOS_SEARCH_START     0xf0000
 #define SMBIOS_SEARCH_END       0x100000

@@ -68,6 +68,13 @@ SETUP_HEADER = words(
     "min_alignment xloadflags cmdline_size hardware_subarch hardware_subarch_data payload_offset payload_length "
     "setup_data pref_address init_size handover_offset kernel_info_offset"
 )
+SVM_EXITS = words(
+    "READ_CR0 WRITE_CR0 READ_DR0 WRITE_DR0 EXCP_BASE LAST_EXCP INTR NMI SMI INIT VINTR CR0_SEL_WRITE IDTR_READ "
+    "GDTR_READ LDTR_READ TR_READ IDTR_WRITE GDTR_WRITE LDTR_WRITE TR_WRITE RDTSC RDPMC PUSHF POPF CPUID RSM IRET SWINT "
+    "INVD PAUSE HLT INVLPG INVLPGA IOIO MSR TASK_SWITCH FERR_FREEZE SHUTDOWN VMRUN VMMCALL VMLOAD VMSAVE STGI CLGI "
+    "SKINIT RDTSCP ICEBP WBINVD MONITOR MWAIT MWAIT_COND XSETBV RDPRU EFER_WRITE_TRAP CR0_WRITE_TRAP INVPCID NPF "
+    "AVIC_INCOMPLETE_IPI AVIC_UNACCELERATED_ACCESS VMGEXIT"
+)
 
 WORLDS = {
     "linux": World(
@@ -170,6 +177,39 @@ WORLDS = {
                 *(f"XEN_HVM_MEMMAP_TYPE_{kind}" for kind in words("RAM RESERVED ACPI NVS UNUSABLE DISABLED PMEM")),
             ),
         },
+    ),
+    "svm": World(
+        "#include <asm/svm.h>\n",
+        {},
+        {
+            **same("", *(f"SVM_EXIT_{name}" for name in SVM_EXITS)),
+            "SVM_EXIT_INVALID": "(unsigned long long)SVM_EXIT_ERR",
+        },
+    ),
+    "kvm": World(
+        "#include <asm/kvm_para.h>\n",
+        {},
+        {
+            **same(
+                "",
+                "KVM_CPUID_SIGNATURE",
+                "KVM_CPUID_FEATURES",
+                "MSR_KVM_WALL_CLOCK_NEW",
+                "MSR_KVM_SYSTEM_TIME_NEW",
+                "KVM_MSR_ENABLED",
+            ),
+            "KVM_SIGNATURE_EBX": "*(unsigned *)(KVM_SIGNATURE + 0)",
+            "KVM_SIGNATURE_ECX": "*(unsigned *)(KVM_SIGNATURE + 4)",
+            "KVM_SIGNATURE_EDX": "*(unsigned *)(KVM_SIGNATURE + 8)",
+            "KVM_FEATURE_NOP_IO_DELAY": "1 << KVM_FEATURE_NOP_IO_DELAY",
+            "KVM_FEATURE_CLOCKSOURCE2": "1 << KVM_FEATURE_CLOCKSOURCE2",
+            "KVM_FEATURE_CLOCKSOURCE_STABLE": "1 << KVM_FEATURE_CLOCKSOURCE_STABLE_BIT",
+        },
+    ),
+    "pvclock": World(  # KVM took it from Xen
+        "#include <stdint.h>\n#define __XEN_INTERFACE_VERSION__ 0x00040700\n#include <xen/xen.h>\n",
+        {"pvclock_vcpu_time_info": Record("struct vcpu_time_info")},
+        {"PVCLOCK_TSC_STABLE": "XEN_PVCLOCK_TSC_STABLE_BIT"},
     ),
     "multiboot1": World(
         "#include <multiboot/multiboot.h>\n",
@@ -327,10 +367,13 @@ WORLDS = {
 BY_THE_BOOK = {
     r"rsdp|RSDP_\w+": "ACPI 6.5, 5.2.5.3",
     r"acpi_header": "ACPI 6.5, 5.2.6",
-    r"fadt|FADT_SIGNATURE": "ACPI 6.5, 5.2.9",
+    r"acpi_address|ACPI_SPACE_\w+|ACPI_ACCESS_\w+": "ACPI 6.5, 5.2.3.2",
+    r"RSDT_SIGNATURE|XSDT_SIGNATURE|DSDT_SIGNATURE": "ACPI 6.5, 5.2.7, 5.2.8 and 5.2.11.1",
+    r"fadt|FADT_\w+": "ACPI 6.5, 5.2.9",
+    r"SLEEP_CONTROL_\w+": "ACPI 6.5, 4.8.3.7",
     r"PM1_\w+": "ACPI 6.5, 4.8.3.2",
     r"DSDT_S5_NAME|AML_\w+": "ACPI 6.5, 7.4.2 and 20.2",
-    r"MADT_\w+": "ACPI 6.5, 5.2.12",
+    r"madt\w*|MADT_\w+": "ACPI 6.5, 5.2.12",
     r"SMBIOS\w+": "SMBIOS 3.7, 5.2; the GUIDs: UEFI 2.10, 4.6.1.1",
     r"multiboot2_\w+|MULTIBOOT2_\w+": "Multiboot2 Specification 2.0, 3.1 and 3.6",
     r"pe_optional_header|PE_\w+": "Microsoft PE format, Optional Header; LIEF and sbverify read it in other tests",
@@ -345,6 +388,13 @@ BY_THE_BOOK = {
     r"XEN_ELFNOTE_PHYS32_RELOC": "Xen 4.20, public/elfnote.h; Debian 12 has 4.17",
     r"XEN_NOTE_NAME": "Xen, public/elfnote.h",
     r"idt_gate|IDT_\w+|tss64|GDT_\w+": "Intel SDM 3, 3.4.5, 6.14 and 8.7",
+    r"vmcb\w*|VMCB_SEGMENT_\w+|(INTERCEPT|TLB_CONTROL|V|NP|LBR|CLEAN|EVENT)_\w+": "AMD APM 2, 15 and B",
+    r"X2AVIC_ENABLE|AVIC_ENABLE|INTERRUPT_SHADOW|GUEST_INTERRUPT_MASK": "AMD APM 2, B",
+    r"SVM_EXIT_\w+": "AMD APM 2, C; Linux 6.1 has no names for those of misc3 but INVPCID",
+    r"IOIO_\w+|IOPM_\w+|MSRPM_\w+|NPF_\w+": "AMD APM 2, 15.10, 15.11 and 15.25.6",
+    r"VM_CR_\w+|CPUID_SVM\w*": "AMD APM 2, 15.30.1; APM 3, E.4.9",
+    r"(LAPIC|APIC_BASE|SVR|DFR|DELIVERY|ICR|LVT)_\w+": "Intel SDM 3, 11.4 to 11.8 and 11.12; AMD APM 2, 16",
+    r"pvclock_wall_clock": "Linux, Documentation/virt/kvm/x86/msr.rst",
     r"MSR_EFER|EFER_\w+|MSR_\w+": "Intel SDM 4, 2.1; AMD APM 2, A",
     r"PTE_\w+|PAGE_\w+": "Intel SDM 3, 4.5",
     r"MTRR_\w+|MEMORY_WRITE_BACK": "Intel SDM 3, 12.11",

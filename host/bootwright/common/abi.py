@@ -1,6 +1,6 @@
 """The binary records and constants of `stub/abi/*.h`, for Python and for the assembler alike.
 
-The headers are C as dissect.cstruct reads it: `#define`, `enum`, `struct` of uint8..uint64, char arrays and
+The headers are C as dissect.cstruct reads it: `#define`, `enum`, `struct` of uint8..uint64, int8, char arrays and
 nested structs. Everything is little endian and packed: a field lies where the one before it ends.
 
     abi = load()
