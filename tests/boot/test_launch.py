@@ -19,6 +19,7 @@ from bootwright.image import build
 from bootwright.image import built as image_built
 from bootwright.inputs import debian, resolve
 from bootwright.kernels import bzimage
+from bootwright.plan.records import Generic
 from bootwright.reference import boot, transcript
 from bootwright.reference.machine import LoaderModule, Machine
 
@@ -291,7 +292,7 @@ def compare_generic(result: qemu.Result, stub: Path, files: list[Path], strings:
         cpu=said.cpu,
         contents={number: path.read_bytes() for number, path in enumerate(files)},
     )
-    expected = boot.boot(machine, None)
+    expected = boot.boot(machine, Generic())
     assert said.lines == expected.shown(C["LOG_DEBUG"])
     return expected
 

@@ -19,6 +19,7 @@ from bootwright.description.values import Console
 from bootwright.hyperlaunch import builder
 from bootwright.hyperlaunch.model import BootInfo, BootModule
 from bootwright.plan import make, notes, tables
+from bootwright.plan.records import Plan
 
 CONSTANTS = abi.load().constants
 
@@ -169,7 +170,7 @@ def test_random_descriptions_are_taken_or_refused(image: dict[str, object], doma
     for domain in domains:
         lines += ["[[domain]]", *(f"{key} = {spell(value)}" for key, value in domain.items())]
     try:
-        tables.encode(make.generic(parse("\n".join(lines))))  # its settings fit into their fields
+        tables.encode(Plan(make.settings(parse("\n".join(lines)).image), (), ()))  # its settings fit into their fields
     except BootwrightError as error:
         listed = error.errors if isinstance(error, ErrorList) else (error,)
         assert all(e.where is not None and "\n" not in e.message for e in listed)
@@ -188,7 +189,7 @@ def test_every_rate_is_refused_or_fits_the_uart(port: str, rate: int) -> None:
         with pytest.raises(BootwrightError, match=f'"{rate}" is no baud rate from 300 to 115200 that divides 115200'):
             parse(text)
     else:
-        settled = tables.decode(tables.encode(make.generic(parse(text)))).image
+        settled = make.settings(parse(text).image)
         assert settled.serial_divisor * rate == 115200
 
 

@@ -12,7 +12,7 @@ from assembling import link_text
 from bootwright.common import abi
 from bootwright.common.errors import KernelError, LinkError
 from bootwright.common.ranges import Range
-from bootwright.image.stub import link_stub
+from bootwright.image.stub import link_generic, link_stub
 from bootwright.kernels import protocols
 from bootwright.link import layout
 
@@ -154,7 +154,7 @@ def test_which_stubs_have_a_limit(tmp_path: Path, reasons: tuple[str, ...], limi
 @pytest.mark.slow
 def test_an_image_holds_only_the_launchers_that_it_uses() -> None:
     sizes = {used: link_stub(4096, 0, used).code_size for used in [("pvh",), ("linux",), protocols.NAMES]}
-    generic = link_stub(0, 0, None)
+    generic = link_generic()
     assert sizes["pvh",] < sizes["linux",] < sizes[protocols.NAMES] < generic.code_size
     assert {"tell_pvh", "tell_linux", "make_fallback", "probe_kernel", "move_kernel"} <= set(generic.symbols)
     assert not {"tell_linux", "move_kernel", "find_sections"} & set(link_stub(4096, 0, ("pvh",)).symbols)

@@ -11,7 +11,7 @@ from assembling import link_text
 from elftools.elf.elffile import ELFFile
 
 from bootwright.common import abi
-from bootwright.image.stub import link_stub
+from bootwright.image.stub import link_generic
 from bootwright.link.linked import Linked
 
 TEXT = """start:  nop
@@ -59,7 +59,7 @@ def test_every_instruction_has_its_line(tmp_path: Path) -> None:
 
 
 def test_the_whole_stub_has_its_lines() -> None:
-    linked = link_stub(4096, 0, None)
+    linked = link_generic(4096)
     addresses = {address for address, _, line in lines(linked) if line}
     listed = [line for line in linked.listing.splitlines() if line[:8].strip() and line[10:26].strip()]
     for name in ("main", "panic", "find_modules", "enter_long_mode"):
@@ -94,7 +94,7 @@ def test_records_lie_at_their_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", ["decodedline", "info", "abbrev"])
 def test_readelf_has_no_complaint(what: str, tmp_path: Path) -> None:
     file = tmp_path / "stub.elf"
-    file.write_bytes(link_stub(4096, 0, None).image)
+    file.write_bytes(link_generic(4096).image)
     done = subprocess.run(["readelf", f"--debug-dump={what}", file], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert "<unknown" not in done.stdout

@@ -20,6 +20,7 @@ from worlds import MIB, RSDP, World, compare, loader_tags, world
 
 from bootwright.common.ranges import Range
 from bootwright.plan import tables
+from bootwright.plan.records import Plan
 from bootwright.reference import boot
 from bootwright.reference.machine import Efi, Framebuffer, LoaderModule, Machine
 
@@ -50,13 +51,13 @@ def efi_world(seed: int, dice: random.Random) -> World:
     of its bytes stop, and a loader may have started it. Otherwise it is NAME.efi, with its modules in it.
     """
     found = world(seed, brought=0)
-    assert found.plan is not None
+    assert isinstance(found.plan, Plan)
     hypervisor = found.plan.hypervisor
     if hypervisor is None or hypervisor.protocol not in TWO_WAYS or dice.random() < 0.2:
         found.files = []
         return found
     found = world(seed, brought=dice.choice((0, 0.5)))
-    assert found.plan is not None
+    assert isinstance(found.plan, Plan)
     piece = found.plan.modules[0].pieces[0]
     entry = piece.dest + dice.randrange(-1, piece.dest_size + 1)
     hypervisor = replace(hypervisor, protocol=C["PROTOCOL_MULTIBOOT2_EFI"], efi_entry=entry)
@@ -72,7 +73,7 @@ def run(seed: int) -> tuple[unicorn_machine.Machine, boot.Boot, World]:
     """The stub's boot, and the reference's."""
     dice = random.Random(seed)
     found = efi_world(seed, dice)
-    assert found.plan is not None
+    assert isinstance(found.plan, Plan)
     services = found.plan.hypervisor and found.plan.hypervisor.protocol == C["PROTOCOL_MULTIBOOT2_EFI"]
     by_grub = bool(found.files)
     blob = tables.encode(found.plan)

@@ -12,6 +12,7 @@ from worlds import MIB, RSDP, World, booted, linux, plan
 
 from bootwright.common.ranges import Range
 from bootwright.hyperlaunch.model import MemoryRange
+from bootwright.plan.records import Plan
 from bootwright.reference.machine import Efi, all_ram, find_low_room, normalise, overlap
 
 PAGE = 0x1000
@@ -36,7 +37,7 @@ def world(protocol: str = "pvh", *ranges: tuple[int, int, int]) -> World:
 
 def taking_the_stubs_place(found: World) -> World:
     """Its kernel has cleared all of the second MiB, and all up to 16 MiB."""
-    assert found.plan is not None
+    assert isinstance(found.plan, Plan)
     (module,), (domain,) = found.plan.modules, found.plan.domains
     piece = replace(module.pieces[0], dest=MIB, zero_size=MIB)
     found.plan = replace(found.plan, modules=(replace(module, pieces=(piece,)),), domains=(replace(domain, entry=MIB),))
@@ -100,7 +101,7 @@ def test_odd_maps_below_one_mib(name: str) -> None:
 def test_what_lies_below_one_mib_stays() -> None:
     """A module of the loader that the kernel is told of, and none that it is not told of."""
     found = world("multiboot1")
-    assert found.plan is not None
+    assert isinstance(found.plan, Plan)
     record = replace(
         found.plan.modules[0], name="disk", kind=C["BOOTMOD_RAMDISK"], flags=0, size=0x5001, pieces=(), load_address=0
     )
@@ -116,7 +117,7 @@ def filled(top: int, used: bool) -> World:
     it is the ramdisk; else it is one that was copied to another place.
     """
     found = taking_the_stubs_place(world("multiboot2", HIGH))
-    assert found.plan is not None
+    assert isinstance(found.plan, Plan)
     size = top - 3 * MIB
     copied = replace(
         found.plan.modules[0].pieces[0], source=0, source_size=size, dest=24 * MIB, dest_size=size, zero_size=0

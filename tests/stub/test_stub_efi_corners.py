@@ -12,6 +12,7 @@ from machine import LOADER, SCRATCH, C, Machine
 from worlds import HIGH, LOW, World, linux, plan
 
 from bootwright.plan import tables
+from bootwright.plan.records import Plan
 
 # --- behind a loader that ended boot services -------------------------------------------------------
 
@@ -24,7 +25,7 @@ def efi_map(size: int) -> tuple[int, bytes]:
 
 def by_grub(found: World, *tags: tuple[int, bytes]) -> Machine:
     """A boot with EFI's system table at 0x1_23456780 and these tags."""
-    assert found.plan is not None
+    assert isinstance(found.plan, Plan)
     machine = Machine(tables.encode(found.plan))
     for place, data in found.embedded:
         machine.write(place, data)

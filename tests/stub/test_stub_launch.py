@@ -10,7 +10,7 @@ from booting import KERNEL, PVH, TEXT, boot, check, good_tables, line, machine_w
 from machine import RAM, C
 from worlds import HIGH, LOW, MIB, booted, fails, linux, plan
 
-from bootwright.plan.records import PlannedHypervisor
+from bootwright.plan.records import Plan, PlannedHypervisor
 from bootwright.reference.machine import Efi, Framebuffer
 
 
@@ -123,7 +123,7 @@ def test_the_hardware_domain_need_not_be_the_initial_one() -> None:
 
 def test_a_hypervisor_without_efi() -> None:
     found = plan("multiboot2", b"\xf4" * 64)
-    assert found.plan is not None
+    assert isinstance(found.plan, Plan)
     xen = PlannedHypervisor(0, C["PROTOCOL_MULTIBOOT2"], "xen console=com1", KERNEL)
     found.plan = replace(found.plan, hypervisor=xen)
     booted(found)
@@ -134,7 +134,7 @@ def test_a_hypervisor_without_efi() -> None:
 def test_a_domain_that_a_hypervisor_does_not_build(order: tuple[int, ...], tree: bool, why: str) -> None:
     """Of three domains one is given a kernel; a device tree tells the hypervisor of all that are."""
     found = plan("multiboot2", b"\xf4" * 64)
-    assert found.plan is not None
+    assert isinstance(found.plan, Plan)
     (dom0,), (module,) = found.plan.domains, found.plan.modules
     if tree:
         module = replace(module, kind=C["BOOTMOD_FDT"])

@@ -13,6 +13,7 @@ from worlds import LOW, MIB, booted, fails, plan
 
 from bootwright.common.pieces import Piece
 from bootwright.common.ranges import Relocation
+from bootwright.plan.records import Plan
 
 
 @pytest.mark.provokes("E_NO_RAM")
@@ -138,7 +139,7 @@ def test_room_is_clear_of_modules_that_nobody_wants() -> None:
 
 def test_room_for_what_goes_to_the_stubs_place_is_clear_of_more_of_it() -> None:
     found = plan("pvh", b"\xf4" * 0x3000, dest=MIB)
-    assert found.plan is not None
+    assert isinstance(found.plan, Plan)
     sizes = (0x1000, 0x1800, 0x800)
     starts = (0, 0x1000, 0x2800)
     pieces = [
@@ -151,7 +152,7 @@ def test_room_for_what_goes_to_the_stubs_place_is_clear_of_more_of_it() -> None:
 
 def test_room_above_what_waits_for_the_stubs_place() -> None:
     found = plan("pvh", b"\xf4" * 0x3000, dest=MIB)
-    assert found.plan is not None
+    assert isinstance(found.plan, Plan)
     pieces = (Piece(0, 0x2000, MIB, 0x2000, 0, 0), Piece(0x2000, 0x1000, MIB + 0x2000, 0x1000, 0, 0))
     found.plan = replace(found.plan, modules=(replace(found.plan.modules[0], pieces=pieces),))
     found.ranges = [LOW, (MIB, 20 * MIB, 1), (RAM - 0x1000, 0x1000, 1)]  # the smaller one fits there
@@ -160,7 +161,7 @@ def test_room_above_what_waits_for_the_stubs_place() -> None:
 
 def test_a_kernel_that_may_be_moved_and_has_nothing_to_move() -> None:
     found = plan("pvh", b"\xf4" * 64)
-    assert found.plan is not None
+    assert isinstance(found.plan, Plan)
     module = replace(found.plan.modules[0], pieces=(), movable=Relocation(0x1000, 0, 0xFFFFFFFF))
     found.plan = replace(found.plan, modules=(module,))
     fails(found, "E_ENTRY")

@@ -18,7 +18,7 @@ from bootwright.hyperlaunch.model import BootDomain, MemoryRange, MemorySize
 from bootwright.kernels.protocols import NAMES
 from bootwright.kernels.sections import Sections
 from bootwright.plan import tables
-from bootwright.plan.records import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
+from bootwright.plan.records import Generic, Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
 from bootwright.reference import boot
 from bootwright.reference.machine import BootDevice, Efi, Framebuffer, LoaderModule, Machine
 
@@ -29,10 +29,10 @@ IMAGE = PlannedImage("test", C["CONSOLE_SERIAL"], C["UART_COM1"], 1, C["LOG_DEBU
 
 @dataclass
 class World:
-    """A machine to be, and an image for it. plan None for the generic stub."""
+    """A machine to be, and an image for it. plan: as boot.boot takes it."""
 
     seed: int
-    plan: Plan | None = None
+    plan: Plan | Generic = field(default_factory=Generic)
     ranges: list[tuple[int, int, int]] = field(default_factory=list)  # start, size, type
     files: list[tuple[int, bytes, str]] = field(default_factory=list)  # the loader's modules
     embedded: list[tuple[int, bytes]] = field(default_factory=list)
@@ -176,7 +176,7 @@ def world(seed: int, brought: float = 0.5) -> World:
 
 def run(found: World) -> tuple[unicorn_machine.Machine, boot.Boot]:
     """The stub's boot of it, and the reference's."""
-    blob = tables.encode(found.plan) if found.plan else b""
+    blob = tables.encode(found.plan) if isinstance(found.plan, Plan) else b""
     stub = unicorn_machine.Machine(blob)
     for place, data in found.embedded:
         stub.write(place, data)
@@ -261,13 +261,13 @@ def compare(stub: unicorn_machine.Machine, expected: boot.Boot, found: World, lo
     if expected.failure is None:
         # The last line has its place, which the stub may be gone by now to be asked for.
         assert stub.read(expected.information_start, len(expected.information)) == expected.information
-        if found.plan is not None:
+        if isinstance(found.plan, Plan):
             kernel_loaded(stub, found, expected)
 
 
 def kernel_loaded(stub: unicorn_machine.Machine, found: World, expected: boot.Boot) -> None:
     """Every piece of the kernel is in its place, wherever the module was in between."""
-    assert found.plan is not None
+    assert isinstance(found.plan, Plan)
     for piece, place in zip(found.plan.modules[0].pieces, expected.pieces[0], strict=True):
         data = found.contents[0][piece.source : piece.source + piece.source_size]
         assert stub.read(place.start, piece.dest_size + piece.zero_size) == data + bytes(piece.zero_size)

@@ -16,6 +16,7 @@ from bootwright.image import build as image_build
 from bootwright.image.stub import link_stubs
 from bootwright.lab import fit, serial
 from bootwright.lab import report as lab_report
+from bootwright.plan.records import Generic
 
 
 def read(source: str, name: str, timeout: float) -> None:
@@ -69,12 +70,12 @@ def plan(name: str, machine: str) -> None:
 def fitted(path: Path, report: lab_report.Report, stage: image_build.Stage) -> fit.Fit:
     """The image that the description at `path` describes, on a machine. Raises as a build does."""
     described = image_build.describe(path)
-    if described.image.generic:
-        message = "what this image boots is known at boot only, so there is nothing to plan"
-        raise PlanError(message, described.image.where)
     with scratch.own(Path(tempfile.gettempdir()), "bootwright") as work:
         stage("planning")
         planned = image_build.plan_image(described, work, stage)
+        if isinstance(planned, Generic):
+            message = "what this image boots is known at boot only, so there is nothing to plan"
+            raise PlanError(message, described.image.where)
         stage("assembling the stub")
         stubs = link_stubs(planned)
         symbols = stubs.elf.symbols

@@ -29,7 +29,7 @@ from bootwright.inputs import resolve
 from bootwright.link.linked import Linked
 from bootwright.plan import make as plan_make
 from bootwright.plan import tables
-from bootwright.plan.records import Plan
+from bootwright.plan.records import Generic, Plan
 
 Stage = Callable[[str], None]
 
@@ -72,25 +72,26 @@ def build(
         stage("fetching what it names")
         planned = plan_image(described, work, stage)
         stage("assembling the stub")
-        stubs = link_stubs(planned, described.image.generic)
+        stubs = link_stubs(planned)
         stage("writing the image")
         elf, efi = made / f"{output.name}.elf", made / f"{output.name}.efi"
         application: Plan | None = None
         linked = stubs.elf
-        write_modules(planned, made)
-        if stubs.efi is not None:
-            application = write_application(planned, stubs.efi, stubs.build_id, described.image.sbat, efi)
-        elif planned.hypervisor is not None:
-            note = "no EFI application: the hypervisor has no multiboot2 entry for EFI (header tag 9)"
-            planned = replace(planned, notes=(*planned.notes, note))
-        patched = embed.patch(linked.image, stubs.tables, payloads(planned), stubs.build_id, elf)
+        if isinstance(planned, Plan):
+            write_modules(planned, made)
+            if stubs.efi is not None:
+                application = write_application(planned, stubs.efi, stubs.build_id, described.image.sbat, efi)
+            else:
+                note = "no EFI application: the hypervisor has no multiboot2 entry for EFI (header tag 9)"
+                planned = replace(planned, notes=(*planned.notes, note))
+        patched = embed.patch(linked.image, stubs.tables, stubs.payloads, stubs.build_id, elf)
         if signing and application is not None:
             stage("signing")
             sign(efi, signing)
         stage("reading it back")
         if application is not None:
             efi_image.verify(efi, application, described.image.sbat, signed=signing is not None)
-        found = image_built.map_image(planned, linked, patched, verify.verify(elf, planned))
+        found = image_built.map_image(described.image, planned, linked, patched, verify.verify(elf, planned))
         elf.with_suffix(".map").write_text(image_built.text(found), encoding="utf-8")
         elf.with_suffix(".lst").write_text(linked.listing, encoding="utf-8")
         made_of = origin.Origin(origin.tool(), common_paths.recorded(path), gathering.inputs(), options, _outputs(made))
@@ -153,10 +154,10 @@ def _published_places(made: Path, output: Path) -> Iterator[None]:
         raise
 
 
-def plan_image(described: Description, work: Path, stage: Stage) -> Plan:
+def plan_image(described: Description, work: Path, stage: Stage) -> Plan | Generic:
     """What goes into the image; packed files and unpacked kernels go to `work`."""
     if described.image.generic:
-        return plan_make.generic(described)
+        return Generic()
     info = model.build(described, resolve.resolve(described, work))
     return plan_make.make(described, info, work, _bytes_done(stage))
 

@@ -17,6 +17,7 @@ from typing import Any
 from bootwright.common import abi, scratch
 from bootwright.common.errors import SourceError, Where, format_range, why
 from bootwright.common.json_shape import NUMBER, PATH, TEXT, WORD, Items, Keys, Nullable, check, check_text
+from bootwright.description.records import ImageDescription
 from bootwright.description.values import COM_PORTS
 from bootwright.devicetree.bindings import HANDED_KIND, KINDS
 from bootwright.image import origin
@@ -25,7 +26,7 @@ from bootwright.image.origin import MadeMedium, Origin
 from bootwright.image.verify import Image
 from bootwright.kernels import protocols
 from bootwright.link.linked import Linked
-from bootwright.plan.records import Plan, PlannedDomain, PlannedModule
+from bootwright.plan.records import Generic, Plan, PlannedDomain, PlannedModule
 
 FORMAT = 2
 MODULES = "modules"
@@ -152,28 +153,45 @@ def module_file(name: str) -> str:
     return f"{MODULES}/{name}"
 
 
-def map_image(plan: Plan, linked: Linked, patched: Patched, image: Image) -> Map:
+def map_image(
+    described: ImageDescription, planned: Plan | Generic, linked: Linked, patched: Patched, image: Image
+) -> Map:
     """The map of an image that was planned, linked, patched, and read back as `image`."""
-    embedded = [module for module in plan.modules if module.embedded]
     stub = [section for section in linked.sections if section.size]
-    memory = [Place(s.address, s.address + s.size, f"stub {s.name}") for s in stub]
-    # The first two are the firmware's, and the stub's, which is known better by its sections.
-    memory += [Place(p.range.start, p.range.end, p.what) for p in plan.placements[2:]]
-    file = [Place(s.offset, s.offset + s.size, f"stub {s.name}") for s in stub if s.name != ".bss"]
-    file += [
-        Place(offset, offset + module.size, f"module {module.name}")
-        for module, offset in zip(embedded, patched.offsets, strict=True)
-    ]
-    return Map(
-        name=plan.image.name,
+    memory = tuple(Place(s.address, s.address + s.size, f"stub {s.name}") for s in stub)
+    found = Map(
+        name=described.name,
         build_id=patched.build_id.hex(),
         entry=image.entry,
         pvh_entry=image.pvh_entry,
         stub_size=image.code_and_rodata,
+        machine_memory=max(LEAST_MEMORY, *(place.end for place in memory)),
+        serial_port=described.console.serial_port,
+        memory=memory,
+        file=tuple(Place(s.offset, s.offset + s.size, f"stub {s.name}") for s in stub if s.name != ".bss"),
+        modules=(),
+        domains=(),
+        hypervisor=None,
+        notes=(),
+    )
+    return found if isinstance(planned, Generic) else _with_plan(found, planned, patched.offsets)
+
+
+def _with_plan(found: Map, plan: Plan, offsets: Sequence[int]) -> Map:
+    """The same with all that was planned. offsets: of the modules in the file."""
+    embedded = [module for module in plan.modules if module.embedded]
+    # The first two are the firmware's, and the stub's, which is known better by its sections.
+    placed = (Place(p.range.start, p.range.end, p.what) for p in plan.placements[2:])
+    modules = (
+        Place(offset, offset + module.size, f"module {module.name}")
+        for module, offset in zip(embedded, offsets, strict=True)
+    )
+    memory = (*found.memory, *placed)
+    return dataclasses.replace(
+        found,
         machine_memory=_machine_memory(plan, max(place.end for place in memory)),
-        serial_port=plan.image.serial_port if plan.image.console & abi.load().constants["CONSOLE_SERIAL"] else None,
-        memory=tuple(memory),
-        file=tuple(file),
+        memory=memory,
+        file=(*found.file, *modules),
         modules=tuple(_module(module) for module in plan.modules),
         domains=tuple(_domain(domain, plan) for domain in plan.domains),
         hypervisor=_hypervisor(plan),

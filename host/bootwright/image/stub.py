@@ -1,7 +1,7 @@
 """The stub of an image, linked: which files it needs, and the two links of it, for NAME.elf and for NAME.efi.
 
     linked = link_stubs(planned)
-    linked.elf.image, linked.efi.symbols["__image_end"], linked.tables
+    linked.elf.image, linked.efi.symbols["__image_end"], linked.tables, linked.payloads
 
 The files are listed in linker/stub.toml, by the reason for which they are there.
 """
@@ -20,7 +20,7 @@ from bootwright.link import layout
 from bootwright.link.linked import Linked
 from bootwright.link.program import program
 from bootwright.plan import tables
-from bootwright.plan.records import Plan
+from bootwright.plan.records import Generic, Plan
 
 LAYOUT = "stub"
 RELOCATE = "relocate"
@@ -43,28 +43,30 @@ def launch_files(planned: Plan) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Stubs:
-    """The stub of an image, linked; the tables that go into it (none for the generic stub), and the build id.
-
-    efi: the stub of the EFI application, None where there can be none.
+    """The stub of an image, linked; what goes into its section .tables, the modules that travel behind it, and the
+    build id. efi: the stub of the EFI application, None where there can be none.
     """
 
     elf: Linked
     efi: Linked | None
     tables: bytes
+    payloads: tuple[Payload, ...]
     build_id: bytes
 
 
-def link_stubs(planned: Plan, generic: bool = False) -> Stubs:
+def link_stubs(planned: Plan | Generic) -> Stubs:
     """All that is linked for an image."""
-    if generic:
-        elf, efi, blob = link_stub(0, 0, None), None, b""
-    else:
-        blob, used = tables.encode(planned), launch_files(planned)
-        elf = link_stub(len(blob), len(payloads(planned)), used)
-        able = planned.hypervisor is None or planned.hypervisor.efi_entry
-        efi = link_stub(len(blob), 0, used, efi=True) if able else None
+    if isinstance(planned, Generic):
+        return _stubs(link_generic(), None)
+    blob, used, carried = tables.encode(planned), launch_files(planned), payloads(planned)
+    elf = link_stub(len(blob), len(carried), used)
+    able = planned.hypervisor is None or planned.hypervisor.efi_entry
+    return _stubs(elf, link_stub(len(blob), 0, used, efi=True) if able else None, blob, carried)
+
+
+def _stubs(elf: Linked, efi: Linked | None, blob: bytes = b"", carried: tuple[Payload, ...] = ()) -> Stubs:
     linked = [stub.image for stub in (elf, efi) if stub is not None]
-    return Stubs(elf, efi, blob, build_id(linked, blob, payloads(planned)))
+    return Stubs(elf, efi, blob, carried, build_id(linked, blob, carried))
 
 
 def build_id(stubs: Sequence[bytes], tables: bytes, payloads: Sequence[Payload]) -> bytes:
@@ -79,23 +81,31 @@ def build_id(stubs: Sequence[bytes], tables: bytes, payloads: Sequence[Payload])
     return digest.digest()[: abi.load().constants["BUILD_ID_SIZE"]]
 
 
-def link_stub(tables_size: int, modules: int, used: Sequence[str] | None = ("pvh",), *, efi: bool = False) -> Linked:
+def link_generic(tables_size: int = 0) -> Linked:
+    """The generic stub: all launchers, and what finds out at boot which domains there are."""
+    return _link({"generic", *protocols.NAMES, RELOCATE}, tables_size)
+
+
+def link_stub(tables_size: int, modules: int, used: Sequence[str] = ("pvh",), *, efi: bool = False) -> Linked:
     """The stub with that many bytes reserved for tables, that many spare program headers, and the launchers that are
     `used`.
 
-    None for the generic stub: all launchers, in the order in which they look at a kernel, and what finds out
-    at boot which domains there are. efi adds the entry of an EFI application; a hypervisor that is entered with
-    boot services running needs that as well, and that of a loader that leaves them running.
+    efi adds the entry of an EFI application; a hypervisor that is entered with boot services running needs that as
+    well, and that of a loader that leaves them running.
     """
+    services = protocols.HYPERVISOR in used
+    reasons = {*used}
+    reasons |= {"efi"} if efi or services else set()
+    reasons |= {"application"} if efi else set()
+    reasons |= {"services"} if services else set()
+    return _link(reasons, tables_size, modules)
+
+
+def _link(reasons: set[str], tables_size: int, modules: int = 0) -> Linked:
+    """The files that are there for one of these reasons, or always."""
     files = layout.load(LAYOUT).files
-    launchers = {*protocols.NAMES, RELOCATE} if used is None else set(used)
-    wanted = {"always", *launchers}
-    services = used is not None and protocols.HYPERVISOR in used
-    wanted |= {"efi"} if efi or services else set()
-    wanted |= {"application"} if efi else set()
-    wanted |= {"services"} if services else set()
-    wanted |= {"generic"} if used is None else set()
-    wanted |= {SECTIONS} if launchers & set(TOLD_OF_SECTIONS) else set()
+    wanted = {"always", *reasons}
+    wanted |= {SECTIONS} if reasons & set(TOLD_OF_SECTIONS) else set()
     paths = [
         abi.stub_directory() / f"{name}.asm" for reason, names in files.items() if reason in wanted for name in names
     ]
@@ -103,10 +113,10 @@ def link_stub(tables_size: int, modules: int, used: Sequence[str] | None = ("pvh
     return program(paths, LAYOUT, resolve.cache_directory(), reasons=wanted, reserve=reserve, spare_headers=modules)
 
 
-def payloads(planned: Plan) -> list[Payload]:
+def payloads(planned: Plan) -> tuple[Payload, ...]:
     """The modules that travel in the image."""
-    return [
+    return tuple(
         Payload(m.name, m.payload, m.load_address, m.size, m.sha256)
         for m in planned.modules
         if m.embedded and m.payload is not None
-    ]
+    )

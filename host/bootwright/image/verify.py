@@ -23,7 +23,7 @@ from bootwright.common.errors import VerifyError, Where, about, format_range
 from bootwright.common.ranges import FOUR_GIB
 from bootwright.kernels.elf import BROKEN
 from bootwright.plan import tables
-from bootwright.plan.records import Plan, PlannedModule
+from bootwright.plan.records import Generic, Plan, PlannedModule
 
 MULTIBOOT1_SEARCH = 8 << 10
 MULTIBOOT2_SEARCH = 32 << 10
@@ -62,7 +62,7 @@ class Image:
     code_and_rodata: int
 
 
-def verify(path: Path, plan: Plan) -> Image:
+def verify(path: Path, plan: Plan | Generic) -> Image:
     """Read the image at `path` back and return it. Raises VerifyError where it is not what was planned."""
     try:
         with about("", Where(str(path))), path.open("rb") as file:
@@ -71,7 +71,7 @@ def verify(path: Path, plan: Plan) -> Image:
         raise VerifyError(f"does not read back: {error or type(error).__name__}", Where(str(path))) from error
 
 
-def _verify(file: BinaryIO, size: int, plan: Plan) -> Image:
+def _verify(file: BinaryIO, size: int, plan: Plan | Generic) -> Image:
     elf = ELFFile(file)
     segments = tuple(_segment(s) for s in elf.iter_segments("PT_LOAD"))
     _check_header(elf)
@@ -87,11 +87,11 @@ def _verify(file: BinaryIO, size: int, plan: Plan) -> Image:
     for what, entry in (("entry", image.entry), ("PVH entry", image.pvh_entry)):
         if not any(s.executable and s.address <= entry < s.address + s.file_size for s in segments):
             raise VerifyError(f"{what}: {entry:#x} lies in no executable segment")
-    if plan.domains:  # a generic image has neither them nor tables
+    if isinstance(plan, Plan):
         _check_tables(elf, plan)
-    for module in plan.modules:
-        if module.embedded:
-            _check_module(file, segments, module)
+        for module in plan.modules:
+            if module.embedded:
+                _check_module(file, segments, module)
     return image
 
 

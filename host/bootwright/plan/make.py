@@ -35,8 +35,8 @@ __all__ = [
     "PlannedImage",
     "PlannedModule",
     "Progress",
-    "generic",
     "make",
+    "settings",
 ]
 
 
@@ -72,7 +72,7 @@ def make(description: Description, info: BootInfo, workdir: Path, progress: Prog
         message = f"{len(modules)} modules are needed, but at most {limit} are possible"
         raise PlanError(message, description.image.where)
     return Plan(
-        _image(description.image),
+        settings(description.image),
         tuple(_domains(info, placing.jobs, built)),
         modules,
         _hypervisor(description, info, placing.jobs),
@@ -95,11 +95,6 @@ def _refused(description: Description, failure: builder.BootFailure) -> PlanErro
         message = f'domain "{name}": cmdline: {reader} takes at most {limit} bytes, with what is added to it'
         return PlanError(message, domain.place("cmdline"))
     return PlanError(f"this description would fail at boot with {failure}", description.image.where)
-
-
-def generic(description: Description) -> Plan:
-    """The plan of a stub without tables: nothing is decided yet."""
-    return Plan(_image(description.image), (), ())
 
 
 def _module(job: Job, description: Description, info: BootInfo) -> PlannedModule:
@@ -156,7 +151,8 @@ def _hypervisor(description: Description, info: BootInfo, jobs: Sequence[Job]) -
     return None
 
 
-def _image(image: ImageDescription) -> PlannedImage:
+def settings(image: ImageDescription) -> PlannedImage:
+    """What [image] says, in numbers."""
     constants = load_abi().constants
     serial = constants["CONSOLE_SERIAL"] if image.console.serial_port is not None else 0
     vga = constants["CONSOLE_VGA"] if image.console.vga else 0

@@ -97,3 +97,10 @@ class Plan:
     placements: tuple[Placement, ...] = field(default=(), compare=False)
     transcript: tuple[str, ...] = field(default=(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True)
+class Generic:
+    """In place of a plan: the image is the generic stub, which finds out at boot what the loader brought. It has all
+    launchers and no tables, so nothing of a description but its name reaches it.
+    """

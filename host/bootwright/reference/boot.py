@@ -1,6 +1,6 @@
 """A whole boot, computed: every line that the stub prints on a machine, and every byte it tells the kernel.
 
-    found = boot(machine, tables.decode(blob), len(blob))       # None, 0 for the generic stub
+    found = boot(machine, tables.decode(blob), len(blob))       # Generic() for the generic stub
     found.lines; found.information; found.failure
 
 This is the reference for stub/boot/main.asm and what it calls, with the stub's choices of memory: the same steps
@@ -24,7 +24,7 @@ from bootwright.hyperlaunch.model import BootInfo, BootModule, DomainBuilder, Me
 from bootwright.kernels import protocols, sections
 from bootwright.kernels.sections import Sections
 from bootwright.plan import xen
-from bootwright.plan.records import Plan, PlannedModule
+from bootwright.plan.records import Generic, Plan, PlannedModule
 from bootwright.reference import handover, kernel_probe, loading, tree_reader
 from bootwright.reference.loading import Loading
 from bootwright.reference.machine import Efi, LoaderModule, Machine, all_ram, joined, normalise
@@ -75,10 +75,10 @@ def _level(text: str) -> int:
     return abi.constants["LOG_DEBUG" if said.startswith(DETAILS) else "LOG_NORMAL"]
 
 
-def boot(machine: Machine, plan: Plan | None, tables_size: int = 0) -> Boot:
-    """Boot an image with this plan on this machine; None for a stub without tables.
+def boot(machine: Machine, plan: Plan | Generic, tables_size: int = 0) -> Boot:
+    """Boot an image with this plan, or the generic stub, on this machine.
 
-    For that one, and for a kernel entered by the Linux boot protocol, machine.contents has the modules that
+    For the generic stub, and for a kernel entered by the Linux boot protocol, machine.contents has the modules that
     the stub looks into.
     """
     run = _Run(machine, plan, tables_size)
@@ -108,7 +108,7 @@ def _efi_lines(protocol: str, efi: Efi | None) -> Iterator[str]:
 class _Run(builder.Machine):
     """The stages of stub/boot/main.asm."""
 
-    def __init__(self, machine: Machine, plan: Plan | None, tables_size: int) -> None:
+    def __init__(self, machine: Machine, plan: Plan | Generic, tables_size: int) -> None:
         self._constants = load_abi().constants
         self._machine = machine
         self._plan = plan
@@ -124,7 +124,7 @@ class _Run(builder.Machine):
     def stages(self) -> Iterator[str]:
         """Every line, until the launch. Raises BootFailure."""
         machine, plan = self._machine, self._plan
-        name, stub, loader = plan.image.name if plan else "-", machine.stub, machine.loader or "-"
+        name, stub, loader = plan.image.name if isinstance(plan, Plan) else "-", machine.stub, machine.loader or "-"
         yield line("M_ENTRY", name, machine.build, stub.start, stub.end, machine.entry, loader)
         yield line("M_CPU", machine.cpu)
         if screen := machine.framebuffer:
@@ -134,14 +134,15 @@ class _Run(builder.Machine):
             yield line("M_BOOT_DEVICE", device.disk, device.partition, device.sub_partition)
         if machine.memory_type is not None:
             yield line("M_UNCACHED", stub.start, machine.memory_type)
-        if plan is None:
-            yield from self._make_tables()
-        else:
-            self._take_tables(plan)
-            yield line("M_TABLES", self._tables_size, len(plan.domains), len(plan.modules))
+        match plan:
+            case Generic():
+                yield from self._make_tables()
+            case Plan():
+                self._take_tables(plan)
+                yield line("M_TABLES", self._tables_size, len(plan.domains), len(plan.modules))
         yield from self._memory()
         yield from self._find_modules()
-        if plan is not None and plan.hypervisor is not None:
+        if isinstance(plan, Plan) and plan.hypervisor is not None:
             yield from self._hypervisor(plan)
         else:
             outcome = builder.Outcome(self._info)
@@ -228,7 +229,7 @@ class _Run(builder.Machine):
     def probe(self, built: builder.BuiltDomain) -> Iterator[str]:
         """What the stub looks into where no host has (builder.Machine)."""
         index, domain = built.index, built.domain
-        if index in self._domains or domain.kernel is None or self._plan is not None:
+        if index in self._domains or domain.kernel is None or isinstance(self._plan, Plan):
             return
         file = self._machine.contents.get(domain.kernel, b"")
         name = self._info.mods[domain.kernel].name
@@ -290,7 +291,7 @@ class _Run(builder.Machine):
         machine, constants = self._machine, self._constants
         self._check_entry(who, kernel, entry)
         made = self._loading.open_handover()
-        if self._plan and self._plan.hypervisor and protocol == "multiboot2" and machine.efi:
+        if isinstance(self._plan, Plan) and self._plan.hypervisor and protocol == "multiboot2" and machine.efi:
             if machine.efi.given is None:
                 raise BootFailure("E_EFI_ENDED", who, machine.loader or "-")
             protocol, entry = protocols.HYPERVISOR, self._plan.hypervisor.efi_entry
@@ -325,7 +326,7 @@ class _Run(builder.Machine):
 
     def _sections(self, kernel: int) -> Sections | None:
         """What a kernel is told of: of one that no host has looked into, what is not loaded stays in its file."""
-        if self._plan is not None:
+        if isinstance(self._plan, Plan):
             return self._loading.records[kernel].sections
         file = self._machine.contents.get(kernel, b"")
         found = sections.find(io.BytesIO(file))
