@@ -21,7 +21,8 @@ from bootwright.asm import assemble
 from bootwright.common import utf8
 from bootwright.common.errors import BootwrightError
 from bootwright.description import load
-from bootwright.devicetree import dts, fdt, reader
+from bootwright.devicetree import dts, fdt
+from bootwright.devicetree.dtc import DTC
 from bootwright.devicetree.dts import write
 from bootwright.image import build
 from bootwright.inputs import resolve
@@ -100,7 +101,7 @@ def test_a_tree_with_a_mark_finds_what_it_includes(tmp_path: Path) -> None:
     path = tmp_path / "lab.dts"
     path.write_text('\ufeff/dts-v1/;\n/ { a = <1>; };\n/include/ "more.dtsi"\n', encoding="utf-8")
     assert set(dts.read(path)[0].properties) == {"a", "b"}
-    assert [one.name for one in reader.dts.included(path)] == ["more.dtsi"]
+    assert [one.name for one in DTC.included(path)] == ["more.dtsi"]
     (tmp_path / "more.dtsi").write_text("\ufeff/ { b = <1>; };\n", encoding="utf-8")
     with pytest.raises(BootwrightError, match=r"more\.dtsi: an included file starts with a byte order mark"):
         dts.read(path)

@@ -257,7 +257,9 @@ def test_a_tree_that_is_not_there(folder: Path) -> None:
 
 def test_without_dtc_the_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(ToolError, match=r"lab.dts: dtc is needed .* install the package device-tree-compiler"):
+    with pytest.raises(
+        ToolError, match=r"^lab.dts: dtc, .*, is not installed; it is in the package device-tree-compiler$"
+    ):
         load("lab")
 
 

@@ -1,5 +1,6 @@
 """qemu: how a run ended is told apart. A script that takes QEMU's arguments stands in for it."""
 
+import shutil
 import sys
 import textwrap
 import time
@@ -201,7 +202,7 @@ def test_qemu_that_cannot_be_started(tmp_path: Path) -> None:
 
 
 def test_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qemu.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     command = qemu.command(Machine(memory=(256 << 20) + 1, cpus=2), ["-kernel", "x"])
     line = " ".join(command)
     assert line.startswith("/bin/qemu-system-x86_64 -accel tcg ")
@@ -217,8 +218,8 @@ def test_qemu_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_firmware_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qemu, "_OVMF", ())
-    monkeypatch.setattr(qemu.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(qemu.OVMF, "folders", ())
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     with pytest.raises(ToolError, match=r"it is in the package ovmf$"):
         qemu.command(Machine(1 << 30, firmware="uefi"), [])
 
@@ -241,7 +242,7 @@ def test_ways_to_boot_that_do_not_exist(options: dict[str, Any], message: str) -
 
 def test_kvm_that_may_not_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(qemu, "_KVM", tmp_path / "kvm")
-    monkeypatch.setattr(qemu.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     with pytest.raises(RunError, match="is not there, or may not be opened"):
         qemu.command(Machine(1 << 30, accelerator="kvm"), [])
 
@@ -281,12 +282,14 @@ def test_grub_configuration() -> None:
 
 
 def test_grub_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(media.grub_iso.PLATFORMS, "uefi", (tmp_path / "none", "grub-efi-amd64-bin"))
+    platforms = media.grub_iso.PLATFORMS
+    monkeypatch.setattr(platforms["uefi"], "folders", [tmp_path / "none"])
     with pytest.raises(ToolError, match=r"it is in the package grub-efi-amd64-bin$"):
         media.grub_iso.make(BUILT, "uefi")
-    monkeypatch.setitem(media.grub_iso.PLATFORMS, "bios", (tmp_path, "grub-pc-bin"))
+    monkeypatch.setattr(platforms["bios"], "files", ())
+    monkeypatch.setattr(platforms["bios"], "folders", [tmp_path])
     monkeypatch.setenv("PATH", "")
     built = Built("lab", tmp_path / "lab.elf", (), 1, 1, ())
-    with pytest.raises(ToolError, match="grub-mkrescue is not installed; it is in the package grub-common"):
+    with pytest.raises(ToolError, match=r"grub-mkrescue, .*, is not installed; it is in the package grub-common$"):
         media.grub_iso.make(built, "bios")
     assert list(tmp_path.iterdir()) == []

@@ -488,7 +488,7 @@ def test_a_medium_of_other_packages_is_made_anew(
     """GRUB was not there, came, and was another one: a stick must not be written without it."""
     programs = tmp_path / "ipxe"
     programs.mkdir()
-    monkeypatch.setattr(pxe, "IPXE", programs)
+    monkeypatch.setattr(pxe.IPXE, "folders", [programs])
     medium = cli_build.media.MEDIA["pxe"]
     built = cli_build.build("lab", (), "pxe")
     folder = medium.path(built)
@@ -504,16 +504,16 @@ def test_a_medium_of_other_packages_is_made_anew(
     assert folder.stat() == status, "and now it is current"
 
 
-@pytest.mark.skipif(not grub_bios.is_installed(), reason="needs the package grub-pc-bin")
+@pytest.mark.skipif(not grub_bios.GRUB.is_installed(), reason="needs the package grub-pc-bin")
 def test_a_disk_made_without_grub_is_not_current_with_it(
     lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really = grub_bios.DIRECTORY
-    monkeypatch.setattr(grub_bios, "DIRECTORY", tmp_path / "none")
+    really = grub_bios.GRUB.folders
+    monkeypatch.setattr(grub_bios.GRUB, "folders", ())
     built = cli_build.build("lab", (), "disk")
     disk = cli_build.media.MEDIA["disk"]
     assert b"GRUB" not in disk.path(built).read_bytes()[:440]
-    monkeypatch.setattr(grub_bios, "DIRECTORY", really)
+    monkeypatch.setattr(grub_bios.GRUB, "folders", really)
     assert b"GRUB" in cli_build.ensure(disk, cli_build.current("lab")).path.read_bytes()[:440]
 
 

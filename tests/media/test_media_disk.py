@@ -62,7 +62,7 @@ def test_a_BIOS_finds_an_active_entry_and_UEFI_a_protective_MBR(
     # Of no type, from sector 0 on, one sector: a reader of partitions finds none.
     assert entries[1].hex() == "80000100" + "00000100" + "00000000" + "01000000"
     assert not any(entries[2] + entries[3])
-    monkeypatch.setattr(grub_bios, "DIRECTORY", tmp_path / "none")
+    monkeypatch.setattr(grub_bios.GRUB, "folders", ())
     content = disk.make(make_built(tmp_path / "uefi"), Settings()).path.read_bytes()
     assert not any(content[462:510]), "what no BIOS boots needs no such entry"
 
@@ -139,10 +139,11 @@ def test_sectors_that_no_medium_is_for(sector: int) -> None:
 
 
 def test_without_grub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grub_bios, "DIRECTORY", tmp_path / "none")
+    monkeypatch.setattr(grub_bios.GRUB, "folders", ())
     made = disk.make(make_built(tmp_path / "lab"), Settings())
     assert made.notes == (
-        "lab.img boots on UEFI only: GRUB for BIOS is not installed; it is in the package grub-pc-bin",
+        "lab.img boots on UEFI only: GRUB for BIOS, which loads an image on a BIOS, is not installed; "
+        "it is in the package grub-pc-bin",
     )
     assert "EF02" not in verified(made.path)
     with pytest.raises(ToolError, match=r"it is in the package grub-pc-bin$"):

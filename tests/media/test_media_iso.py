@@ -79,10 +79,11 @@ def test_a_large_application(tmp_path: Path) -> None:
 
 
 def test_without_grub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grub_bios, "DIRECTORY", tmp_path / "none")
+    monkeypatch.setattr(grub_bios.GRUB, "folders", ())
     made = iso.make(make_built(tmp_path / "lab"), Settings())
     assert made.notes == (
-        "lab.iso boots on UEFI only: GRUB for BIOS is not installed; it is in the package grub-pc-bin",
+        "lab.iso boots on UEFI only: GRUB for BIOS, which loads an image on a BIOS, is not installed; "
+        "it is in the package grub-pc-bin",
     )
     found = report(made.path)
     assert re.search(r"boot img :   1  UEFI  y ", found) and "BIOS" not in found

@@ -66,10 +66,10 @@ def test_no_room(name: str, file: str, there: bool, tmp_path: Path) -> None:
 def test_no_room_for_iPXE(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs = tmp_path / "ipxe"
     programs.mkdir()
-    for program in pxe.IPXE_FILES:
+    for program in pxe.IPXE.files:
         (programs / program).write_bytes(bytes(1 << 20))
     built = make_built(tmp_path / "lab")
-    monkeypatch.setattr(pxe, "IPXE", programs)
+    monkeypatch.setattr(pxe.IPXE, "folders", [programs])
     kept = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, kept[1]))
     try:

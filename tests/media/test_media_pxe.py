@@ -25,9 +25,9 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that stands for that of Debian's package ipxe."""
     folder = tmp_path / "ipxe"
     folder.mkdir()
-    for name in pxe.IPXE_FILES:
+    for name in pxe.IPXE.files:
         (folder / name).write_bytes(b"iPXE")
-    monkeypatch.setattr(pxe, "IPXE", folder)
+    monkeypatch.setattr(pxe.IPXE, "folders", [folder])
     return folder
 
 
@@ -51,7 +51,7 @@ def test_folder(tmp_path: Path, programs: Path) -> None:
 
 
 def test_without_ipxe_and_without_application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pxe, "IPXE", tmp_path / "none")
+    monkeypatch.setattr(pxe.IPXE, "folders", ())
     made = pxe.make(make_built(tmp_path / "lab", efi=False), Settings())
     assert made.notes == (
         "pxe: undionly.kpxe and ipxe.efi not there: machines with a BIOS need iPXE in their network card; "

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import platform
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from project import ROOT
 from bootwright.common import paths
 from bootwright.common.errors import BootwrightError
 from bootwright.emulate import run
-from bootwright.emulate.qemu import FIRMWARE, Outcome
+from bootwright.emulate.qemu import FIRMWARE, QEMU, Outcome
 from bootwright.image import build as image_build
 from bootwright.image import built as image_built
 from bootwright.media import BOOT_METHODS, MEDIA, Settings
@@ -161,10 +160,7 @@ def table(cells: Cells) -> str:
 
 def measured_with() -> str:
     """A sentence about what the figures were measured with."""
-    version = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True, check=False)
-    number = re.search(r"version (\S+)", version.stdout)
-    qemu = number[1] if number else "?"
-    return f"Seconds from QEMU's start; QEMU {qemu} without acceleration, {platform.machine()}.\n"
+    return f"Seconds from QEMU's start; QEMU {QEMU.version()} without acceleration, {platform.machine()}.\n"
 
 
 def write(cells: Cells) -> None:

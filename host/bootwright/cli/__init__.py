@@ -4,6 +4,7 @@
     build           progress and results of building, running, serving
     flash           the candidates, the confirmation, the rate
     lab             machines read, listed, planned for
+    tools           the programs and files of other packages, all of them
     tasks           each task, a sentence and a call
     program         the installed command `bootwright`
 

@@ -1,4 +1,4 @@
-"""What everyone stands on: sentences with a place, the records of stub/abi, ranges, lines of a boot, folders, a store.
+"""What everyone stands on: sentences with a place, the records of stub/abi, ranges, folders, a store, programs called.
 
 Turns nothing into anything; each module is a word that the others speak in.
 
@@ -10,6 +10,7 @@ Turns nothing into anything; each module is a word that the others speak in.
     words       command lines, word by word
     json_shape  a JSON file held against what it has to look like
     messages    the lines that a boot prints, from stub/abi/messages.h and errors.h
+    tool        programs and files of other packages: called, found, missed
     paths       where descriptions and output lie
     scratch     a folder for each process, and locks between them
     hashes      SHA-256 of files, those of large ones remembered

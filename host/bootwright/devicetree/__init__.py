@@ -1,6 +1,7 @@
 """A Hyperlaunch device tree as another spelling of a description: read, and written.
 
     fdt             the blob: every bound checked; the stub's reader follows it step by step
+    dtc             the device tree compiler
     dts             the source, through dtc, with the place of every node and property
     bindings        names and values of the nodes, as bytes
     reader          a tree into a Description, by the same keys and rules as TOML

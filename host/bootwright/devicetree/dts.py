@@ -10,30 +10,23 @@ chapter 6.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bootwright.common import scratch, utf8
-from bootwright.common.errors import BootwrightError, DescriptionError, ErrorList, ToolError, Where
+from bootwright.common import utf8
+from bootwright.common.errors import DescriptionError, Where
 from bootwright.devicetree import fdt
+from bootwright.devicetree.dtc import DTC
 from bootwright.devicetree.fdt import Node
 
-COMPILER = "dtc"
-PACKAGE = "device-tree-compiler"
-TIMEOUT = 20.0  # seconds; a tree of a megabyte takes less than one
 BYTES_PROPERTIES = ("domain-uuid",)  # written byte by byte
 
 _POSITION = re.compile(r"(?P<path>.*?):(?P<line>\d+):(?P<column>\d+)-\d+:\d+")
 _OPEN = re.compile(r"\s*(?:[\w]+: )*(?P<name>/|[0-9A-Za-z,._+*#?@-]+) \{(?P<rest>.*)")
 _PROPERTY = re.compile(r"\s*(?:[\w]+: )*(?P<name>[0-9A-Za-z,._+*#?@-]+)(?: =.*)?; ?(?P<rest>/\* .* \*/)?$")
 _INCLUDE = re.compile(rb'/include/\s*"([^"]+)"')
-_ERROR = re.compile(r"(?:Error: )?(?P<path>.+?):(?P<line>\d+)\.(?P<column>\d+)(?:-[\d.]+)?:? (?:ERROR )?(?P<text>.*)")
-_NO_PLACE = re.compile(r"(?:FATAL ERROR|ERROR)[^:]*: (?P<text>.*)")
 
 
 def read(path: Path) -> tuple[Node, Mapping[str, Where]]:
@@ -50,14 +43,12 @@ def read(path: Path) -> tuple[Node, Mapping[str, Where]]:
     if encoding := utf8.other(raw):
         raise DescriptionError(f"the device tree {utf8.sentence(encoding)}", Where(str(path)))
     _check_included(path, raw)
-    blob = _compile(path, "dtb")
+    blob = DTC.blob(path)
     try:
         tree = fdt.strict(fdt.parse(blob))
     except fdt.Damage as error:  # dtc lets pass what is only a warning to it
         raise DescriptionError(error.message, Where(str(path))) from error
-    # Some releases of dtc write bytes beyond ASCII wrongly here; names and places are right.
-    annotated = _compile(path, "dts", "-T", "-T").decode("utf-8", "replace")
-    return tree, dict(_places(annotated))
+    return tree, dict(_places(DTC.annotated(path)))
 
 
 def _check_included(path: Path, raw: bytes) -> None:
@@ -65,7 +56,7 @@ def _check_included(path: Path, raw: bytes) -> None:
     that is in it, without a word.
     """
     if _INCLUDE.search(raw):
-        found = included(path)
+        found = DTC.included(path)
         texts = {path: raw, **{file: file.read_bytes() for file in found}}
         names = {os.path.basename(name) for text in texts.values() for name in _INCLUDE.findall(text)}
         for file in found:
@@ -73,75 +64,6 @@ def _check_included(path: Path, raw: bytes) -> None:
             if os.fsencode(file.name) in names and (head.startswith(utf8.MARK) or utf8.other(head)):
                 said = utf8.sentence(utf8.other(head)) if utf8.other(head) else "starts with a byte order mark"
                 raise DescriptionError(f"an included file {said}", Where(str(file)))
-
-
-def included(path: Path) -> list[Path]:
-    """The files that a source includes, as text or as bytes. Raises as read does."""
-    said = _compile(path, "dtb", "-d", "/dev/stdout", output="/dev/null").decode("utf-8", "surrogateescape")
-    # A rule of a makefile, "OUTPUT: FILE FILE"; dtc 1.6 writes a space in a name as it is, later ones "\ ".
-    words = said.partition(": ")[2].replace("\\ ", " ").split()
-    found: list[Path] = []
-    start = 0
-    for end in range(1, len(words) + 1):
-        name = Path(" ".join(words[start:end]))
-        if name.is_file():
-            found.append(name)
-            start = end
-    return found[1:]
-
-
-def _compile(path: Path, form: str, *options: str, output: str = "-") -> bytes:
-    with _readable(path) as (name, found_in):
-        command = [COMPILER, "-q", "-I", "dts", "-O", form, *options, *found_in, "-o", output, name]
-        try:
-            done = subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False)
-        except FileNotFoundError as error:
-            raise ToolError(
-                f"{COMPILER} is needed to read device tree source; install the package {PACKAGE}",
-                Where(str(path)),
-            ) from error
-        except subprocess.TimeoutExpired as error:
-            raise DescriptionError(f"{COMPILER} did not finish within {TIMEOUT:g} seconds", Where(str(path))) from error
-    said, out = done.stderr, done.stdout
-    if found_in:  # names the copy
-        said, out = (text.replace(os.fsencode(name), os.fsencode(path)) for text in (said, out))
-    if done.returncode or not out:
-        raise ErrorList(_errors(said.decode("utf-8", "replace"), path))
-    return done.stdout if (form, output) == ("dtb", "-") else out  # a blob has no names of files in it
-
-
-@contextlib.contextmanager
-def _readable(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """A name by which dtc can read the source, and options for it: dtc takes no byte order mark, so it gets a copy of
-    a file that has one.
-    """
-    raw = path.read_bytes()
-    if not raw.startswith(utf8.MARK):
-        # A name that starts with a dash would be an option.
-        yield str(path) if not str(path).startswith("-") else f"./{path}", ()
-        return
-    with scratch.own(Path(tempfile.gettempdir()), "bootwright") as folder:
-        copy = folder / path.name
-        copy.write_bytes(utf8.without_mark(raw))
-        yield str(copy), ("-i", str(path.parent))
-
-
-def _errors(said: str, path: Path) -> list[BootwrightError]:
-    """What dtc said, as errors with places: those with a line, or else its last word."""
-    errors: list[BootwrightError] = []
-    last = "without a word"
-    for line in said.splitlines():
-        match = _ERROR.fullmatch(line)
-        if match:
-            text = re.sub(r"^\((\w+)\): ", "", match["text"]).strip()
-            where = Where(match["path"], int(match["line"]), int(match["column"]))
-            errors.append(DescriptionError(f"device tree source: {text[:1].lower()}{text[1:]}", where))
-            continue
-        if match := _NO_PLACE.fullmatch(line):
-            last = match["text"]
-    if errors:
-        return errors
-    return [DescriptionError(f"device tree source: {last[:1].lower()}{last[1:]}", Where(str(path)))]
 
 
 def _places(annotated: str) -> Iterator[tuple[str, Where]]:

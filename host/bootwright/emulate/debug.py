@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bootwright.common.abi import stub_directory
 from bootwright.common.errors import RunError
+from bootwright.common.tool import Tool
 from bootwright.image.built import Built
 
 # What main calls, and where kernels are entered: the places to stop at, in the order of a boot.
@@ -60,6 +61,19 @@ document mode
 Say in which mode the cpu is, and which line of source comes next.
 end
 """
+
+
+class Gdb(Tool):
+    """gdb, which the user starts."""
+
+    name = "gdb"
+    package = "gdb"
+    does = "follows the stub by its source"
+    optional = True
+    version_form = r"^GNU gdb .*?(\d+\.\d\S*)$"
+
+
+GDB = Gdb()
 
 
 def arguments(socket: Path) -> list[str]:

@@ -11,9 +11,7 @@ import json
 import os
 import re
 import selectors
-import shutil
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,21 +21,20 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from bootwright.common.errors import RunError, ToolError
+from bootwright.common.errors import RunError
 from bootwright.common.ranges import Range
+from bootwright.common.tool import PIPE, Files, Process, Tool
 from bootwright.description.values import COM_PORTS
 
 FIRMWARE = ("bios", "uefi")
 ACCELERATORS = ("tcg", "kvm")
 # The machine's, in the order of -serial.
 SERIAL_PORTS = tuple(COM_PORTS.values())
-_OVMF = (Path("/usr/share/ovmf/OVMF.fd"), Path("/usr/share/OVMF/OVMF.fd"))
 _KVM = Path("/dev/kvm")
 
 # What a failing stub prints: stub/abi/errors.h. The rest of the line and what it does next are still to come.
 _FAILURE = re.compile(r"^bootwright: E[0-9A-Fa-f]{4}: .*$", re.MULTILINE)
 _AFTER_FAILURE = 1.0
-_TERMINATION = 5.0
 _ANSWER = 10.0
 
 # Given the console's text so far: which physical memory is to be read now, None for nothing yet.
@@ -53,6 +50,28 @@ _STOPPED: dict[str | None, str] = {
     "guest-reset": "the guest reset (by a triple fault or on purpose)",
     "guest-panic": "the guest panicked",
 }
+
+
+class Qemu(Tool):
+    """QEMU, which runs as long as its guest does: command, run."""
+
+    name = "qemu-system-x86_64"
+    package = "qemu-system-x86"
+    does = "boots an image"
+
+
+class Ovmf(Files):
+    """UEFI firmware for QEMU."""
+
+    name = "UEFI firmware for QEMU"
+    package = "ovmf"
+    does = "boots an image in the place of a BIOS"
+    folders = (Path("/usr/share/ovmf"), Path("/usr/share/OVMF"))
+    files = ("OVMF.fd",)
+
+
+QEMU = Qemu()
+OVMF = Ovmf()
 
 
 class Outcome(IntEnum):
@@ -93,11 +112,8 @@ def command(machine: Machine, medium: Sequence[str]) -> list[str]:
 
     Raises ToolError where QEMU or the firmware is not installed, RunError for a machine that cannot be.
     """
-    qemu = shutil.which("qemu-system-x86_64")
-    if qemu is None:
-        raise ToolError("qemu-system-x86_64 is not installed; it is in the package qemu-system-x86")
     return [
-        qemu,
+        QEMU.path(),
         *_accelerator(machine.accelerator),
         *_firmware(machine.firmware),
         *("-m", f"{-(-machine.memory >> 20)}M"),
@@ -117,10 +133,7 @@ def _accelerator(name: str) -> list[str]:
 def _firmware(name: str) -> list[str]:
     if name == "bios":
         return []
-    found = next((path for path in _OVMF if path.is_file()), None)
-    if found is None:
-        raise ToolError("no UEFI firmware for QEMU is installed; it is in the package ovmf")
-    return ["-bios", str(found)]
+    return ["-bios", str(OVMF.folder() / "OVMF.fd")]
 
 
 def _serial(port: int | None) -> list[str]:
@@ -156,23 +169,11 @@ def run(
             "-mon",
             "chardev=control,mode=control",
         ]
-        try:
-            process = subprocess.Popen(
-                [*arguments, *_serial(serial_port), *control],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=messages,
-                pass_fds=[theirs.fileno()],
-                cwd=directory,
-            )
-        except OSError as error:
-            raise ToolError(f"{arguments[0]}: cannot be started: {error.strerror}") from error
-        theirs.close()
-        watch = _Watch(process, ours, expect, show, inspect)
-        try:
+        whole = [*arguments, *_serial(serial_port), *control]
+        with QEMU.start(whole, folder=directory, stdout=PIPE, stderr=messages, pass_fds=[theirs.fileno()]) as process:
+            theirs.close()
+            watch = _Watch(process, ours, expect, show, inspect)
             outcome, reason = watch.until(time.monotonic() + timeout, timeout)
-        finally:
-            _end(process)
         messages.seek(0)
         said = messages.read().decode(errors="replace").strip()
     if outcome is Outcome.ENDED and process.returncode and said:
@@ -180,24 +181,12 @@ def run(
     return Result(outcome, reason, watch.transcript, time.monotonic() - watch.started, watch.memory)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(_TERMINATION)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
-
-
 class _Watch:
     """What has been seen of a running QEMU."""
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
+        process: Process,
         control: socket.socket,
         expect: str | None,
         show: Callable[[str], None],

@@ -23,7 +23,7 @@ from bootwright.common import abi, paths
 from bootwright.common.hashes import Hashes
 from bootwright.common.json_shape import NUMBER, PATH, TEXT, Items, Keys, Shape, check
 from bootwright.description.load import Description
-from bootwright.devicetree import dts
+from bootwright.devicetree.dtc import DTC
 from bootwright.inputs import debian, resolve
 
 # Libraries whose version may be seen in the bytes of an output.
@@ -172,7 +172,7 @@ class Gathering:
 
     def add_own(self, described: Description) -> None:
         """The files that a description names, and what they include."""
-        included = dts.included(described.path) if described.path.suffix == ".dts" else ()
+        included = DTC.included(described.path) if described.path.suffix == ".dts" else ()
         for path in (*included, *resolve.named(described)):
             self._add(path)
         self._packages = list(resolve.packaged(described))

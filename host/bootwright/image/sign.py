@@ -7,14 +7,11 @@ that differs from run to run.
 from __future__ import annotations
 
 import hashlib
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootwright.common.errors import SourceError, ToolError
-
-PACKAGE = "sbsigntool"
+from bootwright.common.errors import SourceError, ToolError, about
+from bootwright.common.tool import Tool
 
 
 @dataclass(frozen=True)
@@ -23,6 +20,24 @@ class Signing:
 
     key: Path
     cert: Path
+
+
+class Sbsign(Tool):
+    """sbsign."""
+
+    name = "sbsign"
+    package = "sbsigntool"
+    does = "signs applications for Secure Boot"
+
+    def sign(self, application: Path, signing: Signing, output: Path) -> None:
+        """Write a signed copy of an application. Raises ToolError."""
+        with about(f"{application.name} cannot be signed with {signing.key} and {signing.cert}"):
+            done = self.attempt("--key", signing.key, "--cert", signing.cert, "--output", output, application)
+            if done.status or not output.is_file():
+                raise ToolError(self.failure(done))
+
+
+SBSIGN = Sbsign()
 
 
 def signing(key: str, cert: str) -> Signing | None:
@@ -42,8 +57,7 @@ def check(signing: Signing) -> str:
             found = path.read_bytes()
         except OSError as error:
             raise SourceError(f"{what} {path} cannot be read: {error.strerror}") from error
-    if shutil.which("sbsign") is None:
-        raise ToolError(f"sbsign is not installed; it is in the package {PACKAGE}")
+    SBSIGN.path()
     return hashlib.sha256(found).hexdigest()
 
 
@@ -54,17 +68,8 @@ def sign(application: Path, signing: Signing) -> None:
     """
     check(signing)
     signed = application.with_suffix(".signed")
-    command = ["sbsign", "--key", str(signing.key), "--cert", str(signing.cert)]
-    done = subprocess.run(
-        [*command, "--output", str(signed), str(application)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode or not signed.is_file():
+    try:
+        SBSIGN.sign(application, signing, signed)
+        signed.replace(application)
+    finally:
         signed.unlink(missing_ok=True)
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        reason = said[-1].strip() if said else f"status {done.returncode}"
-        raise ToolError(f"{application.name} cannot be signed with {signing.key} and {signing.cert}: {reason}")
-    signed.replace(application)

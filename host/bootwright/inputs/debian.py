@@ -8,18 +8,81 @@ from __future__ import annotations
 
 import errno
 import fnmatch
-import os
 import re
 import shutil
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bootwright.common import scratch
-from bootwright.common.errors import SourceError, ToolError
+from bootwright.common.errors import SourceError, about
+from bootwright.common.tool import PIPE, QUIET, Tool
 
-TIMEOUT = 600  # seconds for one call of apt-get
+if TYPE_CHECKING:
+    import tarfile
+
 MAX_DEPTH = 3  # of meta packages that depend on meta packages
+
+
+class AptGet(Tool):
+    """apt-get."""
+
+    name = "apt-get"
+    package = "apt"
+    does = "fetches Debian packages"
+
+    def download(self, package: str, version: str, folder: Path) -> Path:
+        """Fetch a package into an empty folder; version: "" for the one that apt prefers.
+
+        Raises SourceError where it cannot be had, and ToolError.
+        """
+        wanted = f"{package}={version}" if version else package
+        with about(f'package "{package}"'):
+            # The sandbox user could not write to the cache; apt would only warn and go on as root.
+            done = self.attempt("-q", "-o", "APT::Sandbox::User=root", "download", wanted, folder=folder)
+            if done.status:
+                said = self.failure(done)
+                hint = " (is the list of packages there? apt-get update fetches it)" if "to locate" in said else ""
+                raise SourceError(said + hint)
+            found = sorted(folder.glob("*.deb"))
+            if len(found) != 1:
+                raise SourceError(f"apt-get left {len(found)} packages instead of one")
+            return found[0]
+
+    def last_words(self, said: str) -> str:
+        """Its first error: others follow from that."""
+        errors = [line.removeprefix("E:").strip() for line in said.splitlines() if line.startswith("E:")]
+        return errors[0] if errors else super().last_words(said)
+
+
+class DpkgDeb(Tool):
+    """dpkg-deb."""
+
+    name = "dpkg-deb"
+    package = "dpkg"
+    does = "unpacks Debian packages"
+
+    def depends(self, deb: Path) -> str:
+        """The field Depends of a package. Raises ToolError."""
+        with about(f"package {deb.name}"):
+            return self.run("--field", deb, "Depends").decode(errors="replace")
+
+    @contextmanager
+    def files(self, deb: Path) -> Iterator[tarfile.TarFile]:
+        """The files of a package, to be read one after the other. Raises ToolError; TarError passes."""
+        import tarfile
+
+        command = [self.path(), "--fsys-tarfile", str(deb)]
+        with (
+            self.start(command, stdout=PIPE, stderr=QUIET) as process,
+            tarfile.open(fileobj=process.stdout, mode="r|") as archive,
+        ):
+            yield archive
+
+
+APT_GET = AptGet()
+DPKG_DEB = DpkgDeb()
 
 
 def fetch(package: str, pattern: str, cache: Path) -> Path:
@@ -66,8 +129,7 @@ def _fetch(package: str, version: str, pattern: str, work: Path, out: Path, dept
     if found:
         return
     if only_meta and depth:
-        depends = _run(["dpkg-deb", "--field", str(deb), "Depends"]).decode(errors="replace")
-        for name, wanted in _first_choices(depends):
+        for name, wanted in _first_choices(DPKG_DEB.depends(deb)):
             try:
                 return _fetch(name, wanted, pattern, work, out, depth - 1)
             except SourceError:
@@ -78,13 +140,7 @@ def _fetch(package: str, version: str, pattern: str, work: Path, out: Path, dept
 def _download(package: str, version: str, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    wanted = f"{package}={version}" if version else package
-    # The sandbox user could not write to the cache; apt would only warn and go on as root.
-    _run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", wanted], folder, package)
-    found = sorted(folder.glob("*.deb"))
-    if len(found) != 1:
-        raise SourceError(f'package "{package}": apt-get left {len(found)} packages instead of one')
-    return found[0]
+    return APT_GET.download(package, version, folder)
 
 
 def _extract(deb: Path, pattern: str, out: Path) -> tuple[list[str], bool]:
@@ -95,12 +151,8 @@ def _extract(deb: Path, pattern: str, out: Path) -> tuple[list[str], bool]:
 
     found: list[str] = []
     only_meta = True
-    command = ["dpkg-deb", "--fsys-tarfile", str(deb)]
     try:
-        with (
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process,
-            tarfile.open(fileobj=process.stdout, mode="r|") as archive,
-        ):
+        with DPKG_DEB.files(deb) as archive:
             for member in archive:
                 name = member.name.removeprefix("./")
                 if not member.isreg():
@@ -111,8 +163,6 @@ def _extract(deb: Path, pattern: str, out: Path) -> tuple[list[str], bool]:
                     found.append(name)
                     with (out / Path(name).name).open("wb") as target:
                         shutil.copyfileobj(source, target)
-    except FileNotFoundError as error:
-        raise ToolError("dpkg-deb is not there, which unpacks Debian packages") from error
     except tarfile.TarError as error:
         raise SourceError(f"package {deb.name} is damaged: {error}") from error
     return found, only_meta
@@ -124,26 +174,3 @@ def _first_choices(depends: str) -> Iterator[tuple[str, str]]:
         match = re.match(r"\s*([a-z0-9][a-z0-9+.-]+)(?::\w+)?\s*(?:\(=\s*([^)\s]+)\s*\))?", clause)
         if match:
             yield match[1], match[2] or ""
-
-
-def _run(command: Sequence[str], folder: Path | None = None, package: str = "") -> bytes:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env={**os.environ, "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise ToolError(f"{command[0]} is not there, which Debian packages are fetched with") from error
-    except subprocess.TimeoutExpired as error:
-        raise ToolError(f'package "{package}": {command[0]} did not end within {TIMEOUT} s') from error
-    if done.returncode:
-        said = [line for line in done.stderr.decode(errors="replace").splitlines() if line.startswith("E:")]
-        reason = (said or ["E: nothing said"])[0].removeprefix("E: ")
-        hint = " (is the list of packages there? apt-get update fetches it)" if "locate" in reason else ""
-        raise SourceError(f'package "{package}": {command[0]} failed: {reason}{hint}')
-    return done.stdout

@@ -3,6 +3,7 @@
     gpt, fat, extents       what disks are made of: partition tables, FAT file systems, runs of bytes
     medium                  what a medium and a way to boot are, and how a medium is written in one step
     elf_file, efi, iso, disk, pxe   the media
+    grub                    GRUB's programs, and its files for each firmware
     grub_bios, grub_iso, qemu_drives, qemu_kernel   what some of them share, and ways of QEMU alone
     dnsmasq                 the folder for network boot, served
 

@@ -64,7 +64,7 @@ def layout(built: Built, settings: Settings, output: Path, sector: int) -> tuple
     esp = (size - tail - _ESP_START) // _PAGE * _PAGE
     partitions = [gpt.Partition(gpt.EFI_SYSTEM, "EFI system", start, esp // sector)]
     boot, core = b"", b""
-    if grub_bios.is_installed() and sector == gpt.SECTOR:
+    if grub_bios.GRUB.is_installed() and sector == gpt.SECTOR:
         boot, core = grub_bios.disk(built, gpt.ALIGNMENT // sector)
         bios = gpt.ALIGNMENT // sector
         partitions.insert(0, gpt.Partition(gpt.BIOS_BOOT, "BIOS boot", bios, start - bios))

@@ -12,16 +12,15 @@ import fcntl
 import ipaddress
 import pwd
 import re
-import shutil
 import socket
 import stat
 import struct
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootwright.common.errors import RunError, ToolError
+from bootwright.common.tool import Tool
 from bootwright.media import pxe
 
 # linux/capability.h: ports below 1024, and what dnsmasq does to interfaces and neighbours for DHCP.
@@ -31,8 +30,18 @@ _ANYONE = "nobody"  # who reads what all can read
 _BOOT_FILE = 127  # the bytes of a name in BOOTP's field, less its end (RFC 2131)
 # linux/sockios.h
 _SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
-_PLACES = "/usr/sbin:/sbin:/usr/local/sbin"
-_END = 5.0
+
+
+class Dnsmasq(Tool):
+    """dnsmasq, which runs as long as it is wanted: serve."""
+
+    name = "dnsmasq"
+    package = "dnsmasq-base"
+    does = "serves an image to machines that boot by network"
+    more_folders = "/usr/sbin:/sbin:/usr/local/sbin"  # where root's PATH leads
+
+
+DNSMASQ = Dnsmasq()
 
 
 @dataclass(frozen=True)
@@ -119,9 +128,7 @@ def command(folder: Path, options: Options, leases: Path) -> list[str]:
 
     Raises RunError, and ToolError where dnsmasq is not installed.
     """
-    dnsmasq = shutil.which("dnsmasq") or shutil.which("dnsmasq", path=_PLACES)
-    if dnsmasq is None:
-        raise ToolError("dnsmasq is not installed; it is in the package dnsmasq-base")
+    dnsmasq = DNSMASQ.path()
     own = network(options.interface)
     if options.dhcp_range:
         check_range(options.dhcp_range, own)
@@ -169,13 +176,6 @@ def serve(folder: Path, options: Options) -> None:
     """
     with tempfile.TemporaryDirectory() as scratch:
         arguments = command(folder, options, Path(scratch, "leases"))
-        with subprocess.Popen(arguments, stdin=subprocess.DEVNULL) as process:
-            try:
-                status = process.wait()
-            finally:
-                process.terminate()
-                try:
-                    process.wait(_END)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+        with DNSMASQ.start(arguments) as process:
+            status = process.wait()
     raise ToolError(f"dnsmasq ended with status {status}")

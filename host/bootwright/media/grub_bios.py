@@ -12,14 +12,13 @@ import struct
 from pathlib import Path
 
 from bootwright.common import scratch
-from bootwright.common.errors import ToolError
 from bootwright.common.messages import shown_build
 from bootwright.image.built import Built
 from bootwright.media.extents import Piece, whole
-from bootwright.media.medium import EFI_PATH, boots_on_uefi, call
+from bootwright.media.grub import GRUB_MKIMAGE, PLATFORMS
+from bootwright.media.medium import EFI_PATH, boots_on_uefi
 
-DIRECTORY = Path("/usr/lib/grub/i386-pc")
-PACKAGE = "grub-pc-bin"
+GRUB = PLATFORMS["bios"]
 IMAGE = "boot/image.elf"
 
 _COMMON = ("biosdisk", "multiboot2", "search", "serial", "terminal", "echo")
@@ -32,25 +31,14 @@ _DISKBOOT_NEXT = 0x1F4  # diskboot.S: the sector behind the core image's first
 _TWO_NOPS = b"\x90\x90"
 
 
-def is_installed() -> bool:
-    """Whether GRUB for BIOS is there."""
-    return (DIRECTORY / "boot.img").is_file()
-
-
 def tools() -> list[Path]:
     """What of GRUB for BIOS may go onto a medium."""
-    return [file for file in DIRECTORY.glob("*") if file.is_file()] if is_installed() else []
-
-
-def check() -> None:
-    """Raises ToolError, naming the package, where GRUB for BIOS is missing."""
-    if not is_installed():
-        raise ToolError(f"GRUB for BIOS is not installed; it is in the package {PACKAGE}")
+    return [file for file in GRUB.folder().glob("*") if file.is_file()] if GRUB.is_installed() else []
 
 
 def note(what: str) -> str:
     """The sentence about a medium that had to be made without GRUB for BIOS."""
-    return f"{what} boots on UEFI only: GRUB for BIOS is not installed; it is in the package {PACKAGE}"
+    return f"{what} boots on UEFI only: {GRUB.missing()}"
 
 
 def files(built: Built) -> dict[str, Piece]:
@@ -95,20 +83,16 @@ def core(built: Built, kind: str, modules: tuple[str, ...], holder: str = "") ->
 
     Raises ToolError.
     """
-    check()
+    platform = GRUB.folder()
     with scratch.own(built.elf.parent, "grub") as folder:
-        (folder / "commands").write_text(commands(built, holder), encoding="utf-8")
-        command = ["grub-mkimage", "-O", kind, "-d", str(DIRECTORY), "-p", "/boot"]
-        command += ["-c", "commands", "-o", "core"]
-        call([*command, *_COMMON, *modules], {"grub-mkimage": "grub-common"}, folder)
-        return (folder / "core").read_bytes()
+        return GRUB_MKIMAGE.core(kind, commands(built, holder), (*_COMMON, *modules), platform, folder)
 
 
 def disk(built: Built, start: int) -> tuple[bytes, bytes]:
     """Boot code for the MBR, and the core image for a BIOS boot partition that begins at sector `start`."""
     image = bytearray(core(built, "i386-pc", ("part_gpt", "fat")))
     struct.pack_into("<Q", image, _DISKBOOT_NEXT, start + 1)
-    boot = bytearray((DIRECTORY / "boot.img").read_bytes()[:_BOOT_CODE])
+    boot = bytearray((GRUB.folder() / "boot.img").read_bytes()[:_BOOT_CODE])
     struct.pack_into("<Q", boot, _BOOT_KERNEL_SECTOR, start)
     # On a hard disk the drive number that the BIOS gives is checked, as grub-install has it.
     boot[_BOOT_DRIVE_CHECK : _BOOT_DRIVE_CHECK + 2] = _TWO_NOPS
@@ -124,7 +108,7 @@ def hybrid(image: bytearray, start: int) -> bytes:
     """Boot code for the MBR of an ISO with that core image at 512-byte sector `start`."""
     first = start + _CDBOOT_SIZE // 512
     struct.pack_into("<Q", image, _CDBOOT_SIZE + _DISKBOOT_NEXT, first + 1)
-    boot = bytearray((DIRECTORY / "boot_hybrid.img").read_bytes()[:_BOOT_CODE])
+    boot = bytearray((GRUB.folder() / "boot_hybrid.img").read_bytes()[:_BOOT_CODE])
     struct.pack_into("<Q", boot, _HYBRID_CORE_SECTOR, first)
     return bytes(boot)
 

@@ -7,35 +7,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bootwright.common import scratch
-from bootwright.common.errors import ToolError
 from bootwright.image.built import Built
-from bootwright.media.medium import BOTH, BootMethod, call
-
-# Where each firmware's GRUB lies, and its package.
-PLATFORMS = {
-    "bios": (Path("/usr/lib/grub/i386-pc"), "grub-pc-bin"),
-    "uefi": (Path("/usr/lib/grub/x86_64-efi"), "grub-efi-amd64-bin"),
-}
-
-# What grub-mkrescue itself calls.
-PROGRAMS = {"grub-mkrescue": "grub-common", "xorriso": "xorriso", "mformat": "mtools"}
+from bootwright.media.grub import GRUB_MKRESCUE, PLATFORMS
+from bootwright.media.medium import BOTH, BootMethod
 
 
 def make(built: Built, firmware: str) -> list[str]:
-    """Write NAME.grub.iso beside the image."""
-    platform, package = PLATFORMS[firmware]
-    if not platform.is_dir():
-        raise ToolError(f"GRUB for {firmware} is not installed; it is in the package {package}")
+    """Write NAME.grub.iso beside the image. Raises ToolError."""
+    PLATFORMS[firmware].folder()
     iso = built.elf.with_suffix(".grub.iso")
     with scratch.own(iso.parent, iso.name) as folder:
         config = folder / "grub.cfg"
         config.write_text(configuration(built), encoding="utf-8")
         partial = folder / iso.name
-        # Files are grafted in by path, so that no payload is copied before it is in the ISO.
-        grafts = {"boot/grub/grub.cfg": config, **files(built)}
-        command = ["grub-mkrescue", "-o", str(partial)]
-        command += [f"{place}={path}" for place, path in grafts.items()]
-        call(command, PROGRAMS, iso.parent)
+        GRUB_MKRESCUE.write_iso(partial, {"boot/grub/grub.cfg": config, **files(built)})
         partial.replace(iso)
     return ["-cdrom", iso.name]
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -65,20 +64,6 @@ class BootMethod:
     firmware: frozenset[str]
     attach: Callable[[Built, str], AbstractContextManager[list[str]]]
     reason: str = ""
-
-
-def call(command: Sequence[str], packages: Mapping[str, str], directory: Path) -> None:
-    """Run a program in `directory`; packages names the Debian package of each program that it may need.
-
-    Raises ToolError when one of them is missing, or when the program fails, with what it said last.
-    """
-    for program, package in packages.items():
-        if shutil.which(program) is None:
-            raise ToolError(f"{program} is not installed; it is in the package {package}")
-    done = subprocess.run(command, cwd=directory, capture_output=True, stdin=subprocess.DEVNULL, check=False)
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["and said nothing"]
-        raise ToolError(f"{command[0]}: failed with status {done.returncode}: {said[-1]}")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
+from bootwright.common.tool import Files
 from bootwright.image.built import MODULES, Built
 from bootwright.media.medium import (
     BOTH,
@@ -33,9 +34,20 @@ from bootwright.media.medium import (
 SCRIPT = "boot.ipxe"
 HTTP_BOOT = "http-boot"  # dnsmasq's tag for machines that ask for it
 PROXY_CONFIGURATION, SERVER_CONFIGURATION = "dnsmasq.conf", "dnsmasq-server.conf"
-IPXE = Path("/usr/lib/ipxe")
-IPXE_FILES = ("undionly.kpxe", "ipxe.efi")
-IPXE_PACKAGE = "ipxe"
+
+
+class Ipxe(Files):
+    """iPXE, in Debian's builds for a BIOS and for UEFI."""
+
+    name = "iPXE"
+    package = "ipxe"
+    does = "boots machines by network whose card has no iPXE"
+    optional = True
+    folders = (Path("/usr/lib/ipxe"),)
+    files = ("undionly.kpxe", "ipxe.efi")
+
+
+IPXE = Ipxe()
 
 # Network cards whose ROM in QEMU is iPXE on a BIOS; without a ROM UEFI's own network boot is used.
 _CARD = "virtio-net-pci,netdev=net,bootindex=0"
@@ -62,14 +74,13 @@ def make(built: Built, settings: Settings) -> Made:
         (partial / SCRIPT).write_text(script(built), encoding="utf-8")
         for file, proxy in ((PROXY_CONFIGURATION, True), (SERVER_CONFIGURATION, False)):
             (partial / file).write_text(configuration(name, proxy), encoding="utf-8")
-        missing = [program for program in IPXE_FILES if not (IPXE / program).is_file()]
-        for program in IPXE_FILES:
-            if program not in missing:
-                shutil.copyfile(IPXE / program, partial / program)
+        for program in tools():
+            shutil.copyfile(program, partial / program.name)
+        missing = [program for program in IPXE.files if not (partial / program).is_file()]
     if missing:
         notes.append(
             f"pxe: {' and '.join(missing)} not there: machines with a BIOS need iPXE in their network card; "
-            f"it is in the package {IPXE_PACKAGE}"
+            f"it is in the package {IPXE.package}"
         )
     if not boots_on_uefi(built):
         notes.append(bios_only(built, output.name))
@@ -196,7 +207,7 @@ def attach(by_http: bool) -> Callable[[Built, str], AbstractContextManager[list[
 
 def tools() -> list[Path]:
     """The files of iPXE that are there."""
-    return [IPXE / program for program in IPXE_FILES if (IPXE / program).is_file()]
+    return [path for folder in IPXE.folders for name in IPXE.files if (path := folder / name).is_file()]
 
 
 MEDIUM = Medium("pxe", path, make, tools)

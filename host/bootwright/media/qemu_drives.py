@@ -38,12 +38,12 @@ def contents(built: Built, what: str) -> tuple[dict[str, Piece], tuple[str, ...]
     notes = []
     if boots_on_uefi(built):
         files[EFI_PATH] = whole(efi_application(built))
-    if grub_bios.is_installed():
+    if grub_bios.GRUB.is_installed():
         files |= grub_bios.files(built)
     elif files:
         notes.append(grub_bios.note(what))
     if EFI_PATH not in files:
-        grub_bios.check()
+        grub_bios.GRUB.folder()
         notes.append(bios_only(built, what))
     return files, tuple(notes)
 
@@ -60,7 +60,7 @@ def attach(medium: Medium, device: Device) -> Callable[[Built, str], AbstractCon
     @contextmanager
     def attached(built: Built, firmware: str) -> Iterator[list[str]]:
         if firmware == "bios":
-            grub_bios.check()
+            grub_bios.GRUB.folder()
         else:
             efi_application(built)
         yield arguments(Path(ensure(medium, built).path.name), device)
