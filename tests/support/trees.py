@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from project import TESTS
 
 from bootwright.common.abi import load as load_abi
-from bootwright.description import schema
+from bootwright.description import roles, schema
 from bootwright.description.load import (
     Console,
     Description,
@@ -41,7 +41,7 @@ MEMORY = st.integers(1, 1 << 31).map(lambda pages: pages * PAGE) | st.sampled_fr
 CONSOLE = st.builds(
     Console, st.sampled_from([0x3F8, 0x2F8, 0x400, 0xFFF8]), st.sampled_from([1, 2, 12]), st.booleans()
 ) | st.just(Console(None, 1, True))
-BITS = {prefix: sum(bindings.words(prefix).values()) for prefix in ("PERMISSION_", "FUNCTION_")}
+BITS = {prefix: sum(roles.bits(prefix).values()) for prefix in ("PERMISSION_", "FUNCTION_")}
 INITIAL = C["FUNCTION_INITIAL_DOMAIN"]
 
 

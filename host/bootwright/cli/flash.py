@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bootwright.cli import build
 from bootwright.common import paths
+from bootwright.common.columns import aligned
 from bootwright.common.errors import DeviceError, ToolError
 from bootwright.common.ranges import MIB
 from bootwright.flash import block_devices, write
@@ -65,10 +66,7 @@ def candidates(disks: tuple[block_devices.Disk, ...]) -> str:
         by_id = str(disk.by_id[0]) if disk.by_id else ""
         note = by_id if reason is None else f"not: {reason}"
         rows.append((str(disk.path), size(disk.size), disk.transport, disk.model, disk.serial, note))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return "\n".join(aligned(rows))
 
 
 def size(count: int) -> str:

@@ -9,7 +9,9 @@ Turns nothing into anything; each module is a word that the others speak in.
     utf8        text of a file: UTF-8, with or without a byte order mark
     words       command lines, word by word
     json_shape  a JSON file held against what it has to look like
-    messages    the lines that a boot prints, from stub/abi/messages.h and errors.h
+    messages    the lines that a boot prints, from stub/abi/messages.h and errors.h, and what finds them in a text
+    terminal    what a console carries beside text
+    columns     text in columns
     tool        programs and files of other packages: called, found, missed
     paths       where descriptions and output lie
     scratch     a folder for each process, and locks between them

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
+
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import BootwrightError
 
@@ -27,6 +30,22 @@ def line(name: str, *values: int | str) -> str:
     """A line of the transcript: M_PREFIX, and the message of this name with its values."""
     abi = load_abi()
     return abi.strings["M_PREFIX"] + abi.format(name, *values)
+
+
+@cache
+def pattern(name: str) -> re.Pattern[str]:
+    """What finds the lines that this message made in a console's text; its groups are the values."""
+    strings = load_abi().strings
+    values = {"%u": "([0-9]+)", "%x": "(0x[0-9a-f]+)", "%s": "(.*?)"}
+    parts = re.split("(%[uxs])", strings["M_PREFIX"] + strings[name])
+    found = "".join(values.get(part) or re.escape(part) for part in parts)
+    return re.compile(f"^{found}$", re.MULTILINE)
+
+
+@cache
+def failure_pattern() -> re.Pattern[str]:
+    """What finds the line of a BootFailure."""
+    return re.compile(f"^{re.escape(load_abi().strings['M_PREFIX'])}E[0-9a-f]{{4}}: .*$", re.MULTILINE)
 
 
 def shown_build(build_id: str) -> str:

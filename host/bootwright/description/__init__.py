@@ -3,6 +3,7 @@
     toml_tree       TOML with the place of every key and value
     readers         the values that a key may hold, each read and checked, or said what is wrong
     values          those that are particular to boot domains: amounts, consoles, files
+    roles           roles and modes, their words and bits
     schema          every key: how it is read, its default, what it means; docs/description.md is made from it
     records         what a description says, as frozen records
     consoles        {console} in a command line, and the words it stands for

@@ -10,7 +10,7 @@ from typing import ClassVar
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import DescriptionError, Where
 from bootwright.common.ranges import Range
-from bootwright.description import values
+from bootwright.description import roles, values
 from bootwright.description.values import HANDED_KEY, Console, DomainConsole, HandedModule, Source
 
 
@@ -27,16 +27,6 @@ class OfHypervisor:
 
 
 Owner = OfDomain | OfHypervisor
-
-
-def roles_of_the_only_one(permissions: int, functions: int) -> tuple[int, int]:
-    """Permissions and functions of a domain that is alone and not said to be the initial one: it is, and where it has
-    no permission or function at all, it has those of the one domain of a boot without a description.
-    """
-    constants = load_abi().constants
-    usual = constants["FUNCTION_CONSOLE"] | constants["FUNCTION_XENSTORE"]
-    every = constants["PERMISSION_CONTROL"] | constants["PERMISSION_HARDWARE"]
-    return permissions or every, (functions or usual) | constants["FUNCTION_INITIAL_DOMAIN"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +131,7 @@ class DomainDescription(Table):
         """The same with the roles of a domain that is alone."""
         if self.initial:
             return self
-        permissions, functions = roles_of_the_only_one(self.permissions, self.functions)
+        permissions, functions = roles.of_the_only_one(self.permissions, self.functions)
         return replace(self, permissions=permissions, functions=functions, alone=True)
 
     def place(self, key: str) -> Where | None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bootwright.common.abi import load as load_abi
-from bootwright.description import readers, values
+from bootwright.description import readers, roles, values
 from bootwright.description.readers import Field
 
 LAUNCHERS = ("native", "xen", "partition")
 PACKS = ("auto", "lz4", "none")
 MODULES = ("embedded", "loader")
 LOG_LEVELS = ("quiet", "normal", "debug")
-MODES = ("pvh", "pv", "hvm")
 MAX_CPUS = 4096
 MAX_RESTARTS = 1000
 SHARED_MODES = ("first", "both")
@@ -114,7 +113,7 @@ def hypervisor() -> dict[str, Field]:
 def domain() -> dict[str, Field]:
     """The keys of a [[domain]]."""
     constants = load_abi().constants
-    permissions, functions = _bits("PERMISSION_"), _bits("FUNCTION_")
+    permissions, functions = roles.bits("PERMISSION_"), roles.bits("FUNCTION_")
     protocols = sorted(
         key.removeprefix("PROTOCOL_").lower()
         for key, number in constants.items()
@@ -140,9 +139,9 @@ def domain() -> dict[str, Field]:
             usual="none",
         ),
         "mode": Field(
-            readers.choice(MODES),
+            readers.choice(roles.modes()),
             default="pvh",
-            form=_words(MODES),
+            form=_words(roles.modes()),
             says='how it is virtualised; native builds `"pvh"`',
         ),
         "protocol": Field(
@@ -269,12 +268,6 @@ def shared() -> dict[str, Field]:
             "device",
         ),
     }
-
-
-def _bits(prefix: str) -> dict[str, int]:
-    """The words for the bits of stub/abi that start so."""
-    constants = load_abi().constants.items()
-    return {key.removeprefix(prefix).lower().replace("_", "-"): bit for key, bit in constants if key.startswith(prefix)}
 
 
 def _words(known: Iterable[str]) -> str:

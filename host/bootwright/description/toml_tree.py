@@ -173,11 +173,10 @@ class _Twice:
         self._name, self._lines = name, raw.split(b"\n")
         self._known: dict[Keys, tree_sitter.Node] = {}
         self._arrays: dict[Keys, int] = {}
-        language = tree_sitter.Language(tree_sitter_toml.language())
-        for child in tree_sitter.Parser(language).parse(raw).root_node.named_children:
+        for child in _statements(raw):
             if child.type == "pair":
                 self._pair(child, ())
-            elif child.type in ("table", "table_array_element"):
+            else:
                 self._table(child)
             if self.first is not None:
                 return
@@ -232,6 +231,13 @@ class _Twice:
             self.first = _Again(f'{what} "{shown}"', where, former.start_point[0] + 1)
 
 
+def _statements(raw: bytes) -> list[tree_sitter.Node]:
+    """The pairs and tables that a document consists of."""
+    language = tree_sitter.Language(tree_sitter_toml.language())
+    found = tree_sitter.Parser(language).parse(raw).root_node.named_children
+    return [node for node in found if node.type in ("pair", "table", "table_array_element")]
+
+
 def _inner(node: tree_sitter.Node) -> list[tree_sitter.Node]:
     return [child for child in node.named_children if child.type != "comment"]
 
@@ -245,11 +251,10 @@ class _Places:
         self._name = name
         self._lines = raw.split(b"\n")
         self._counts: dict[Keys, int] = {}  # elements so far of each array of tables
-        language = tree_sitter.Language(tree_sitter_toml.language())
-        for child in tree_sitter.Parser(language).parse(raw).root_node.named_children:
+        for child in _statements(raw):
             if child.type == "pair":
                 self._pair(child, ())
-            elif child.type in ("table", "table_array_element"):
+            else:
                 self._table(child)
 
     def _where(self, node: tree_sitter.Node) -> Where:

@@ -94,6 +94,12 @@ def amount(text: str) -> int | None:
     return int(match[1]) * UNITS[match[2]] if match else None
 
 
+def in_units(size: int) -> str:
+    """An amount as descriptions have it: bytes, whole KiB, in the largest unit that keeps the number whole."""
+    unit = next(unit for unit in reversed(UNITS) if size % UNITS[unit] == 0)
+    return f"{size // UNITS[unit]}{unit}"
+
+
 def memory(node: Node) -> int:
     """An amount of memory such as "512M", in bytes: whole pages, at least one, at most MAX_MEMORY."""
     if isinstance(node.data, int) and not isinstance(node.data, bool):

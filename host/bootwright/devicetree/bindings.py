@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import counted
-from bootwright.description.values import UNITS
+from bootwright.description import roles
 from bootwright.devicetree.fdt import CELL
 
 Value = str | int | bool | list[str] | list[int]
@@ -39,8 +39,6 @@ KINDS = {
 HANDED, HANDED_KIND = f"{OWN}module", "BOOTMOD_MODULE"
 # What any node may have, and what has nothing to do with us.
 GENERAL = ("compatible", "phandle", "name", "reg", "ranges", "#address-cells", "#size-cells", "status")
-
-MODES = {"pvh": 0, "pv": 1, "hvm": 2}
 
 
 def cell(value: bytes) -> int:
@@ -111,39 +109,29 @@ def uuid_text(value: bytes) -> str:
     return str(uuid.UUID(bytes=value))
 
 
-def words(prefix: str) -> dict[str, int]:
-    """The bits of stub/abi/builder.h that start with `prefix`, by their word in descriptions."""
-    return {
-        key.removeprefix(prefix).lower().replace("_", "-"): bit
-        for key, bit in load_abi().constants.items()
-        if key.startswith(prefix)
-    }
-
-
 def bits(prefix: str) -> Callable[[bytes], list[str]]:
     """A reader of a cell of bits, as words."""
 
     def read(value: bytes) -> list[str]:
-        found, known = cell(value), words(prefix)
-        unknown = found & ~sum(known.values())
+        found = cell(value)
+        unknown = found & ~sum(roles.bits(prefix).values())
         if unknown:
             what = prefix.removesuffix("_").lower()
             raise ValueError(f"{found:#x} has bits that are no {what}: {unknown:#x}")
-        return [word for word, bit in known.items() if found & bit]
+        return roles.words(prefix, found)
 
     return read
 
 
 def mode(value: bytes) -> str:
-    """The cell `mode`: its lower two bits."""
-    found, constants = cell(value), load_abi().constants
-    kinds = {number: word for word, number in MODES.items()}
-    if found & ~(constants["MODE_LONG"] | 3) or found & 3 == 3:
-        raise ValueError(f"{found:#x} is none of PVH, PV and HVM")
-    if not found & constants["MODE_LONG"]:
-        long = found | constants["MODE_LONG"]
+    """The cell `mode`."""
+    found, known = cell(value), {number: word for word, number in roles.modes().items()}
+    if found in known:
+        return known[found]
+    long = found | load_abi().constants["MODE_LONG"]
+    if long in known:
         raise ValueError(f"{found:#x} asks for a 32-bit domain; only 64-bit ones are built, which is {long:#x}")
-    return kinds[found & 3]
+    raise ValueError(f"{found:#x} is none of PVH, PV and HVM")
 
 
 # How a domain's properties are read: the key of a description, and the reader.
@@ -207,9 +195,3 @@ def cells(*numbers: int) -> bytes:
 def text(*parts: str) -> bytes:
     """Strings as bytes."""
     return b"".join(part.encode() + b"\0" for part in parts)
-
-
-def amount(size: int) -> str:
-    """Bytes, whole KiB, as a string in the largest unit that keeps the number whole."""
-    unit = next(unit for unit in reversed(UNITS) if size % UNITS[unit] == 0)
-    return f"{size // UNITS[unit]}{unit}"

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import BootwrightError
+from bootwright.common.ranges import align_up
 
 CELL = 4
 # The status of a node that counts: Devicetree Specification 0.4, section 2.3.4; the second in older trees.
@@ -199,7 +200,7 @@ class _Walker:
         if end < 0 or (self._root and not self._open) or len(self._open) == self._constants["FDT_MAX_DEPTH"]:
             raise self._malformed()
         self._open.append(_Open(self._blob[name:end], name))
-        return _aligned(end + 1)
+        return align_up(end + 1, CELL)
 
     def _finish(self) -> int:
         if not self._open:
@@ -222,7 +223,7 @@ class _Walker:
             raise self._malformed()
         found = Property(strings[name : strings.index(b"\0", name)], self._blob[value:end], value)
         self._open[-1].add(found)
-        return _aligned(end)
+        return align_up(end, CELL)
 
 
 class _Open:
@@ -239,10 +240,6 @@ class _Open:
 
     def close(self) -> Blob:
         return Blob(self._name, self._offset, tuple(self._properties), tuple(self._late), tuple(self.children))
-
-
-def _aligned(offset: int) -> int:
-    return -(-offset // CELL) * CELL
 
 
 def strict(root: Blob) -> Node:

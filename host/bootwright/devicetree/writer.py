@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import DescriptionError
+from bootwright.description import roles, values
 from bootwright.description.load import Description, DomainDescription, ImageDescription, SharedDescription
 from bootwright.description.records import Table
 from bootwright.description.values import (
@@ -165,7 +166,7 @@ def _domain(description: Description, domain: DomainDescription, numbers: Mappin
         properties[f"{OWN}protocol"] = text(domain.protocol)
     for key, size in (("memory-min", domain.memory_min), ("memory-max", domain.memory_max)):
         if size is not None:
-            properties[OWN + key] = text(bindings.amount(size))
+            properties[OWN + key] = text(values.in_units(size))
     properties |= _partition_properties(domain)
     folders = _Folders(description.folder, folder)
     modules = tuple(
@@ -196,7 +197,7 @@ def _shared(shared: SharedDescription) -> Node:
     """The node of a [[shared]]."""
     properties = {
         "compatible": text(bindings.SHARED),
-        f"{OWN}size": text(bindings.amount(shared.size)),
+        f"{OWN}size": text(values.in_units(shared.size)),
         f"{OWN}between": text(*shared.between),
         f"{OWN}mode": text(shared.mode),
         f"{OWN}as": text(shared.kind),
@@ -206,17 +207,16 @@ def _shared(shared: SharedDescription) -> Node:
 
 def domain_properties(domain: DomainDescription) -> dict[str, bytes]:
     """The bindings' own properties of a domain."""
-    constants = load_abi().constants
     properties = {
         "compatible": text(bindings.DOMAIN),
         "domid": cells(domain.domid),
         "permissions": cells(domain.permissions),
         "functions": cells(domain.functions),
-        "mode": cells(bindings.MODES[domain.mode] | constants["MODE_LONG"]),
+        "mode": cells(roles.modes()[domain.mode]),
     }
     if any(domain.uuid):
         properties["domain-uuid"] = domain.uuid
-    properties |= {"cpus": cells(domain.cpus), "memory": text(bindings.amount(domain.memory))}
+    properties |= {"cpus": cells(domain.cpus), "memory": text(values.in_units(domain.memory))}
     if domain.security_id:
         properties["security-id"] = text(domain.security_id)
     return properties
@@ -225,14 +225,10 @@ def domain_properties(domain: DomainDescription) -> dict[str, bytes]:
 def comments(domain: DomainDescription) -> dict[str, str]:
     """What the cells of a domain mean."""
     return {
-        "permissions": ", ".join(_words("PERMISSION_", domain.permissions)) or "none",
-        "functions": ", ".join(_words("FUNCTION_", domain.functions)) or "none",
+        "permissions": ", ".join(roles.words("PERMISSION_", domain.permissions)) or "none",
+        "functions": ", ".join(roles.words("FUNCTION_", domain.functions)) or "none",
         "mode": f"{domain.mode.upper()}, 64-bit",
     }
-
-
-def _words(prefix: str, bits: int) -> list[str]:
-    return [word for word, bit in bindings.words(prefix).items() if bits & bit]
 
 
 def module(kind: str, number: int, cmdline: str = "", more: Mapping[str, bytes] | None = None) -> Node:

@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from bootwright.common.errors import RunError
+from bootwright.common.messages import failure_pattern
 from bootwright.common.ranges import Range
+from bootwright.common.terminal import split_cut, without_control
 from bootwright.common.tool import PIPE, Files, Process, Tool
 from bootwright.description.values import COM_PORTS
 
@@ -32,17 +34,12 @@ ACCELERATORS = ("tcg", "kvm")
 SERIAL_PORTS = tuple(COM_PORTS.values())
 _KVM = Path("/dev/kvm")
 
-# What a failing stub prints: stub/abi/errors.h. The rest of the line and what it does next are still to come.
-_FAILURE = re.compile(r"^bootwright: E[0-9A-Fa-f]{4}: .*$", re.MULTILINE)
+# Behind a failure the stub has still to say what it does next.
 _AFTER_FAILURE = 1.0
 _ANSWER = 10.0
 
 # Given the console's text so far: which physical memory is to be read now, None for nothing yet.
 Inspect = Callable[[str], Sequence[Range] | None]
-
-# Terminal control (ECMA-48 CSI and two-byte escapes) and carriage returns, which firmware and GRUB send.
-_CONTROL = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]*[0-Z\\-~])|\r")
-_CUT_CONTROL = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|[ -/]*)?\Z")
 
 # Reasons of QMP's event SHUTDOWN, in words.
 _STOPPED: dict[str | None, str] = {
@@ -248,7 +245,7 @@ class _Watch:
         return Outcome.ENDED, what + (f" without {self.expect!r} on the console" if self.expect else "")
 
     def _find_failure(self) -> str | None:
-        match = _FAILURE.search(self.transcript)
+        match = failure_pattern().search(self.transcript)
         # Its line is only whole when another character follows.
         return match[0] if match and match.end() < len(self.transcript) else None
 
@@ -256,10 +253,8 @@ class _Watch:
         assert self.process.stdout is not None
         block = os.read(self.process.stdout.fileno(), 1 << 16)
         self._raw += block
-        cut = _CUT_CONTROL.search(self._raw) if block else None
-        whole = self._raw[: cut.start()] if cut else self._raw
-        self._raw = self._raw[len(whole) :]
-        text = self._decoder.decode(_CONTROL.sub(b"", whole))
+        whole, self._raw = split_cut(self._raw) if block else (self._raw, b"")
+        text = self._decoder.decode(without_control(whole))
         if text:
             self.transcript += text
             self.show(text)

@@ -19,6 +19,7 @@ from enum import IntEnum
 from bootwright.common.abi import load as load_abi
 from bootwright.common.messages import BootFailure as BootFailure
 from bootwright.common.messages import line
+from bootwright.description import roles
 from bootwright.hyperlaunch.cmdline import Hypervisor as Hypervisor
 from bootwright.hyperlaunch.cmdline import Reader
 from bootwright.hyperlaunch.cmdline import compose_cmdline as compose_cmdline
@@ -132,11 +133,12 @@ def builder_init(info: BootInfo, read_fdt: FdtReader | None = None, *, dom0_pvh:
     if kernel.string:  # its command line, as the loader wrote it: compose_cmdline takes an image name off
         kernel = replace(kernel, string_kind=constants["BOOTSTR_STRING"])
     all_of_it = MemorySize(constants["MEMORY_MINUS"], 0)
+    permissions, functions = roles.of_the_only_one()
     domain = BootDomain(
         name="dom0",
-        permissions=constants["PERMISSION_CONTROL"] | constants["PERMISSION_HARDWARE"],
-        functions=constants["FUNCTION_CONSOLE"] | constants["FUNCTION_XENSTORE"] | constants["FUNCTION_INITIAL_DOMAIN"],
-        mode=constants["MODE_LONG"] | (0 if dom0_pvh else constants["MODE_PARAVIRTUALIZED"]),
+        permissions=permissions,
+        functions=functions,
+        mode=roles.modes()["pvh" if dom0_pvh else "pv"],
         domid=constants["INITIAL_DOMAIN_ID"],
         mem_size=all_of_it,
         mem_min=MemorySize(constants["MEMORY_PAGES"], 0),

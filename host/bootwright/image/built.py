@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bootwright.common import abi, scratch
+from bootwright.common.columns import aligned
 from bootwright.common.errors import SourceError, Where, format_range, why
 from bootwright.common.json_shape import NUMBER, PATH, TEXT, WORD, Items, Keys, Nullable, check, check_text
 from bootwright.description.records import ImageDescription
@@ -275,7 +276,7 @@ def text(found: Map) -> str:
             for m in found.modules
         ]
         head = ("name", "kind", "packed as", "bytes", "unpacked", "where", "SHA-256 (as packed)")
-        lines += ["", "modules", *_table(head, columns, right=(3, 4))]
+        lines += ["", "modules", *_indented([head, *columns], right=(3, 4))]
     if found.hypervisor is not None:
         lines += ["", "hypervisor", *_launched(found.hypervisor, None)]
     for domain in found.domains:
@@ -297,24 +298,15 @@ def _launched(what: Domain | Hypervisor, ramdisk: str | None, modules: Sequence[
 
 def _ranges(places: Sequence[Place]) -> list[str]:
     rows = [(format_range(p.start, p.end), f"{p.end - p.start}", p.what) for p in sorted(places, key=_order)]
-    return _table(("range", "bytes", "what"), rows, right=(1,))
+    return _indented([("range", "bytes", "what"), *rows], right=(1,))
+
+
+def _indented(rows: Sequence[Sequence[str]], right: Sequence[int]) -> list[str]:
+    return [f"  {line}" for line in aligned(rows, right)]
 
 
 def _order(place: Place) -> tuple[int, int]:
     return place.start, place.end
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> list[str]:
-    """Rows with aligned columns, two spaces in front; `right` are the columns aligned to the right."""
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    return [
-        "  "
-        + "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (head, *rows)
-    ]
 
 
 def as_json(found: Map, made_of: Origin) -> str:

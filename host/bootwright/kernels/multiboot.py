@@ -154,7 +154,7 @@ def _read2(tags: bytes) -> Header:
             header = replace(header, addresses=_addresses2(content))
         elif not flags & constants["MULTIBOOT2_HEADER_TAG_OPTIONAL"] and kind not in harmless:
             _require2(kind, content)
-        offset += -(-size // 8) * 8
+        offset += align_up(size, 8)
     return header
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from bootwright.common.abi import load as load_abi
+from bootwright.common.columns import aligned
 from bootwright.common.messages import BootFailure
 from bootwright.common.ranges import Range, span
 from bootwright.hyperlaunch.model import MemoryRange
@@ -222,8 +223,7 @@ def table(found: Fit) -> list[str]:
     if left:
         rows.append(("elsewhere", "", "nothing is there"))
         rows += [_row(claim) for claim in left]
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    return [f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]}".rstrip() for row in rows]
+    return aligned(rows, right=(1,))
 
 
 def _row(claim: Claim) -> tuple[str, str, str]:

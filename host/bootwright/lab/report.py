@@ -36,15 +36,13 @@ from bootwright.common.json_shape import (
     check,
     check_text,
 )
+from bootwright.common.messages import pattern
+from bootwright.common.terminal import without_control
 from bootwright.hyperlaunch.model import MemoryRange
 from bootwright.reference.machine import Framebuffer
 
-# Terminal control as firmware and GRUB send it (ECMA-48), and what serial lines add: CR, and NUL from noise.
-_CONTROL = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]*[0-Z\\-~])|[\r\0]")
 _CHECKSUM_WORD = b"CRC-32 "
 _CHECKSUM = re.compile(rb"CRC-32 0x([0-9a-f]{1,8})\n")
-_ENTERED = re.compile(r"^bootwright: image \S+ build \S+ at \S+ \S+, entered by (\S+) from (.*)$", re.MULTILINE)
-_RSDP = re.compile(r"^bootwright: memory: .*, RSDP at (0x[0-9a-f]+)$", re.MULTILINE)
 
 # What firmware says when nobody told it what it is part of.
 _NO_NAME = re.compile(
@@ -158,7 +156,7 @@ def extract(capture: bytes, where: Where | None = None) -> Report:
     begin, end = strings["PROBE_BEGIN"].encode(), strings["PROBE_END"].encode()
     if begin not in capture and (encoding := utf8.other(capture)):  # as some terminals and shells write files
         raise SourceError(f"the capture {utf8.sentence(encoding)}", where)
-    data = _CONTROL.sub(b"", capture)
+    data = _text(capture)
     before, *parts = data.split(begin)
     if not parts:
         raise SourceError(f'holds no report: there is no line "{strings["PROBE_BEGIN"].strip()}" in it', where)
@@ -175,12 +173,16 @@ def extract(capture: bytes, where: Where | None = None) -> Report:
     raise failure
 
 
+def _text(capture: bytes) -> bytes:
+    return without_control(capture).replace(b"\0", b"")  # which noise on a serial line reads as
+
+
 def is_complete(capture: bytes) -> bool:
     """Whether a whole report, good or damaged, has arrived."""
     end = load_abi().strings["PROBE_END"].encode()
     if _CHECKSUM_WORD not in capture:  # cheap, for a line that says something every few bytes
         return False
-    _, found, rest = _CONTROL.sub(b"", capture).rpartition(end)
+    _, found, rest = _text(capture).rpartition(end)
     return bool(found and _CHECKSUM.match(rest))
 
 
@@ -217,11 +219,11 @@ def _checked(document: Any, where: Where | None) -> dict[str, Any]:
 
 
 def _entered(said: str) -> dict[str, str] | None:
-    entries, rsdps = _ENTERED.findall(said), _RSDP.findall(said)
+    entries, memory = pattern("M_ENTRY").findall(said), pattern("M_MEMORY").findall(said)
     if not entries:
         return None
-    protocol, loader = entries[-1]
-    return {"protocol": protocol, "loader": loader, "rsdp": rsdps[-1] if rsdps else "0x0"}
+    *_, protocol, loader = entries[-1]
+    return {"protocol": protocol, "loader": loader, "rsdp": memory[-1][-1] if memory else "0x0"}
 
 
 # --- stored ---

@@ -26,12 +26,13 @@ from bootwright.asm.preprocess import one_or_all
 from bootwright.asm.template import relative, resolve, target_of
 from bootwright.common import abi
 from bootwright.common.errors import AssemblyError, BootwrightError, LinkError, Where
+from bootwright.common.ranges import align_up
 from bootwright.link import dwarf, elf_writer, listing
 from bootwright.link.elf_writer import ElfSection, ElfSegment, ElfSymbol
 from bootwright.link.layout import PAGE, Layout, LayoutSegment
 from bootwright.link.linked import Linked, LinkedInstruction, LinkedSection
 from bootwright.link.listing import ListedLine
-from bootwright.link.relax import Placed, PlacedSection, Placement, aligned, collect, form_of, space_size
+from bootwright.link.relax import Placed, PlacedSection, Placement, collect, form_of, space_size
 from bootwright.link.symbols import Symbols
 
 _NOTHING: Mapping[str, int] = MappingProxyType({})
@@ -214,12 +215,12 @@ def _arrange(
         ]
         if not parts:
             continue
-        start = aligned(parts[0].start - PAGE + 1, PAGE)
+        start = parts[0].start // PAGE * PAGE
         found = [_elf_section(part, contents[part.layout.name], offset, start, segment) for part in parts]
         file_size = max((part.address + len(part.data) - start for part in found if part.data), default=0)
         segments.append(ElfSegment(segment.flags, start, offset, file_size, parts[-1].end - start))
         placed += found
-        offset = aligned(offset + file_size, PAGE)
+        offset = align_up(offset + file_size, PAGE)
     return segments, placed
 
 

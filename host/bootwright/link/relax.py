@@ -16,6 +16,7 @@ from bootwright.asm.preprocess import Line
 from bootwright.asm.template import Form, relative, resolve, target_of
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import AssemblyError, BootwrightError, LinkError, Where
+from bootwright.common.ranges import align_up
 from bootwright.link.layout import PAGE, Layout, LayoutSection
 from bootwright.link.symbols import Symbols, pool_label
 
@@ -171,10 +172,10 @@ class Placement:
         address = addresses["__image_start"] = self._layout.base
         for segment in self._layout.segments:
             if any(self._sections[section.name].items for section in segment.sections):
-                address = aligned(address, PAGE)
+                address = align_up(address, PAGE)
             for section in segment.sections:
                 address = self._place_section(self._sections[section.name], address)
-        addresses["__image_end"] = aligned(address, PAGE)
+        addresses["__image_end"] = align_up(address, PAGE)
         self._symbols.moved()
         if address > 1 << 32:
             raise LinkError(f"the image would end at {address:#x}, beyond 4 GiB", Where(self._layout.path))
@@ -183,7 +184,7 @@ class Placement:
     def _place_section(self, section: PlacedSection, address: int) -> int:
         addresses = self._symbols.addresses
         if section.items:
-            address = aligned(address, section.layout.align)
+            address = align_up(address, section.layout.align)
         section.start = address
         for placed in section.items:
             placed.address = address
@@ -204,11 +205,6 @@ def space_size(tree: Expression, symbols: Symbols, here: int) -> int:
     if value.addresses or not 0 <= value.number < 1 << 32:
         raise AssemblyError(f".space: {value.number:#x} is no number of bytes")
     return value.number
-
-
-def aligned(address: int, boundary: int) -> int:
-    """The next multiple of a boundary."""
-    return address + -address % boundary
 
 
 def form_of(placed: Placed, code: Code) -> Form:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from bootwright.common.ranges import align_up
 from bootwright.image.built import Built
 from bootwright.media import fat, gpt, grub_bios, qemu_drives
 from bootwright.media.extents import Piece, Reader, total
@@ -120,7 +121,7 @@ def _add_file(iso: PyCdlib, name: str, file: BinaryIO, size: int) -> None:
 def _esp(built: Built, application: Piece) -> list[Piece]:
     files = {EFI_PATH: application}
     bits = fat.choose(files)
-    size = -(-fat.least(files, bits) // _BLOCK) * _BLOCK
+    size = align_up(fat.least(files, bits), _BLOCK)
     return fat.build(files, bits, built.name, _serial(built), size)
 
 

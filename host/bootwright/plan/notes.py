@@ -9,9 +9,8 @@ from pathlib import Path
 from bootwright.common import words
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import KernelError, is_or_are, listed
-from bootwright.description import consoles
+from bootwright.description import consoles, roles
 from bootwright.description.load import Description, DomainDescription
-from bootwright.devicetree import bindings
 from bootwright.hyperlaunch.model import BootInfo
 from bootwright.kernels import bzimage, elf
 
@@ -46,10 +45,10 @@ def of_memory(description: Description, built: Collection[int], below: int) -> I
 def _alone(domain: DomainDescription) -> Iterator[str]:
     if domain.alone:
         given = (
-            ("permissions", bindings.words("PERMISSION_"), domain.permissions),
-            ("functions", bindings.words("FUNCTION_"), domain.functions),
+            ("permissions", roles.words("PERMISSION_", domain.permissions)),
+            ("functions", roles.words("FUNCTION_", domain.functions)),
         )
-        shown = [f"{key} {listed([w for w, bit in known.items() if bits & bit])}" for key, known, bits in given]
+        shown = [f"{key} {listed(words)}" for key, words in given]
         yield f'domain "{domain.name}": there is no other, so it is the initial domain; it has {"; ".join(shown)}'
 
 

@@ -7,11 +7,10 @@ seen.ranges, seen.modules, seen.rsdp    # as the stub found them
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import cache
 
 from bootwright.common.abi import load as load_abi
+from bootwright.common.messages import pattern
 from bootwright.common.ranges import Range
 from bootwright.hyperlaunch.model import MemoryRange
 from bootwright.reference.machine import BootDevice, Efi, Framebuffer
@@ -86,7 +85,7 @@ def parse_transcript(text: str) -> Seen:
 
 
 def _is_sign_of_life(line: str) -> bool:
-    return any(_pattern(name).fullmatch(line) for name in ("M_CHECKING", "M_LOADING"))
+    return any(pattern(name).fullmatch(line) for name in ("M_CHECKING", "M_LOADING"))
 
 
 def _screen(lines: tuple[str, ...]) -> Framebuffer | None:
@@ -115,12 +114,4 @@ def _efi(lines: tuple[str, ...], information: Range | None) -> tuple[Efi | None,
 
 def _all(lines: tuple[str, ...], name: str) -> list[list[str]]:
     """The values of each line that this message of stub/abi/messages.h made."""
-    return [list(match.groups()) for line in lines if (match := _pattern(name).fullmatch(line))]
-
-
-@cache
-def _pattern(name: str) -> re.Pattern[str]:
-    strings = load_abi().strings
-    values = {"%u": "([0-9]+)", "%x": "(0x[0-9a-f]+)", "%s": "(.*?)"}
-    parts = re.split("(%[uxs])", strings["M_PREFIX"] + strings[name])
-    return re.compile("".join(values.get(part) or re.escape(part) for part in parts))
+    return [list(match.groups()) for line in lines if (match := pattern(name).fullmatch(line))]

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.messages import BootFailure, line
-from bootwright.description.records import roles_of_the_only_one
+from bootwright.description import roles
 from bootwright.devicetree import bindings, fdt
 from bootwright.devicetree.fdt import Blob, Property
 from bootwright.hyperlaunch.model import BootDomain, BootInfo, BootModule, DomainBuilder, MemorySize
@@ -86,7 +86,7 @@ class _Reader:
     def info(self, lines: list[str]) -> BootInfo:
         if len(self._domains) == 1 and not self._domains[0].is_initial_domain:
             (only,) = self._domains
-            permissions, functions = roles_of_the_only_one(only.permissions, only.functions)
+            permissions, functions = roles.of_the_only_one(only.permissions, only.functions)
             self._domains = [replace(only, permissions=permissions, functions=functions)]
             lines.append(line("M_ALONE", only.name))
         domains = (
