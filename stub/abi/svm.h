@@ -255,7 +255,7 @@
 #define SVM_EXIT_AVIC_INCOMPLETE_IPI        0x401
 #define SVM_EXIT_AVIC_UNACCELERATED_ACCESS  0x402
 #define SVM_EXIT_VMGEXIT            0x403
-#define SVM_EXIT_INVALID            0xffffffffffffffff  /* VMRUN refuses the VMCB; as an immediate: -1 */
+#define SVM_EXIT_INVALID            0xffffffffffffffff  /* VMRUN refuses the VMCB; QEMU 7.2 sets bits 0 to 31 alone */
 
 /* vmcb_segment.attributes: bits 40 to 47 and 52 to 55 of a descriptor, in 12 bits. Segments are accessed, the TSS busy. */
 #define VMCB_SEGMENT_CODE64         0xa9b
