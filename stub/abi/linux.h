@@ -19,6 +19,7 @@
 #define LINUX_XLF_KERNEL_64     (1 << 0)        /* xloadflags: has the 64-bit entry */
 #define LINUX_LOADER_UNDEFINED  0xff            /* type_of_loader */
 #define LINUX_NORMAL_VGA        0xffff          /* vid_mode */
+#define LINUX_E820_PRAM         12              /* type of an entry: persistent memory */
 #define LINUX_E820_MAX          128             /* entries in boot_params */
 #define LINUX_SETUP_E820_EXT    1               /* setup_data.type: the entries beyond */
 #define LINUX_VIDEO_TYPE_VGAC   0x22            /* orig_video_isVGA: colour text */

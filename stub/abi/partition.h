@@ -16,6 +16,9 @@
 #define BANK_ALIGNMENT          0x200000
 #define BANK_LOW_LIMIT          0xc0000000  /* guest addresses: the first bank ends here at the latest */
 #define BANK_HIGH_BASE          0x100000000 /* and the second begins here */
+#define GUEST_LIMIT             0x10000000000   /* no guest address beyond: every cpu with SVM has 40 bits */
+#define LEAST_DOMAIN_MEMORY     0x2000000
+#define UART_PORTS              8           /* that a UART has, passed or virtual */
 #define RING_SIZE               0x4000
 #define ANY_CPU                 0xffffffff
 

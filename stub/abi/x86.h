@@ -18,6 +18,10 @@
 #define CR4_LA57_BIT    12          /* 5-level page tables */
 #define CR4_CET_BIT     23          /* shadow stacks, and where indirect branches may lead */
 
+#define DR6_RESET       0xffff0ff0  /* as a reset leaves them */
+#define DR7_RESET       0x400
+#define PAT_RESET       0x0007040600070406
+
 #define MSR_EFER        0xc0000080
 #define EFER_LME        (1 << 8)
 #define EFER_LMA        (1 << 10)
@@ -45,6 +49,9 @@
 
 #define PTE_PRESENT     (1 << 0)
 #define PTE_WRITABLE    (1 << 1)
+#define PTE_USER        (1 << 2)
+#define PTE_WRITE_THROUGH   (1 << 3)
+#define PTE_CACHE_DISABLE   (1 << 4)
 #define PTE_LARGE       (1 << 7)
 #define PTE_NO_EXECUTE_BIT  63      /* where EFER.NXE is set */
 #define PAGE_SIZE_2M    0x200000

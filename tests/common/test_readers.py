@@ -375,6 +375,7 @@ OPENED = {
     "media.grub_bios.disk": PIECE,
     "media.grub_bios.hybrid": PIECE,
     "media.iso.make": PIECE,
+    "partition.request.guest_kernel": BYTES,
     "plan.lcm._unpack": "kernel in a tree",
     "plan.modules._check_kernel_for_xen": "kernel for Xen",
     "plan.notes.is_linux": "notes",

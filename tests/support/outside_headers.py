@@ -365,6 +365,8 @@ WORLDS = {
 
 # Records and constants that no header of a Debian package has, and where they are written. Patterns of whole names.
 BY_THE_BOOK = {
+    r"DR[67]_RESET": "AMD APM 2, table 14-1",
+    r"PAT_RESET": "AMD APM 2, 7.8.1",
     r"rsdp|RSDP_\w+": "ACPI 6.5, 5.2.5.3",
     r"acpi_header": "ACPI 6.5, 5.2.6",
     r"acpi_address|ACPI_SPACE_\w+|ACPI_ACCESS_\w+": "ACPI 6.5, 5.2.3.2",

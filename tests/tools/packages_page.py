@@ -15,8 +15,8 @@ PACKAGE = ROOT / "host/bootwright"
 BEGIN, END = "<!-- packages: made by `invoke docs` -->\n", "<!-- packages: end -->\n"
 # In the order of the flow; a new package has its place here.
 ORDER = (
-    *("common", "asm", "link", "description", "kernels", "devicetree", "hyperlaunch", "inputs", "plan", "reference"),
-    *("image", "media", "flash", "lab", "emulate", "cli"),
+    *("common", "asm", "link", "description", "kernels", "devicetree", "hyperlaunch", "inputs", "partition", "plan"),
+    *("reference", "image", "media", "flash", "lab", "emulate", "cli"),
 )
 
 

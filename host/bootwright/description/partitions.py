@@ -13,8 +13,6 @@ from bootwright.description.records import Description, DomainDescription, Share
 LAUNCHER = "partition"
 KEYS = ("cpu-ids", "ports", "console", "on-end", "restarts")  # of a domain, for this launcher alone
 PROTOCOLS = ("auto", "pvh", "linux")
-LEAST_MEMORY = 32 * MIB
-UART_PORTS = 8
 
 
 def check(description: Description) -> Iterator[BootwrightError]:
@@ -36,7 +34,9 @@ def check(description: Description) -> Iterator[BootwrightError]:
 def owned_ports(domain: DomainDescription) -> tuple[tuple[str, Range], ...]:
     """The ports of the machine that a domain owns, each with the key that says so."""
     console = domain.console
-    uart = [("console", Range.sized(console.port, UART_PORTS))] if console.kind == "passed" else []
+    uart = (
+        [("console", Range.sized(console.port, load_abi().constants["UART_PORTS"]))] if console.kind == "passed" else []
+    )
     return (*uart, *(("ports", ports) for ports in domain.ports))
 
 
@@ -50,13 +50,13 @@ def _check_elsewhere(description: Description) -> Iterator[BootwrightError]:
 
 
 def _check_domain(domain: DomainDescription) -> Iterator[BootwrightError]:
-    alignment = load_abi().constants["BANK_ALIGNMENT"]
+    alignment, smallest = (load_abi().constants[name] for name in ("BANK_ALIGNMENT", "LEAST_DOMAIN_MEMORY"))
     if domain.protocol not in PROTOCOLS:
         yield domain.error("protocol", f'"{domain.protocol}" is not how a partition is entered; pvh and linux are')
     if domain.modules:
         yield domain.error("modules", "a partition is handed a kernel and a ramdisk and no more; leave it out")
-    if domain.memory % alignment or domain.memory < LEAST_MEMORY:
-        unit, least = alignment // MIB, LEAST_MEMORY // MIB
+    if domain.memory % alignment or domain.memory < smallest:
+        unit, least = alignment // MIB, smallest // MIB
         message = f"{domain.memory >> 10} KiB are no whole number of {unit} MiB, and at least {least} MiB"
         yield domain.error("memory", message)
     for key, size in (("memory-min", domain.memory_min), ("memory-max", domain.memory_max)):

@@ -16,6 +16,7 @@ from bootwright.link.layout import PAGE
 
 _EHDR = struct.Struct("<16sHHIIIIIHHHHHH")
 _PHDR = struct.Struct("<8I")
+_PHNUM = 44  # where the first header says how many program headers there are
 _SHDR = struct.Struct("<10I")
 _SYM = struct.Struct("<IIIBBH")
 _ET_EXEC, _EM_386, _EV_CURRENT = 2, 3, 1
@@ -104,6 +105,21 @@ def write(
     body[: _EHDR.size] = _header(entry, len(headers), section_headers, len(table))
     body[_EHDR.size : _EHDR.size + len(headers) * _PHDR.size] = b"".join(headers)
     return bytes(body)
+
+
+def with_segment(image: bytes, flags: str, address: int, data: bytes, memory_size: int) -> bytes:
+    """A file that was written with spare program headers, with one more segment at its end, in the first of those.
+
+    memory_size: of the segment; what of it is not in `data` is zeros. Raises ValueError if no header is spare.
+    """
+    offset = -(-len(image) // PAGE) * PAGE
+    body = bytearray(image.ljust(offset, b"\0") + data)
+    (count,) = struct.unpack_from("<H", image, _PHNUM)
+    for at in range(_EHDR.size, _EHDR.size + count * _PHDR.size, _PHDR.size):
+        if image[at : at + _PHDR.size] == bytes(_PHDR.size):
+            body[at : at + _PHDR.size] = _load(ElfSegment(flags, address, offset, len(data), memory_size))
+            return bytes(body)
+    raise ValueError("no program header is spare")
 
 
 class _Strings:

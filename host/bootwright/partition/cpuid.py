@@ -1,0 +1,77 @@
+"""CPUID: what a domain is told in place of what the machine says.
+
+For each leaf the machine's answer, with bits taken away and others added. Leaf 1's APIC id and OSXSAVE, its x2APIC bit
+where the machine is not in that mode, and leaf 7's OSPKE depend on the cpu, and are done by the resident part on top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bootwright.common.abi import load as load_abi
+
+KEEP = 0xFFFFFFFF  # and-mask of a register that stays as the machine has it
+REGISTERS = ("eax", "ebx", "ecx", "edx")
+
+
+@dataclass(frozen=True)
+class CpuidRule:
+    """struct cpuid_rule: (and, or) for EAX, EBX, ECX and EDX; subleaf None for all."""
+
+    leaf: int
+    eax: tuple[int, int] = (KEEP, 0)
+    ebx: tuple[int, int] = (KEEP, 0)
+    ecx: tuple[int, int] = (KEEP, 0)
+    edx: tuple[int, int] = (KEEP, 0)
+    subleaf: int | None = None
+
+    def record(self) -> bytes:
+        """As the resident part reads it."""
+        abi = load_abi()
+        subleaf = abi.constants["CPUID_ANY_SUBLEAF"] if self.subleaf is None else self.subleaf
+        values = {"leaf": self.leaf, "subleaf": subleaf}
+        for name in REGISTERS:
+            values[f"and_{name}"], values[f"or_{name}"] = getattr(self, name)
+        return bytes(abi.struct("cpuid_rule")(**values).dumps())
+
+
+def without(*bits: int) -> tuple[int, int]:
+    """Takes these bits away."""
+    return KEEP & ~sum(1 << bit for bit in bits), 0
+
+
+def fixed(value: int) -> tuple[int, int]:
+    """Whatever the machine says, this."""
+    return 0, value
+
+
+def _nothing(leaf: int) -> CpuidRule:
+    return CpuidRule(leaf, fixed(0), fixed(0), fixed(0), fixed(0))
+
+
+def rules() -> tuple[CpuidRule, ...]:
+    """All of them; a leaf has one at most for each subleaf."""
+    constants = load_abi().constants
+    monitor, vmx, deadline, hypervisor = 3, 5, 24, 31
+    machine_check, machine_check_architecture = 7, 14
+    features = sum(constants[f"KVM_FEATURE_{name}"] for name in ("NOP_IO_DELAY", "CLOCKSOURCE2", "CLOCKSOURCE_STABLE"))
+    ebx, ecx, edx = (fixed(constants[f"KVM_SIGNATURE_{name}"]) for name in ("EBX", "ECX", "EDX"))
+    keep, _ = without(monitor, vmx, deadline)
+    return (
+        CpuidRule(1, ecx=(keep, 1 << hypervisor), edx=without(machine_check, machine_check_architecture)),
+        _nothing(5),  # MONITOR
+        CpuidRule(6, eax=(KEEP, 1 << 2)),  # the LAPIC's timer runs in every state of sleep
+        CpuidRule(7, subleaf=0, ebx=without(1)),  # TSC_ADJUST
+        _nothing(0xA),  # performance counters
+        CpuidRule(constants["KVM_CPUID_SIGNATURE"], fixed(constants["KVM_CPUID_FEATURES"]), ebx, ecx, edx),
+        CpuidRule(constants["KVM_CPUID_FEATURES"], fixed(features), fixed(0), fixed(0), fixed(0)),
+        # SVM, SKINIT, performance counters of three kinds, MONITORX
+        CpuidRule(constants["CPUID_EXTENDED"], ecx=without(2, 12, 23, 24, 28, 29), edx=without(7, 14)),
+        CpuidRule(0x80000007, edx=(KEEP, 1 << 8)),  # the TSC counts evenly: the clock says so
+        CpuidRule(0x80000008, ebx=without(3)),  # INVLPGB
+        _nothing(constants["CPUID_SVM"]),
+        _nothing(0x8000001B),  # instruction based sampling
+        _nothing(0x8000001F),  # memory encryption
+        _nothing(0x80000021),
+        _nothing(0x80000022),  # performance counters
+    )
