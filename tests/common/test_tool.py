@@ -83,6 +83,12 @@ def test_it_has_no_input_and_speaks_english(program: Path, monkeypatch: pytest.M
             os.close(descriptor)
 
 
+def test_its_own_files_of_the_moment_have_a_place(program: Path, tmp_path: Path) -> None:
+    write(program, 'echo "$TMPDIR"')
+    assert LAB.run(temporary=tmp_path) == f"{tmp_path}\n".encode()
+    assert LAB.run() == f"{os.environ.get('TMPDIR', '')}\n".encode()
+
+
 def test_a_relative_path_leads_from_here(program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(program, "echo found")
     monkeypatch.chdir(tmp_path)

@@ -118,21 +118,28 @@ class Tool(Needed):
             raise ToolError(f"{self.name} {self.version_option}: says no version")
         return found[1]
 
-    def run(self, *arguments: str | Path, folder: Path | None = None) -> bytes:
-        """Run it to its end in `folder`; gives what it wrote to standard output.
+    def run(self, *arguments: str | Path, folder: Path | None = None, temporary: Path | None = None) -> bytes:
+        """Run it to its end in `folder`; gives what it wrote to standard output. temporary: a folder for its own files
+        of the moment, which it leaves there when it is interrupted.
 
         Raises ToolError where it is missing or fails; errors.about says what it was called for.
         """
-        done = self.attempt(*arguments, folder=folder)
+        done = self.attempt(*arguments, folder=folder, temporary=temporary)
         if done.status:
             raise ToolError(self.failure(done))
         return done.stdout
 
-    def attempt(self, *arguments: str | Path, folder: Path | None = None, timeout: float | None = None) -> Done:
+    def attempt(
+        self,
+        *arguments: str | Path,
+        folder: Path | None = None,
+        temporary: Path | None = None,
+        timeout: float | None = None,
+    ) -> Done:
         """As run, for who understands more of a failure: a status other than 0 is no error."""
         limit = self.timeout if timeout is None else timeout
         command = [self.path(), *map(str, arguments)]
-        with self.start(command, folder=folder, stdout=PIPE, stderr=PIPE) as process:
+        with self.start(command, folder=folder, temporary=temporary, stdout=PIPE, stderr=PIPE) as process:
             try:
                 stdout, stderr = process.communicate(timeout=limit)
             except subprocess.TimeoutExpired:
@@ -155,6 +162,7 @@ class Tool(Needed):
         command: Sequence[str],
         *,
         folder: Path | None = None,
+        temporary: Path | None = None,
         stdout: int | IO[bytes] | None = None,
         stderr: int | IO[bytes] | None = None,
         pass_fds: Sequence[int] = (),
@@ -164,11 +172,12 @@ class Tool(Needed):
         Where nothing else is said it writes where this process writes. On leaving, whatever of it still runs is ended.
         Raises ToolError where it cannot be started.
         """
+        environment = {**os.environ, "LC_ALL": "C", **({"TMPDIR": str(temporary)} if temporary else {})}
         try:
             process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env={**os.environ, "LC_ALL": "C"},
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,

@@ -18,13 +18,13 @@ class GrubMkrescue(Tool):
 
     def write_iso(self, output: Path, contents: Mapping[str, Path]) -> None:
         """Write an ISO image with GRUB for every firmware that it is installed for, and files by their place on it:
-        each is copied from where it lies. Raises ToolError.
+        each is copied from where it lies. What GRUB copies first of its own goes beside `output`. Raises ToolError.
         """
         grafts = [f"{place}={path}" for place, path in contents.items()]
         with about(output.name):
             for program in (self, XORRISO, MFORMAT):
                 program.path()
-            self.run("-o", output, *grafts)
+            self.run("-o", output, *grafts, temporary=output.parent.resolve())
 
 
 class Xorriso(Tool):
