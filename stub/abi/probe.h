@@ -1,4 +1,4 @@
-/* The probe kernel (stub/kernels/probe.asm) and who reads it (host/bootwright/probe.py): the document lies between
+/* The probe kernel (stub/kernels/probe.asm) and who reads it (host/bootwright/lab/report.py): the document lies between
  * the two marker lines, and the line behind has the CRC-32 of its bytes, with line feeds alone at the ends of lines. */
 
 #define PROBE_FORMAT        1

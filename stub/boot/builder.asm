@@ -1,5 +1,5 @@
 ; The domain builder, as far as a machine without a hypervisor goes: of the domains that the tables
-; describe it builds the initial one. host/bootwright/builder.py is the reference and prints the same lines.
+; describe it builds the initial one. host/bootwright/hyperlaunch/builder.py is the reference and prints the same lines.
 
 .include "lib/macros.inc"
 

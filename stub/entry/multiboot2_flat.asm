@@ -1,6 +1,6 @@
 ; Multiboot2 for the EFI application: the same file is what GRUB loads on a BIOS. It is no ELF file, so a tag says where its
 ; bytes go: one behind the other, from the first page of the stub to the end of the file. Specification 2.0, 3.1.5.
-; The host lays the file out so that this holds (host/bootwright/pe.py).
+; The host lays the file out so that this holds (host/bootwright/image/efi_image.py).
 
 .include "lib/macros.inc"
 

@@ -1,10 +1,7 @@
 """One file of assembly source into an Object: sections of items, labels, constants and assertions.
 
-    from bootwright import assemble, layout, link
-    objects = [assemble.assemble(path) for path in sorted(Path("kernel").glob("*.asm"))]
-    linked = link.link(objects, layout.load("stub"), reserve={"tables": 4096})
-    Path("stub.elf").write_bytes(linked.image)
-    Path("stub.lst").write_text(linked.listing)
+    found = assemble("stub/boot/main.asm")      # an Object; raises AssemblyError or ErrorList
+    found.sections[".text"], found.constants, found.assertions
 
 What does not depend on addresses is encoded here, once. A branch and a rip-relative operand are encoded as templates,
 whose displacement the linker fills in. The few instructions whose very size depends on a label are left to it whole.

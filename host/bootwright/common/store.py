@@ -1,7 +1,7 @@
 """What was made before, kept on disk by what it was made of.
 
-    store = Store(folder, made_by=fingerprint())
-    linked = store.get(("stub", 622), lambda: (link(...), files))
+    store = Store(folder, made_by=version)
+    linked = store.get(("stub", 622), lambda: (made, files))
 
 An entry is named by the hash of its key and of what makes it, and holds the hashes of the files that were read for it:
 it counts as long as all of these are the same. It is written beside its place and renamed, so two processes do not

@@ -5,7 +5,7 @@
     description.domains[0].place("cmdline")             # Where: file, line and column, for later errors
 
 The keys are in schema.py, and in docs/description.md. What is checked here needs nothing but the text: keys,
-types, ranges, and the rules between domains. Whether files exist and fit is found out later (sources, plan).
+types, ranges, and the rules between domains. Whether files exist and fit is found out later (`inputs`, `plan`).
 """
 
 from __future__ import annotations

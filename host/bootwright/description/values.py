@@ -1,5 +1,5 @@
 """What is particular to bootwright's descriptions: amounts of memory, consoles, files. Readers as in
-fields.py.
+readers.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A Hyperlaunch device tree as another spelling of a description.
 
-    described = devicetree.describe(path, {1: Path("vmlinuz")})     # .dts, .dtb, or .toml: Description
-    described = devicetree.load(Path("lab.dts"), {1: Path("vmlinuz"), 2: Path("initrd.gz")})
+    described = describe(path, {1: Path("vmlinuz")})     # .dts, .dtb, or .toml: Description
+    described = load(Path("lab.dts"), {1: Path("vmlinuz"), 2: Path("initrd.gz")})
 
 What the tree says is put into the keys of a TOML description, each with its place in the tree, and then read
 and checked as one: the same rules, the same words. Settings that a tree does not have take a description's

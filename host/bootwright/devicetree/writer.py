@@ -1,7 +1,7 @@
-"""A description as a Hyperlaunch device tree: what devicetree.load reads back to the same description.
+"""A description as a Hyperlaunch device tree: what reader.load reads back to the same description.
 
-    tree = export.tree(described, folder)                       # fdt.Node; paths as seen from `folder`
-    export.write(described, "dts", Path("build/lab/lab.dts"))
+    tree = tree(described, folder)                       # fdt.Node; paths as seen from `folder`
+    write(described, "dts", Path("build/lab/lab.dts"))
 
 Module N of the tree is number N behind the tree itself, so that the same tree serves a stub that finds its
 modules at boot. The bindings: docs/domain-builder.md.

@@ -1,7 +1,7 @@
 """The block devices of this machine, as /sys and /proc show them, and which may be written over.
 
-    for disk in devices.disks():
-        reason = devices.refusal(disk, needed=len(image))       # None, or a sentence's end: why not
+    for disk in disks():
+        reason = refusal(disk, needed=len(image))       # None, or a sentence's end: why not
 
 A disk is a whole device, with all that makes use of it: its partitions, what holds them (device mapper,
 RAID), file systems and swap on any of these.

@@ -1,7 +1,7 @@
 """Writes a medium to a device, so that it is either what was meant or boots nothing.
 
-    target = flash.target(Path("/dev/sdb"), size)       # refuses what must not be written over
-    flash.write(image, target, Progress(), warn)        # Figures: seconds of writing and of reading back
+    to = target(Path("/dev/sdb"), size)         # refuses what must not be written over
+    write(image, to, progress, warn)            # Figures: seconds of writing and of reading back
 
 The first MiB, with everything that a firmware starts from, is cleared first and written last, when all the
 rest has been read back and is right; of that MiB the boot sector comes last, and is cleared again if it reads

@@ -117,8 +117,8 @@ def builder_init(info: BootInfo, read_fdt: FdtReader | None = None, *, dom0_pvh:
     """Step 1: find out which domains to build.
 
     Domains that are known already (from the tables) stay. Otherwise `read_fdt` looks at module 0
-    (treeboot.read_tree): it gives the model with the domains if that is a device tree with the node, None if
-    it is no device tree, and raises BootFailure if the node is missing. Without a device tree there is one
+    (reference.tree_reader.read_tree): it gives the model with the domains if that is a device tree with the node, None
+    if it is no device tree, and raises BootFailure if the node is missing. Without a device tree there is one
     domain, of module 0, as Xen always did; its mode is PV unless dom0_pvh.
     """
     constants = load_abi().constants

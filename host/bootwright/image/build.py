@@ -1,6 +1,6 @@
 """The recipe: from a description to an image, its map and its listing.
 
-    built = build(Path("images/demo.toml"), stage=print)     # report.Built
+    built = build(Path("images/demo.toml"), stage=print)     # built.Built
 
 Everything is written into a folder of its own beside the output and moved there at the end, so that a build
 that fails leaves what was there before. Outputs are a pure function of the inputs: same inputs, same bytes.
@@ -106,7 +106,7 @@ def build(
 
 
 def describe(path: Path, modules: reader.Files | None = None) -> Description:
-    """As devicetree.describe; where it raises, files that are named and missing are among what is wrong."""
+    """As reader.describe; where it raises, files that are named and missing are among what is wrong."""
     try:
         return reader.describe(path, modules)
     except FaultyDescription as faulty:
@@ -187,7 +187,7 @@ def publish(made: Path, output: Path) -> None:
     """Move what is in `made` to `output`, over what an earlier build left, with nobody else doing so meanwhile.
 
     NAME.json is what makes a set of these files: it goes first, and comes last. What is killed in between leaves none,
-    but the new one under another name (report.pending).
+    but the new one under another name (built.pending).
     """
     output.mkdir(exist_ok=True)
     with scratch.locked(output):

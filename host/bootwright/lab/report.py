@@ -1,8 +1,8 @@
 """What the probe kernel reports of a machine: found in a capture of its serial line, checked, stored.
 
-    report = probe.extract(capture)         # bytes of a log, with whatever else is in it
-    probe.store(report, name)               # machines/NAME.json
-    probe.load("lab1").ranges               # its memory map
+    report = extract(capture)               # bytes of a log, with whatever else is in it
+    store(report, name)                     # machines/NAME.json
+    load("lab1").ranges                     # its memory map
 
 stub/kernels/probe.asm writes the report, stub/abi/probe.h says how it is marked. Numbers in hex are strings
 in it, as JSON has none.

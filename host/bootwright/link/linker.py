@@ -1,6 +1,6 @@
 """Objects and a layout into one ELF image: addresses, sizes, bytes.
 
-    linked = link([assemble("stub/boot/entry.asm"), ...], layout.load("stub"), reserve={"tables": 4096})
+    linked = link([assemble.assemble("stub/boot/entry.asm"), ...], layout.load("stub"), reserve={"tables": 4096})
     linked.image                        # the ELF file
     linked.symbols["start"]             # 0x100040
     linked.listing                      # source with addresses and bytes

@@ -1,9 +1,9 @@
 """What the stub reads from a device tree at boot: the reference for stub/generic/device_tree.asm, with the
 same errors.
 
-    found = treeboot.read_tree(blob, info)      # BootInfo with domains; None if module 0 is no device tree
+    found = read_tree(blob, info)      # BootInfo with domains; None if module 0 is no device tree
 
-It takes what the stub takes and no less: the host's own reader, devicetree.py, is stricter and has words for
+It takes what the stub takes and no less: the host's own, devicetree/reader.py, is stricter and has words for
 it.
 """
 
