@@ -45,7 +45,7 @@ def missing(docstring: str, module: ModuleType) -> Iterator[str]:
     """What the examples in the module's docstring name that is not there. What they assign is theirs."""
     nodes = list(example(docstring))
     own = {node.id for node, _ in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    own |= {node.name for node, _ in nodes if isinstance(node, ast.ClassDef)} | {"self", "Path", *dir(builtins)}
+    own |= {node.name for node, _ in nodes if isinstance(node, ast.ClassDef)} | {"self", "path", "Path", *dir(builtins)}
     brought = {alias.name for node, _ in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
     for node, comment in nodes:
         match node:
