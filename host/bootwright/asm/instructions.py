@@ -57,7 +57,7 @@ _FORMS = {
     "int": "i8",
     "in": "acc i8|acc dx",
     "out": "i8 acc|dx acc",
-    "lgdt lidt sgdt sidt invlpg prefetcht0 prefetcht1 prefetcht2 prefetchnta fxsave fxrstor": "any",
+    "lgdt lidt sgdt sidt invlpg prefetcht0 prefetcht1 prefetcht2 prefetchnta fxsave fxrstor xsave xrstor": "any",
     "lldt ltr": "rm16?",
     "str sldt": "r16|r32|m16?",
     "lmsw": "rm16?",
@@ -93,7 +93,7 @@ _ALONE = (
     "nop hlt pause cld std cli sti clc stc cmc cwd cdq cqo cbw cwde cdqe lahf sahf leave ud2 int1 int3 into "
     "pushf popf pushfd popfd pushfq popfq iret iretd iretq "
     "cpuid rdtsc rdtscp rdmsr wrmsr rdpmc wbinvd invd clts swapgs "
-    "lfence mfence sfence fninit emms xgetbv xsetbv syscall sysenter monitor mwait "
+    "lfence mfence sfence fninit emms xgetbv xsetbv syscall sysenter monitor mwait monitorx mwaitx clac stac "
     "vmmcall stgi clgi vmcall vmlaunch vmresume vmxoff"
 )
 _MOVING = "movsb movsw movsd movsq stosb stosw stosd stosq lodsb lodsw lodsd lodsq insb insw insd outsb outsw outsd"
