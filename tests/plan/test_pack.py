@@ -22,11 +22,12 @@ NOISE = random.Random(1).randbytes(1 << 20)
 TEXT = b"the same again and again " * 40000
 
 
-def carry_out(packed: Packed, memory: bytearray, base: int) -> None:
-    """What the stub does with the pieces; memory starts at address base and was full of 0xaa."""
+def carry_out(packed: Packed, memory: bytearray) -> None:
+    """What the stub does with the pieces of what is to begin with `memory`, which was full of 0xaa."""
     data = packed.path.read_bytes()
     assert len(data) == packed.size and hashlib.sha256(data).digest() == packed.sha256
-    for piece in packed.pieces:
+    base = 0x400000
+    for piece in (piece.at(base) for piece in packed.pieces):
         source = data[piece.source : piece.source + piece.source_size]
         assert len(source) == piece.source_size and piece.dest_size <= C["MAX_CHUNK"]
         if piece.method == C["PACK_LZ4"]:
@@ -61,7 +62,7 @@ def test_pieces_make_the_segments(
     (folder / "kernel").write_bytes(content)
     packed = pack.pack_kernel(folder / "kernel", segments, folder / "packed", method)
     memory = bytearray(b"\xaa" * 200000)
-    carry_out(packed, memory, base)
+    carry_out(packed, memory)
     assert memory == expected
 
 
@@ -72,12 +73,12 @@ def test_chunks_are_bounded_and_in_order(tmp_path: Path) -> None:
     data[-10:] = b"0123456789"
     (tmp_path / "kernel").write_bytes(data)
     packed = pack.pack_kernel(tmp_path / "kernel", [Segment(0, size, 0, size + 100)], tmp_path / "packed", "auto")
-    assert [(piece.dest, piece.dest_size, piece.zero_size) for piece in packed.pieces] == [
+    assert [(piece.offset, piece.dest_size, piece.zero_size) for piece in packed.pieces] == [
         (0, 1000, 2 * C["MAX_CHUNK"] - 1000),
         (2 * C["MAX_CHUNK"], 5000, 100),
     ]
     memory = bytearray(size + 100)
-    carry_out(packed, memory, 0)
+    carry_out(packed, memory)
     assert memory == data + bytes(100)
 
 
@@ -101,7 +102,7 @@ def test_ramdisks_are_packed_where_it_pays(data: bytes, method: str, packed: boo
     assert bool(found.pieces) == packed == (tmp_path / "packed").exists()
     if packed:
         memory = bytearray(len(data))
-        carry_out(found, memory, 0)
+        carry_out(found, memory)
         assert memory == data
     else:
         assert found == Packed(tmp_path / "ramdisk", len(data), hashlib.sha256(data).digest())

@@ -11,7 +11,7 @@ from bootwright.common.ranges import Range
 @dataclass(frozen=True)
 class Piece:
     """struct piece: source_size bytes at source of the packed module become dest_size bytes at dest, then
-    zeros, then pages that the kernel uses on its own.
+    zeros, then pages that the kernel uses on its own. dest: an address as what is entered sees it.
     """
 
     source: int

@@ -181,8 +181,7 @@ def map_image(
 def _with_plan(found: Map, plan: Plan, offsets: Sequence[int]) -> Map:
     """The same with all that was planned. offsets: of the modules in the file."""
     embedded = [module for module in plan.modules if module.embedded]
-    # The first two are the firmware's, and the stub's, which is known better by its sections.
-    placed = (Place(p.range.start, p.range.end, p.what) for p in plan.placements[2:])
+    placed = (Place(p.range.start, p.range.end, p.what) for p in plan.placements)
     modules = (
         Place(offset, offset + module.size, f"module {module.name}")
         for module, offset in zip(embedded, offsets, strict=True)

@@ -76,7 +76,7 @@ def make(description: Description, info: BootInfo, workdir: Path, progress: Prog
         tuple(_domains(info, placing.jobs, built)),
         modules,
         _hypervisor(description, info, placing.jobs),
-        tuple(placing.memory.placements),
+        placing.machine.placed,
         tuple(lines),
         (
             *notes.of_description(description, info, built),
@@ -102,6 +102,9 @@ def _module(job: Job, description: Description, info: BootInfo) -> PlannedModule
     module = info.mods[job.mod]
     flags = constants["MODULE_EMBEDDED"] if description.image.modules == "embedded" else 0
     flags |= constants["MODULE_VERIFY"] if description.image.verify else 0
+    place = job.place.start if job.place else 0
+    assert job.place or not job.packed.pieces, "what has pieces has a place"
+    pieces = tuple(piece.at(place) for piece in job.packed.pieces)
     return PlannedModule(
         name=module.name,
         kind=module.kind,
@@ -110,9 +113,9 @@ def _module(job: Job, description: Description, info: BootInfo) -> PlannedModule
         load_address=job.load_address,
         size=job.packed.size,
         unpacked_size=job.kernel.size if job.kernel else module.size,
-        start=job.start,
+        start=place if job.kernel is None and pieces else 0,  # a kernel's pieces say all
         sha256=job.packed.sha256,
-        pieces=tuple(piece.moved(job.start or job.distance) for piece in job.packed.pieces),
+        pieces=pieces,
         movable=job.kernel.movable if job.kernel else None,
         sections=job.kernel.sections if job.kernel else None,
         payload=job.packed.path,

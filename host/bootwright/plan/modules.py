@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import BootwrightError, ErrorList, KernelError, SourceError
+from bootwright.common.ranges import Range
 from bootwright.description.load import Description, DomainDescription
 from bootwright.description.records import OfDomain, OfHypervisor, Owner
 from bootwright.hyperlaunch.model import BootInfo
@@ -32,8 +33,8 @@ STORED = ("microcode", "xsm-policy")  # small, and looked for early
 @dataclass(frozen=True)
 class Job:
     """A module that goes in: its index in BootInfo.mods, whose it is and under which key, and what it has become.
-    kernel: only for one that the stub enters. load_address, start, distance: where it was placed; distance: how far
-    its kernel was moved from where that wants to be.
+    kernel: only for one that the stub enters. load_address: where the loader puts it in the machine; place: where it is
+    used, as its owner sees it; None until it was placed, and for one that is used from where a loader will put it.
     """
 
     mod: int
@@ -42,8 +43,7 @@ class Job:
     packed: Packed
     kernel: Kernel | None = None
     load_address: int = 0
-    start: int = 0
-    distance: int = 0
+    place: Range | None = None
 
 
 class Jobs:
@@ -172,8 +172,9 @@ class Jobs:
                     f"its setup header in front; a bzImage is compressed already{other}",
                     image.places.get("pack", image.where),
                 )
+            (part,) = kernel.segments
             packed = store(kernel.path, self._step(f"hashing {module.name}", module.size))
-            return kernel, packed.with_segment(kernel.segments[0], kernel.reserve_pages)
+            return kernel, packed.with_part(part.p_offset, part.p_filesz, kernel.reserve_pages)
         total = sum(segment.p_filesz for segment in kernel.segments)
         step = self._step(f"packing {module.name}", total)
         packed = pack_kernel(kernel.path, kernel.segments, out, image.pack, step)

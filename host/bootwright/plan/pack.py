@@ -39,6 +39,26 @@ Progress = Callable[[int], None]  # bytes done since the last call
 
 
 @dataclass(frozen=True)
+class PackedPiece:
+    """A piece before its module has a place: what it makes begins `offset` bytes behind the start of all that the
+    module becomes, which for a kernel is its lowest segment. All else is as in Piece.
+    """
+
+    source: int
+    source_size: int
+    offset: int
+    dest_size: int
+    zero_size: int
+    method: int
+    reserve_pages: int = 0
+
+    def at(self, start: int) -> Piece:
+        """The piece of a module that becomes what it is at address `start`, as seen by whoever is entered."""
+        sizes = self.dest_size, self.zero_size
+        return Piece(self.source, self.source_size, start + self.offset, *sizes, self.method, self.reserve_pages)
+
+
+@dataclass(frozen=True)
 class Packed:
     """A module as it goes into the image. path: the file with its `size` bytes; sha256: of those bytes.
     pieces: none for one that is used where it lies.
@@ -47,21 +67,19 @@ class Packed:
     path: Path
     size: int
     sha256: bytes
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[PackedPiece, ...] = ()
 
-    def with_segment(self, segment: Segment, reserve_pages: int) -> Packed:
-        """The same stored file with one piece: the segment, as it is."""
-        size = segment.p_filesz
-        stored = load_abi().constants["PACK_STORED"]
-        piece = Piece(segment.p_offset, size, segment.p_paddr, size, 0, stored, reserve_pages)
+    def with_part(self, start: int, size: int, reserve_pages: int = 0) -> Packed:
+        """The same stored file with one piece: the `size` bytes from `start` on, as they are."""
+        piece = PackedPiece(start, size, 0, size, 0, load_abi().constants["PACK_STORED"], reserve_pages)
         return replace(self, pieces=(piece,))
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Bytes for address dest, and zeros behind them."""
+    """Bytes, and zeros behind them; offset: as in PackedPiece."""
 
-    dest: int
+    offset: int
     data: bytes
     zeros: int
 
@@ -77,8 +95,6 @@ def pack_kernel(
 def pack_file(source: Path, out: Path, pack: str, progress: Progress | None = None) -> Packed:
     """Pack a file that is used as it is, such as a ramdisk, to `out` if it pays ("auto") or is asked for
     ("lz4"); else only hash it.
-
-    The destinations of its pieces count from 0: the file's place is not known yet.
     """
     size = source.stat().st_size
     if pack == "lz4" or (pack == "auto" and _sample_pays(source, size)):
@@ -129,12 +145,13 @@ def _sample_pays(source: Path, size: int) -> bool:
 
 
 def _segment_chunks(stream: BinaryIO, segments: Iterable[Segment]) -> Iterator[_Chunk]:
-    limit = _chunk_size()
+    limit, segments = _chunk_size(), list(segments)
+    start = min((segment.p_paddr for segment in segments), default=0)
     for segment in segments:
         zeros_at_end = segment.p_memsz - segment.p_filesz
         stream.seek(segment.p_offset)
-        left, dest = segment.p_filesz, segment.p_paddr
-        pending = _Chunk(dest, b"", 0)
+        left, offset = segment.p_filesz, segment.p_paddr - start
+        pending = _Chunk(offset, b"", 0)
         while left:
             data = stream.read(min(limit, left))
             if not data:
@@ -143,11 +160,11 @@ def _segment_chunks(stream: BinaryIO, segments: Iterable[Segment]) -> Iterator[_
             if kept:
                 if pending.data or pending.zeros:
                     yield pending
-                pending = _Chunk(dest, kept, len(data) - len(kept))
+                pending = _Chunk(offset, kept, len(data) - len(kept))
             else:
                 pending = replace(pending, zeros=pending.zeros + len(data))
             left -= len(data)
-            dest += len(data)
+            offset += len(data)
         yield replace(pending, zeros=pending.zeros + zeros_at_end)
 
 
@@ -158,7 +175,7 @@ def _write(chunks: Iterator[_Chunk], out: Path, pack: str, progress: Progress | 
         for chunk, packed in _in_order(chunks, pack):
             method = constants["PACK_STORED"] if packed is None else constants["PACK_LZ4"]
             data = chunk.data if packed is None else packed
-            pieces.append(Piece(size, len(data), chunk.dest, len(chunk.data), chunk.zeros, method))
+            pieces.append(PackedPiece(size, len(data), chunk.offset, len(chunk.data), chunk.zeros, method))
             target.write(data)
             digest.update(data)
             size += len(data)

@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from bootwright.common.abi import load as load_abi
-from bootwright.common.errors import PlanError
+from bootwright.common.errors import PlanError, about
 from bootwright.common.ranges import FOUR_GIB, MIB, Range, align_up
 from bootwright.description.load import Description
-from bootwright.description.records import OfDomain, OfHypervisor
+from bootwright.description.records import OfDomain, OfHypervisor, Owner
 from bootwright.hyperlaunch.model import BootInfo
 from bootwright.kernels.kernel import Kernel
-from bootwright.plan.memory import HIGHEST_RAM, Memory
+from bootwright.plan.memory import HIGHEST_RAM, Memory, Region, stub_range
 from bootwright.plan.modules import Job
 
 
 class Placing:
-    """Kernels have their places; ramdisks come next, as low as possible; then what is only passing."""
+    """Kernels have their places; ramdisks come next, as low as possible; then what is only passing, and the memory of
+    domains that have their own.
 
-    def __init__(self, description: Description, info: BootInfo, jobs: Sequence[Job]) -> None:
+    machine: the machine as it is loaded. regions: what each owner of modules sees of it, once all is placed.
+    """
+
+    def __init__(
+        self,
+        description: Description,
+        info: BootInfo,
+        jobs: Sequence[Job],
+        own: Mapping[OfDomain, Range] = MappingProxyType({}),
+    ) -> None:
+        """own: for each domain that has memory of its own, the addresses where it sees that; all others see the
+        machine's. Such domains share no module.
+        """
         self._description = description
         self._info = info
         self._embedded = description.image.modules == "embedded"
+        self._own = own
         self.jobs = list(jobs)
-        self.memory = Memory()
+        self.machine = Memory.machine()
+        # Where each places what is its own.
+        self.spaces = dict.fromkeys(description.owners, self.machine)
+        self.spaces |= {owner: Memory.of_domain(seen) for owner, seen in own.items()}
+        self.regions: dict[Owner, Region] = {}
+        for owner in own:
+            mods = info.domains[owner.index].modules.values()
+            assert all(job.owner == owner for job in jobs if job.mod in mods), "what is shared is unpacked only once"
 
     def place(self) -> None:
         """Give every job its addresses. Raises PlanError, with both parties of a clash."""
@@ -34,9 +56,11 @@ class Placing:
         self._keep_room()
         self._each(self._has_place, self._place_file)
         self._each(self._passes, self._place_packed)
+        self._place_own()
         for job in self.jobs:
-            if self.memory.top > self._limit(job):
-                self._too_small(job, self.memory.top)
+            top = self.spaces[job.owner].top
+            if top > self._limit(job):
+                self._too_small(job, top)
         if self.below > HIGHEST_RAM:
             image = self._description.image
             raise PlanError(
@@ -48,11 +72,11 @@ class Placing:
     @property
     def below(self) -> int:
         """How much RAM must be there below 4 GiB, if it starts at 0: all that was placed, and what a loader brings."""
-        return self.memory.top + (0 if self._embedded else sum(job.packed.size for job in self.jobs))
+        return self.machine.top + (0 if self._embedded else sum(job.packed.size for job in self.jobs))
 
     def _has_place(self, job: Job) -> bool:
         """Is it used as a file, from where we choose?"""
-        return job.kernel is None and bool(self._embedded or job.packed.pieces)
+        return job.kernel is None and bool(self._embedded or job.packed.pieces or job.owner in self._own)
 
     def _passes(self, job: Job) -> bool:
         return self._embedded and bool(job.packed.pieces)
@@ -60,64 +84,64 @@ class Placing:
     def _each(self, which: Callable[[Job], bool], step: Callable[[Job], Job]) -> None:
         for number, job in enumerate(self.jobs):
             if which(job):
-                try:
+                described = self._description.owners[job.owner]
+                with about(described.subject, described.place(job.key)):
                     self.jobs[number] = step(job)
-                except PlanError as error:
-                    described = self._description.owners[job.owner]
-                    message = f"{described.subject}: {error.message}"
-                    raise PlanError(message, error.where or described.place(job.key)) from error
 
     def _place_kernel(self, job: Job) -> Job:
         kernel, what = job.kernel, f"kernel {self._info.mods[job.mod].name}"
         assert kernel is not None
-        before, movable = list(self.memory.placements), kernel.movable
+        space, movable = self.spaces[job.owner], kernel.movable
+        before = list(space.placements)
         try:
             for part in kernel.ranges:
-                self.memory.claim(part, what)
+                space.claim(part, what)
         except PlanError:
             if movable is None:
                 raise
-            self.memory.placements = before
-            moved = self.memory.place(
+            space.placements = before
+            moved = space.place(
                 kernel.span.size, what, lasting=True, lowest=movable.lowest, alignment=movable.alignment
             )
             if moved.end - 1 > movable.highest:
                 raise
-            distance = moved.start - kernel.span.start
-            return replace(job, kernel=kernel.moved(distance), distance=distance)
-        self._check_deferred(job, kernel)
-        return job
+            return replace(job, kernel=kernel.moved(moved.start - kernel.span.start), place=moved)
+        placed = replace(job, place=kernel.span)
+        self._check_deferred(placed)
+        return placed
 
     def _keep_room(self) -> None:
         """What a kernel is told lies below 1 MiB, or behind the stub. A machine may have no room there, nor the kernel
         leave any here; then it is not to lie behind all that is loaded.
         """
-        constants = load_abi().constants
-        stub = Range(constants["IMAGE_BASE"], constants["IMAGE_LIMIT"])
-        if any(part.overlaps(stub) for job in self.jobs if job.kernel for part in job.kernel.ranges):
-            self.memory.keep(constants["HANDOVER_SIZE"])
+        kernels = [job.kernel for job in self.jobs if job.kernel and job.owner not in self._own]
+        if any(part.overlaps(stub_range()) for kernel in kernels for part in kernel.ranges):
+            self.machine.keep(load_abi().constants["HANDOVER_SIZE"])
 
-    def _check_deferred(self, job: Job, kernel: Kernel) -> None:
+    def _check_deferred(self, job: Job) -> None:
         """What goes to where the stub is comes last, and the stub has room to remember only so much."""
-        constants = load_abi().constants
-        stub = Range(constants["IMAGE_BASE"], constants["IMAGE_LIMIT"])
-        pieces = [piece for piece in job.packed.pieces if piece.range.overlaps(stub)]
-        if len(pieces) > constants["MAX_DEFERRED"]:
+        if job.owner in self._own or job.place is None:
+            return
+        start, stub, limit = job.place.start, stub_range(), load_abi().constants["MAX_DEFERRED"]
+        pieces = [piece for piece in job.packed.pieces if piece.at(start).range.overlaps(stub)]
+        if len(pieces) > limit:
             raise PlanError(
-                f"kernel {self._info.mods[job.mod].name} {kernel.span} has {len(pieces)} pieces in the place "
-                f"of the stub {stub}, but at most {constants['MAX_DEFERRED']} can be put there"
+                f"kernel {self._info.mods[job.mod].name} {job.place} has {len(pieces)} pieces in the place "
+                f"of the stub {stub}, but at most {limit} can be put there"
             )
 
     def _place_file(self, job: Job) -> Job:
         module = self._info.mods[job.mod]
-        final = self.memory.place(module.size, f"{job.key} {module.name}", lasting=True)
+        final = self.spaces[job.owner].place(module.size, f"{job.key} {module.name}", lasting=True)
         kernel = self._kernel_beside(job)
         limit = FOUR_GIB if kernel is None or kernel.ramdisk_end is None else kernel.ramdisk_end
         if final.end > limit:
             raise PlanError(f"{job.key} {module.name} {final} ends above {limit:#x}, beyond its kernel's reach")
+        if job.owner in self._own and not job.packed.pieces:  # it cannot be used from where it was loaded
+            job = replace(job, packed=job.packed.with_part(0, job.packed.size))
         if job.packed.pieces:
-            return replace(job, start=final.start)
-        return replace(job, load_address=final.start)
+            return replace(job, place=final)
+        return replace(job, place=final, load_address=final.start)
 
     def _kernel_beside(self, job: Job) -> Kernel | None:
         """The kernel of a job's domain."""
@@ -125,8 +149,19 @@ class Placing:
 
     def _place_packed(self, job: Job) -> Job:
         name = self._info.mods[job.mod].name
-        load = self.memory.place(job.packed.size, f"packed {job.key} {name}", lasting=False)
+        load = self.machine.place(job.packed.size, f"packed {job.key} {name}", lasting=False)
         return replace(job, load_address=load.start)
+
+    def _place_own(self) -> None:
+        """Memory that is a domain's own comes last, the largest first, so that what is loaded stays low."""
+        self.regions = dict.fromkeys(self.spaces, Region(0, 0, HIGHEST_RAM))
+        alignment = load_abi().constants["BANK_ALIGNMENT"]
+        for owner, seen in sorted(self._own.items(), key=lambda item: -item[1].size):
+            described = self._description.owners[owner]
+            with about("", described.place("memory")):
+                what = f"memory of {described.subject}"
+                lies = self.machine.place(seen.size, what, lasting=True, alignment=alignment)
+            self.regions[owner] = Region(seen.start, lies.start, seen.size)
 
     # --- does it fit into the domain's memory? ---
 

@@ -85,9 +85,9 @@ class PlannedHypervisor:
 
 @dataclass(frozen=True)
 class Plan:
-    """All of it. hypervisor: None where the stub launches the hardware domain itself. placements: what was
-    placed, for the map. transcript: what the domain builder will print at boot. notes: sentences a user may
-    want to know. The last three are not part of the tables.
+    """All of it. hypervisor: None where the stub launches the hardware domain itself. placements: what lies where in
+    the machine, beside the stub, for the map. transcript: what the domain builder will print at boot. notes: sentences
+    a user may want to know. The last three are not part of the tables.
     """
 
     image: PlannedImage
