@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bootwright.asm import assemble
 from bootwright.common import abi
+from bootwright.common.errors import AssemblyError
 from bootwright.common.store import Store
 from bootwright.link import linker, program
 
@@ -134,3 +136,49 @@ def test_a_program_is_linked_again_when_its_sources_are_others(
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib/macros.inc").write_text("nop\n")
     assert b"\x90" in image()
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> list[Path]:
+    """Six files of one program, with a constant that they share."""
+    (tmp_path / "shared.inc").write_text(".set SHARED, 7\n")
+    for number in range(6):
+        head = ".global start\nstart:" if number == 0 else f".global part{number}\npart{number}:"
+        text = f'.include "shared.inc"\n{head} mov eax, SHARED + {number}\n hlt\n' + "nop\n" * number
+        (tmp_path / f"{number}.asm").write_text(text)
+    return [tmp_path / f"{number}.asm" for number in range(6)]
+
+
+def test_many_sources_are_assembled_by_two_processes(
+    sources: list[Path], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A half each, and the same comes out; one that has changed needs no other process."""
+    here: list[str] = []
+    whole = assemble.assemble
+    monkeypatch.setattr(assemble, "assemble", lambda path: here.append(path.name) or whole(path))
+    monkeypatch.setattr("threading.active_count", lambda: 1)
+    monkeypatch.setattr("os.sched_getaffinity", lambda number: {0, 1})
+    both = program.program(sources, "kernel", folder)
+    assert len(here) == 3
+    assert len(list((folder / "assembly").iterdir())) == len(sources) + 1
+    here.clear()
+    assert program.program(sources, "kernel", None) == both
+    assert len(here) == 6
+    here.clear()
+    sources[3].write_text(sources[3].read_text().replace("hlt", "cli"))
+    monkeypatch.setattr("os.fork", lambda: pytest.fail("for one file"))
+    assert program.program(sources, "kernel", folder).image != both.image
+    assert here == ["3.asm"]
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_the_first_source_that_is_wrong_is_named_whoever_assembles_it(
+    alone: bool, sources: list[Path], folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("threading.active_count", lambda: 2 if alone else 1)
+    monkeypatch.setattr("os.sched_getaffinity", lambda number: {0, 1})
+    for number in (2, 3, 4):
+        sources[number].write_text("nonsense\n")
+    with pytest.raises(AssemblyError, match=r"2\.asm:1: nonsense is no known"):
+        program.program(sources, "kernel", folder)
+    assert capfd.readouterr() == ("", "")

@@ -25,6 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from bootwright.asm import expression, preprocess
@@ -255,24 +256,10 @@ class _Assembler:
         return expression.rename(expression.parse(text), self._qualified)
 
     def _instruction(self, name: str, text: str) -> None:
-        prefix = ""
-        if name in PREFIXES:
-            prefix, (name, _, text) = name, (*text.partition(" "),)
-            name, text = name.lower(), text.strip()
-        mode = self._file.mode
-        operands = [
-            parse_operand(operand, mode, self._abi.constants.get) for operand in preprocess.split_operands(text)
-        ]
-        written = select_form(mode, prefix, name, operands)
-        for operand in written.operands:
-            if isinstance(operand, Memory):
-                self._check_displacement(operand.displacement)
-        self._emit(Code(self._line, convert(written, lambda tree: expression.rename(tree, self._qualified))))
-
-    def _check_displacement(self, tree: Expression) -> None:
-        for name in expression.symbols(tree):
-            if name in self._abi.shadowed:
-                raise AssemblyError(f"{name} is a value; the offset of the field is {name}_OFFSET")
+        instruction = _instruction(self._abi, self._file.mode, name, text)
+        if "." in text:  # perhaps a local name
+            instruction = convert(instruction, lambda tree: expression.rename(tree, self._qualified))
+        self._emit(Code(self._line, instruction))
 
     def _section(self, text: str) -> None:
         if not re.fullmatch(r"\.[\w.-]+", text):
@@ -361,8 +348,34 @@ DIRECTIVES = frozenset({*_WIDTHS, *_HANDLERS, *preprocess.DIRECTIVES})
 """Every directive that may be written."""
 
 
+@cache
+def _instruction(known: abi.Abi, mode: int, name: str, text: str) -> Instruction[Expression]:
+    """What an instruction says, with local names as written: once for all that say the same.
+
+    name: it, or its prefix. Raises AssemblyError without a place.
+    """
+    prefix = ""
+    if name in PREFIXES:
+        prefix, (name, _, text) = name, (*text.partition(" "),)
+        name, text = name.lower(), text.strip()
+    operands = [parse_operand(operand, mode, known.constants.get) for operand in preprocess.split_operands(text)]
+    written = select_form(mode, prefix, name, operands)
+    for operand in written.operands:
+        if isinstance(operand, Memory):
+            _check_displacement(operand.displacement, known)
+    return written
+
+
+def _check_displacement(tree: Expression, known: abi.Abi) -> None:
+    for name in expression.symbols(tree):
+        if name in known.shadowed:
+            raise AssemblyError(f"{name} is a value; the offset of the field is {name}_OFFSET")
+
+
 def _encoded(item: Item, values: _Constants) -> Item:
-    return replace(item, forms=forms(item.instruction, values.evaluate)) if isinstance(item, Code) else item
+    if not isinstance(item, Code):
+        return item
+    return Code(item.line, item.instruction, forms(item.instruction, values.evaluate))
 
 
 def _renamed(item: Item, rename: Callable[[str], str]) -> Item:
@@ -371,6 +384,8 @@ def _renamed(item: Item, rename: Callable[[str], str]) -> Item:
     def change(tree: Expression) -> Expression:
         return expression.rename(tree, rename)
 
+    if not isinstance(item, Label) and all(rename(name) == name for name in item_symbols(item)):
+        return item
     match item:
         case Label(line, name):
             return Label(line, rename(name))

@@ -144,7 +144,13 @@ def convert(instruction: Instruction[V], change: Callable[[V], W]) -> Instructio
 def values(instruction: Instruction[V]) -> list[V]:
     """Every value in an instruction: of immediates, displacements and targets."""
     found: list[V] = []
-    convert(instruction, found.append)
+    for operand in instruction.operands:
+        if isinstance(operand, Immediate):
+            found.append(operand.value)
+        elif isinstance(operand, Memory):
+            found.append(operand.displacement)
+        elif isinstance(operand, Target):
+            found.append(operand.address)
     return found
 
 

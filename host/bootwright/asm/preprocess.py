@@ -17,6 +17,7 @@ from bootwright.common.errors import AssemblyError, BootwrightError, ErrorList, 
 
 _LABEL = re.compile(r"\s*(\.?[A-Za-z_][\w.]*)\s*:")
 _NAME = re.compile(r"(\.?\w+)(?:\s+(.*))?$", re.DOTALL)
+_ENCLOSING = re.compile(r"[\"'()\[\]]")
 _PARAMETER = re.compile(r"\\([A-Za-z_]\w*)")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*$")
 _MAX_MACRO_DEPTH = 16
@@ -109,6 +110,8 @@ def shown_path(path: Path) -> str:
 
 def split_operands(text: str) -> list[str]:
     """Split at commas that stand outside of quotes, parentheses and brackets; "" has no operands."""
+    if not _ENCLOSING.search(text):
+        return [part.strip() for part in text.split(",")] if text.strip() else []
     parts, start, depth, quote = [], 0, 0, ""
     for position, character in enumerate(_mask_escapes(text)):
         if quote:
@@ -128,6 +131,9 @@ def split_operands(text: str) -> list[str]:
 
 def strip_comment(text: str) -> str:
     """The text before a `;` that stands outside of quotes, without blanks at its ends."""
+    before = text.partition(";")[0]
+    if '"' not in before and "'" not in before:
+        return before.strip()
     quote = ""
     for position, character in enumerate(_mask_escapes(text)):
         if quote:

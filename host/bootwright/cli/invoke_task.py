@@ -6,6 +6,7 @@ qemu.Outcome.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from bootwright.common.errors import FULL, BootwrightError
 
 SIGNALLED = 128  # and the signal's number
 INTERRUPTED = SIGNALLED + signal.SIGINT
+# New objects between two searches for cycles of them: a task is short, makes many objects, and hardly a cycle.
+GARBAGE_STEP = 100_000
 
 
 class Task(tasks.Task[Callable[..., Any]]):
@@ -27,6 +30,7 @@ class Task(tasks.Task[Callable[..., Any]]):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task. Raises Exit in place of every error that has a sentence."""
+        gc.set_threshold(GARBAGE_STEP)
         # Clean-ups (temporary files, a running QEMU) are for a termination, too, and for a terminal that is closed.
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup

@@ -45,15 +45,27 @@ class Store:
         """
         if self._folder is None:
             return make()[0]
-        name = _HASH(repr((self._made_by, key)).encode()).hexdigest()
-        entry = self._folder / name
-        found = _read(entry)
-        if found is not None and all(_hash_of(Path(path)) == was for path, was in found["files"].items()):
-            value: T = found["value"]
-            return value
+        found = self._found(key)
+        if found is not None:
+            kept: T = found["value"]
+            return kept
         value, files = make()
-        self._write(entry, {"files": {str(path): _hash_of(path) for path in files}, "value": value})
+        self._write(self._entry(key), {"files": {str(path): _hash_of(path) for path in files}, "value": value})
         return value
+
+    def holds(self, key: object) -> bool:
+        """Whether there is a value for a key, that counts."""
+        return self._found(key) is not None
+
+    def _entry(self, key: object) -> Path:
+        assert self._folder is not None
+        return self._folder / _HASH(repr((self._made_by, key)).encode()).hexdigest()
+
+    def _found(self, key: object) -> dict[str, Any] | None:
+        found = _read(self._entry(key)) if self._folder is not None else None
+        if found is not None and all(_hash_of(Path(path)) == was for path, was in found["files"].items()):
+            return found
+        return None
 
     def _write(self, entry: Path, what: Mapping[str, Any]) -> None:
         data = _pickled(what)

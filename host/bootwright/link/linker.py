@@ -56,11 +56,12 @@ def link(
     *,
     reserve: Mapping[str, int] = _NOTHING,
     spare_headers: int = 0,
+    instructions: bool = True,
 ) -> Linked:
     """Link objects, in this order within each section.
 
     reserve: bytes of each section of kind reserved, by its name without the dot.
-    spare_headers: PT_NULL program headers for what is patched in later.
+    spare_headers: PT_NULL program headers for what is patched in later. instructions: whether the result has them.
     Raises LinkError or AssemblyError, or ErrorList with all that is wrong.
     """
     marks = [f"__{end}_{section.short_name}" for section in layout.sections for end in ("start", "end")]
@@ -71,12 +72,12 @@ def link(
         errors.append(LinkError(f"entry: symbol {layout.entry!r} is not defined", Where(layout.path)))
     _raise(errors)
     Placement(layout, sections, symbols).settle()
-    output = _Output(symbols)
+    output = _Output(symbols, instructions)
     contents = {name: output.section(section) for name, section in sections.items()}
     _raise([*output.errors, *_failed_assertions(objects, layout, symbols)])
     segments, placed = _arrange(layout, sections, contents)
     entry = symbols.addresses[layout.entry]
-    debugging = dwarf.sections(_rows(output), _variables(sections, symbols))
+    debugging = dwarf.sections(output.rows, _variables(sections, symbols))
     try:
         image = elf_writer.write(
             entry, segments, placed, _elf_symbols(sections, placed, symbols), spare_headers, debugging
@@ -108,9 +109,11 @@ def _raise(errors: list[BootwrightError]) -> None:
 class _Output:
     """Turns placed items into bytes, and keeps what was understood of each."""
 
-    def __init__(self, symbols: Symbols) -> None:
+    def __init__(self, symbols: Symbols, keep: bool) -> None:
         self.errors: list[BootwrightError] = []
+        self.rows: list[dwarf.Row] = []
         self.instructions: list[LinkedInstruction] = []
+        self._keep = keep
         self.made: dict[tuple[int, int], list[tuple[int, bytes]]] = {}
         self._symbols = symbols
 
@@ -147,6 +150,9 @@ class _Output:
                 return b""
 
     def _code(self, placed: Placed, code: Code) -> bytes:
+        if code.forms and not form_of(placed, code).width and not self._keep:
+            data = form_of(placed, code).data
+            return self._made(placed, data)
         numbers = resolve(code.instruction, lambda tree: self._symbols.evaluate(tree, placed.address))
         if not code.forms:
             data = encode(relative(numbers, placed.address + placed.size), placed.address)
@@ -162,9 +168,15 @@ class _Output:
                     raise AssemblyError(f"{where}, which is out of reach")
                 data = form.filled(distance)
                 check.check_target(numbers.mode, data, placed.address, target)
+        if self._keep:
+            self.instructions.append(LinkedInstruction(placed.line, placed.address, data, numbers))
+        return self._made(placed, data)
+
+    def _made(self, placed: Placed, data: bytes) -> bytes:
         if len(data) != placed.size:
             raise AssemblyError(f"changed its size from {placed.size} to {len(data)} bytes after the last pass")
-        self.instructions.append(LinkedInstruction(placed.line, placed.address, data, numbers))
+        where = placed.line.where
+        self.rows.append(dwarf.Row(placed.address, len(data), _path(where.path), where.line or 0))
         return data
 
     def _number(self, tree: Expression, width: int, here: int) -> bytes:
@@ -259,13 +271,6 @@ def _elf_symbols(
         if name not in names:
             found.append(ElfSymbol(name, address, 0, None))
     return sorted(found, key=lambda symbol: (symbol.value, symbol.name))
-
-
-def _rows(output: _Output) -> list[dwarf.Row]:
-    return [
-        dwarf.Row(each.address, len(each.data), _path(each.line.where.path), each.line.where.line or 0)
-        for each in output.instructions
-    ]
 
 
 def _path(path: str) -> str:

@@ -3,19 +3,23 @@
     linked = program([Path("stub/boot/entry.asm"), ...], "stub", cache, reserve={"tables": 622})
 
 A source that has not changed is not assembled again, nor the same sources linked in the same way. Sources are compared
-by their bytes, with all that they include, stub/abi, the layout and the assembler itself.
+by their bytes, with all that they include, stub/abi, the layout and the assembler itself. Many that have changed are
+assembled by two processes, half of them each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+import os
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache as once
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bootwright.common import abi
+from bootwright.common.errors import BootwrightError
 from bootwright.common.store import Store, code_of
 from bootwright.link.linked import Linked
 
@@ -23,6 +27,8 @@ from bootwright.link.linked import Linked
 if TYPE_CHECKING:
     from bootwright.asm.assemble import Object
 
+# So many sources are assembled before another process would have been of use.
+_FEW = 4
 # The packages whose code says what the bytes are.
 _PACKAGES = ("common", "asm", "link")
 _NOTHING: Mapping[str, int] = MappingProxyType({})
@@ -51,15 +57,51 @@ def program(
     def make() -> tuple[Linked, Iterable[Path]]:
         from bootwright.link import layout, linker
 
-        objects = [_object(path, store) for path in sources]
+        objects = _objects(sources, store) if cache else [_object(path, store) for path in sources]
         how = layout.load(layout_path, reasons)
-        found = linker.link(objects, how, reserve=reserve, spare_headers=spare_headers)
-        found = replace(found, instructions=())  # most of its size, and only tests look at them
+        found = linker.link(objects, how, reserve=reserve, spare_headers=spare_headers, instructions=False)
         files = [file for item in objects for file in item.files]
         return found, dict.fromkeys([*files, *_headers(), layout_path])
 
     names = [str(path) for path in (*sources, *_headers())]
     return store.get(("program", names, layout_name, sorted(reasons), sorted(reserve.items()), spare_headers), make)
+
+
+def _objects(sources: Sequence[Path], store: Store) -> list[Object]:
+    """The objects of sources, in their order. What they raise is that of the first that is wrong."""
+    missing = [path for path in sources if not store.holds(_key(path))]
+    missing.sort(key=lambda path: path.stat().st_size if path.exists() else 0)
+    found: dict[Path, Object] = {}
+    # A fork has none of the other threads, and what they had locked stays locked there.
+    if len(missing) > _FEW and threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1:
+        with _beside(missing[::2], store):
+            for path in missing[1::2]:
+                with suppress(BootwrightError):
+                    found[path] = _object(path, store)
+    return [found[path] if path in found else _object(path, store) for path in sources]
+
+
+@contextmanager
+def _beside(sources: Iterable[Path], store: Store) -> Iterator[None]:
+    """A copy of this process assembles sources meanwhile, for the store: what goes wrong there is met here again."""
+    from bootwright.asm import assemble  # noqa: F401  (imported once for both)
+
+    abi.load()
+    copy = os.fork()
+    if not copy:
+        try:
+            for path in sources:
+                _object(path, store)
+        finally:
+            os._exit(0)
+    try:
+        yield
+    finally:
+        os.waitpid(copy, 0)
+
+
+def _key(path: Path) -> object:
+    return "object", [str(file) for file in (path, *_headers())]
 
 
 def _object(path: Path, store: Store) -> Object:
@@ -69,7 +111,7 @@ def _object(path: Path, store: Store) -> Object:
         found = assemble.assemble(path)
         return found, [*found.files, *_headers()]
 
-    return store.get(("object", [str(file) for file in (path, *_headers())]), make)
+    return store.get(_key(path), make)
 
 
 def _headers() -> list[Path]:
