@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from project import ROOT
@@ -21,6 +22,9 @@ from bootwright.cli import build as cli_build
 from bootwright.common import hashes as file_hashes
 from bootwright.common import paths
 from bootwright.common.errors import BootwrightError
+from bootwright.description import toml_tree
+from bootwright.devicetree import dts
+from bootwright.devicetree.dtc import Dtc
 from bootwright.image import build, origin
 from bootwright.image import built as image_built
 from bootwright.inputs import debian, resolve
@@ -452,6 +456,39 @@ def test_a_signed_image_is_signed_again_or_not_built(
     cli_build.current("lab")
     assert said() == "keys/owner.pem has changed"
     assert not image_built.load(cli_build.build("lab").elf.with_suffix(".json")).origin.options.key  # type: ignore[union-attr]
+
+
+def counted(calls: list[str], name: str, whole: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, and each call of it is noted by name."""
+
+    def noting(*given: Any) -> Any:
+        calls.append(name)
+        return whole(*given)
+
+    return noting
+
+
+@pytest.mark.parametrize("spelling", ["lab.toml", "lab.dts"])
+def test_a_command_reads_a_description_once(spelling: str, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it builds the image for the first time, finds it as it is, or builds it again."""
+    texts = {"lab.toml": lab.read_text(), "lab.dts": TREE}
+    (lab.parent / "part.dtsi").write_text("")
+    modules = ["1=images/kernel", "2=images/ramdisk"] if spelling == "lab.dts" else []
+    path = lab.with_name(spelling)
+    path.write_text(texts[spelling])
+    calls: list[str] = []
+    for owner, name in ((toml_tree, "load"), (dts, "read"), (Dtc, "blob"), (Dtc, "annotated")):
+        monkeypatch.setattr(owner, name, counted(calls, name, getattr(owner, name)))
+
+    def one_command(command: Callable[[], object]) -> None:
+        calls.clear()
+        command()
+        assert calls == (["load"] if spelling == "lab.toml" else ["read", "blob", "annotated"])
+
+    one_command(lambda: cli_build.build(f"images/{spelling}", modules))
+    one_command(lambda: cli_build.current(f"images/{spelling}"))
+    lab.with_name("ramdisk").write_bytes(b"edited")
+    one_command(lambda: cli_build.current(f"images/{spelling}"))
 
 
 def signature(application: Path) -> bool:

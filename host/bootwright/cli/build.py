@@ -43,20 +43,24 @@ def build(
     wanted: str = "",
     settings: media.Settings | None = None,
     signing: Signing | None = None,
+    reading: image_build.Reading | None = None,
 ) -> image_built.Built:
     """Build the image of a description (as in places.description), and media, and say what came out.
 
-    modules: "N=FILE" for modules of a device tree; wanted: media as in media.chosen; signing: of the EFI
-    application. Raises BootwrightError.
+    reading: what was read of it, None to read it; modules: "N=FILE" for modules of a device tree; wanted: media as in
+    media.chosen; signing: of the EFI application. Raises BootwrightError.
     """
     names = media.chosen(wanted)
     settings = settings or media.Settings()
     known = media.for_sector(settings.sector)
     optional = media.MEDIA if not wanted or "all" in wanted else ()
-    return _build(name, modules, [(known[name], settings) for name in names], settings, signing, optional)
+    source = reading or paths.description(name)
+    return _build(source, modules, [(known[name], settings) for name in names], settings, signing, optional)
 
 
-def rebuild(name: str, before: image_built.Built, origin: Origin) -> image_built.Built:
+def rebuild(
+    name: str, before: image_built.Built, origin: Origin, reading: image_build.Reading | None = None
+) -> image_built.Built:
     """Build the image of a description again as it was built before: with the same modules, media and signature.
 
     Raises BootwrightError, also where it was signed and the key is not there.
@@ -75,7 +79,8 @@ def rebuild(name: str, before: image_built.Built, origin: Origin) -> image_built
     wanted = [(media.MEDIA[name], media.Settings()) for name in media.USUAL]
     files = media.by_file(before)
     wanted += [(files[name], media.Settings(**made.settings)) for name, made in origin.media.items() if name in files]
-    return _build(name, modules, wanted, media.Settings(**options.media), signing, media.USUAL)
+    source = reading or paths.description(name)
+    return _build(source, modules, wanted, media.Settings(**options.media), signing, media.USUAL)
 
 
 def _found(recorded: str) -> Path:
@@ -84,7 +89,7 @@ def _found(recorded: str) -> Path:
 
 
 def _build(
-    name: str,
+    source: Path | image_build.Reading,
     modules: Sequence[str],
     wanted: Sequence[tuple[media.Medium, media.Settings]],
     settings: media.Settings,
@@ -97,7 +102,7 @@ def _build(
     making = _Making(wanted, optional)
     with stages() as stage:
         to_make = image_build.Media(lambda built: making.make(built, stage), asdict(settings))
-        done = image_build.build(paths.description(name), stage, files, signing, to_make)
+        done = image_build.build(source, stage, files, signing, to_make)
     for note in [*done.notes, *making.notes, *_left(done)]:
         print(f"note: {note}", file=sys.stderr)
     outputs = [f"{paths.shown(done.elf)} ({done.elf.stat().st_size:,} bytes)"]
@@ -196,7 +201,8 @@ def current(name: str) -> image_built.Built:
     built before, if that was from the same description. Raises BootwrightError.
     """
     path = paths.description(name)
-    image_name = image_build.describe(path).image.name
+    reading = image_build.read(path)
+    image_name = image_build.describe(reading).image.name
     record = paths.output(image_name) / f"{image_name}.json"
     before, why = _state(path, record)
     if why is None:
@@ -209,7 +215,9 @@ def current(name: str) -> image_built.Built:
             f"{why}, and signed: give one of the two another name, or build this one by `image`", Where(name)
         )
     print(f"{why}: building {name}", file=sys.stderr)
-    return rebuild(name, before, made_of) if before is not None and made_of is not None and same else build(name)
+    if before is not None and made_of is not None and same:
+        return rebuild(name, before, made_of, reading)
+    return build(name, reading=reading)
 
 
 def _state(path: Path, record: Path) -> tuple[image_built.Built | None, str | None]:

@@ -69,7 +69,7 @@ def plan(name: str, machine: str) -> None:
 
 def fitted(path: Path, report: lab_report.Report, stage: image_build.Stage) -> fit.Fit:
     """The image that the description at `path` describes, on a machine. Raises as a build does."""
-    described = image_build.describe(path)
+    described = image_build.describe(image_build.read(path))
     with scratch.own(Path(tempfile.gettempdir()), "bootwright") as work:
         stage("planning")
         planned = image_build.plan_image(described, work, stage)

@@ -13,13 +13,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bootwright.common import words
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import BootwrightError, DescriptionError, SourceError, Where, counted, why
 from bootwright.description import load as description_load
+from bootwright.description import toml_tree
 from bootwright.description.load import Description
 from bootwright.description.readers import nearest, quoted
 from bootwright.description.toml_tree import MAX_BYTES
@@ -34,13 +35,41 @@ SUFFIXES = (SOURCE, BLOB)
 Files = Mapping[int, Path]
 
 
+@dataclass(frozen=True)
+class Document:
+    """What a file says, whatever its spelling, before it is understood as a description: TOML, or a tree, with the
+    places of its nodes and properties.
+    """
+
+    path: Path
+    said: TomlNode | tuple[fdt.Node, Mapping[str, Where]]
+
+
+def read(path: Path) -> Document:
+    """Read the file at `path`. Raises as load does."""
+    if path.suffix in SUFFIXES:
+        return Document(path, dts.read(path) if path.suffix == SOURCE else (_blob(path), {}))
+    return Document(path, toml_tree.load(path))
+
+
+def understand(document: Document, modules: Files | None = None) -> Description:
+    """The description that a document is; modules as for load. Raises as load does."""
+    path, said = document.path, document.said
+    if isinstance(said, tuple):
+        return _Reader(path, said[1], modules).read(said[0])
+    _check_modules(path, modules)
+    return description_load.read(said, path)
+
+
+def _check_modules(path: Path, modules: Files | None) -> None:
+    if modules and path.suffix not in SUFFIXES:
+        raise SourceError(f"--module {next(iter(modules))}: {path} is no device tree; it names its files itself")
+
+
 def describe(path: Path, modules: Files | None = None) -> Description:
     """The description at `path`, whatever its spelling; modules as for load. Raises as load does."""
-    if path.suffix in SUFFIXES:
-        return load(path, modules)
-    if modules:
-        raise SourceError(f"--module {next(iter(modules))}: {path} is no device tree; it names its files itself")
-    return description_load.load(path)
+    _check_modules(path, modules)
+    return understand(read(path), modules)
 
 
 def files(arguments: Iterable[str]) -> dict[int, Path]:
@@ -64,8 +93,7 @@ def load(path: Path, modules: Files | None = None) -> Description:
     Raises DescriptionError or ErrorList: everything wrong at once, with the place in source text, or the
     node in a blob. ToolError without dtc, for source text.
     """
-    tree, places = dts.read(path) if path.suffix == SOURCE else (_blob(path), {})
-    return _Reader(path, places, modules).read(tree)
+    return understand(Document(path, dts.read(path) if path.suffix == SOURCE else (_blob(path), {})), modules)
 
 
 def _blob(path: Path) -> fdt.Node:

@@ -35,6 +35,14 @@ Stage = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class Reading:
+    """A description's file that was read, once for all that a command does with it. gathering: as from before that."""
+
+    document: reader.Document
+    gathering: origin.Gathering
+
+
+@dataclass(frozen=True)
 class Media:
     """What is made of an image before it is published. make: makes media beside the image, and says what it made, by
     the name of the file; settings: what the command line says of them.
@@ -44,23 +52,31 @@ class Media:
     settings: Mapping[str, object] = field(default_factory=dict)
 
 
+def read(path: Path) -> Reading:
+    """Read the description's file at `path`. Raises as describe does."""
+    gathering = origin.Gathering(path)
+    return Reading(reader.read(path), gathering)
+
+
 def build(
-    path: Path,
+    source: Path | Reading,
     stage: Stage,
     modules: reader.Files | None = None,
     signing: Signing | None = None,
     media: Media | None = None,
 ) -> image_built.Built:
-    """Build the image that the description at `path` describes, below places.output, with media of it.
+    """Build the image that a description describes, below places.output, with media of it.
 
-    stage is told what is being done; modules: the files of a device tree, by module-index; signing: sign the
-    EFI application for Secure Boot. Raises BootwrightError for everything that a person can put right.
+    source: its file, or what was read of that; stage is told what is being done; modules: the files of a device tree,
+    by module-index; signing: sign the EFI application for Secure Boot. Raises BootwrightError for everything that a
+    person can put right.
     """
     patcher.start()
     stage("reading the description")
     media = media or Media()
-    gathering = origin.Gathering(path)
-    described = describe(path, modules or {})
+    reading = source if isinstance(source, Reading) else read(source)
+    path, gathering = reading.document.path, reading.gathering
+    described = describe(reading, modules or {})
     gathering.add_own(described)
     options = _options(modules or {}, signing, media)
     output = common_paths.output(described.image.name)
@@ -84,17 +100,20 @@ def build(
             else:
                 note = "no EFI application: the hypervisor has no multiboot2 entry for EFI (header tag 9)"
                 planned = replace(planned, notes=(*planned.notes, note))
-        patched = embed.patch(linked.image, stubs.tables, stubs.payloads, stubs.build_id, elf)
         if signing and application is not None:
             stage("signing")
             sign(efi, signing)
-        stage("reading it back")
         if application is not None:
+            stage("reading it back")
             efi_image.verify(efi, application, described.image.sbat, signed=signing is not None)
+        tool, inputs = origin.tool(), gathering.inputs()
+        # As late as can be: LIEF is imported meanwhile.
+        patched = embed.patch(linked.image, stubs.tables, stubs.payloads, stubs.build_id, elf)
+        stage("reading it back")
         found = image_built.map_image(described.image, planned, linked, patched, verify.verify(elf, planned))
         elf.with_suffix(".map").write_text(image_built.text(found), encoding="utf-8")
         elf.with_suffix(".lst").write_text(linked.listing, encoding="utf-8")
-        made_of = origin.Origin(origin.tool(), common_paths.recorded(path), gathering.inputs(), options, _outputs(made))
+        made_of = origin.Origin(tool, common_paths.recorded(path), inputs, options, _outputs(made))
         record = elf.with_suffix(".json")
         record.write_text(image_built.as_json(found, made_of), encoding="utf-8")
         with _published_places(made, output):
@@ -105,10 +124,10 @@ def build(
     return image_built.of(found, made_of, output / record.name)
 
 
-def describe(path: Path, modules: reader.Files | None = None) -> Description:
-    """As reader.describe; where it raises, files that are named and missing are among what is wrong."""
+def describe(reading: Reading, modules: reader.Files | None = None) -> Description:
+    """As reader.understand; where it raises, files that are named and missing are among what is wrong."""
     try:
-        return reader.describe(path, modules)
+        return reader.understand(reading.document, modules)
     except FaultyDescription as faulty:
         raise ErrorList([faulty, *resolve.missing(faulty)]) from faulty
 
