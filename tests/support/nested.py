@@ -8,67 +8,85 @@ guest are user's).
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 PRESENT, WRITE, USER, PWT, PCD, LARGE, NX = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 7, 1 << 63
-Read = Callable[[int], int]  # machine address to the 8 bytes there
+ADDRESS = 0x000F_FFFF_FFFF_F000
+Page = Callable[[int], Sequence[int]]  # machine address of a table to its 512 entries
 
 
 @dataclass(frozen=True)
-class Leaf:
-    """What a guest address leads to. uncached: by PCD and PWT; size: of the page."""
+class Run:
+    """Guest addresses that lead to as many machine addresses, with the same rights all along. uncached: by PCD and PWT;
+    page: the size of its pages.
+    """
 
     guest: int
     machine: int
     size: int
+    page: int
     writable: bool
     executable: bool
     uncached: bool
 
 
-def _walk(read: Read, table: int, level: int, guest: int, rights: int) -> Iterator[Leaf]:
-    """All that a table of this level maps, for addresses from `guest` on; level 4 is the root."""
+def _leaves(page: Page, table: int, level: int, guest: int, rights: int) -> Iterator[tuple[int, int, int, int]]:
+    """Guest address, machine address, size, and rights (WRITE, NX, PCD) of all that a table of this level maps."""
     size = 1 << 12 + 9 * (level - 1)
-    for index in range(512):
-        entry = read(table + 8 * index)
-        if not entry & PRESENT or not entry & USER:  # without the user bit every access of the guest faults
+    for index, entry in enumerate(page(table)):
+        # Without the user bit every access of the guest faults.
+        if entry & (PRESENT | USER) != PRESENT | USER:
             continue
-        here = guest + index * size
-        address = entry & 0x000F_FFFF_FFFF_F000
-        writable, no_execute = bool(rights & entry & WRITE), (rights | entry) & NX
+        here, address = guest + index * size, entry & ADDRESS
+        reached = rights & entry & WRITE | (rights | entry) & NX
         if level > 1 and not entry & LARGE:
-            yield from _walk(read, address, level - 1, here, (WRITE if writable else 0) | no_execute)
+            yield from _leaves(page, address, level - 1, here, reached)
             continue
         assert level < 3, "pages of 1 GiB or more: not every cpu has them"
-        assert address % size == 0, f"{entry:#x}: reserved bits of a large page"
-        assert level == 1 or not entry & 1 << 12, f"{entry:#x}: another PAT entry"
+        assert address % size == 0, f"{entry:#x}: reserved bits of a large page, or another PAT entry"
         assert level > 1 or not entry & LARGE, f"{entry:#x}: another PAT entry"
-        cached = entry & (PCD | PWT)
-        assert cached in (0, PCD | PWT)
-        yield Leaf(here, address, size, writable, not no_execute, bool(cached))
+        assert entry & (PCD | PWT) in (0, PCD | PWT)
+        yield here, address, size, reached | entry & PCD
 
 
-def leaves(read: Read, root: int) -> list[Leaf]:
-    """Every page that a guest reaches by the tables at `root`, by guest address."""
-    return list(_walk(read, root, 4, 0, WRITE))
+def runs(page: Page, root: int) -> list[Run]:
+    """All that a guest reaches by the tables at `root`, by guest address."""
+    return joined(
+        Run(guest, machine, size, size, bool(rights & WRITE), not rights & NX, bool(rights & PCD))
+        for guest, machine, size, rights in _leaves(page, root, 4, 0, WRITE)
+    )
 
 
-def translate(read: Read, root: int, guest: int) -> tuple[int, Leaf] | None:
-    """Where one guest address leads, level by level; None for a fault."""
-    table, writable, no_execute = root, WRITE, 0
+def joined(found: Iterable[Run]) -> list[Run]:
+    """The same with those that follow each other made one."""
+    longer: list[Run] = []
+    length = 0
+    for run in found:
+        if longer:
+            last = longer[-1]
+            if run.guest == last.guest + length and run == replace(
+                last, guest=run.guest, machine=last.machine + length, size=run.size
+            ):
+                length += run.size
+                continue
+            longer[-1] = replace(last, size=length)
+        longer.append(run)
+        length = run.size
+    return [*longer[:-1], replace(longer[-1], size=length)] if longer else []
+
+
+def translate(page: Page, root: int, guest: int) -> tuple[int, bool, bool] | None:
+    """Where one guest address leads, and whether it may be written and executed, level by level; None for a fault."""
+    table, writable, executable = root, True, True
     for shift in (39, 30, 21, 12):
-        entry = read(table + 8 * (guest >> shift & 0x1FF))
+        entry = page(table)[guest >> shift & 0x1FF]
         if not entry & PRESENT or not entry & USER:
             return None
-        writable, no_execute = writable & entry, no_execute | entry & NX
-        table = entry & 0x000F_FFFF_FFFF_F000
+        writable, executable = writable and bool(entry & WRITE), executable and not entry & NX
+        table = entry & ADDRESS
         if shift == 12 or entry & LARGE:
-            size = 1 << shift
-            leaf = Leaf(
-                guest // size * size, table, size, bool(writable), not no_execute, entry & (PCD | PWT) == PCD | PWT
-            )
-            return table + guest % size, leaf
+            return table + guest % (1 << shift), writable, executable
     raise AssertionError
 
 
@@ -76,17 +94,15 @@ def relocated(
     tables: bytes, banks: Sequence[int], shared: Mapping[int, int] | Sequence[int], x2apic: bool = False
 ) -> bytes:
     """Tables as they are once the machine addresses of banks and shared ranges are known."""
-    return b"".join(
-        struct.pack("<Q", _relocated(entry, banks, shared, x2apic)) for (entry,) in struct.iter_unpack("<Q", tables)
-    )
+    entries = struct.unpack(f"<{len(tables) // 8}Q", tables)
+    found = [_relocated(entry, banks, shared, x2apic) if entry >> 52 & 7 else entry for entry in entries]
+    return struct.pack(f"<{len(found)}Q", *found)
 
 
 def _relocated(entry: int, banks: Sequence[int], shared: Mapping[int, int] | Sequence[int], x2apic: bool) -> int:
     kind, number = entry >> 52 & 7, entry >> 55 & 15
     entry &= ~(0x7F << 52)
     match kind:
-        case 0:
-            return entry
         case 1:
             return entry + banks[number]
         case 2:

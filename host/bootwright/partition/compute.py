@@ -143,9 +143,8 @@ def _domains(
             io_bitmaps[bitmap] = out.filled(f"I/O bitmap of {domain.name}", bitmap)
         gdt = found.information.gdt
         state = out.filled(f"VMCB of {domain.name}", vmcb.initial(found.entry, gdt.start, gdt.size))
-        base = out.pages(f"nested tables of {domain.name}", page_tables.count(found.regions, len(domain.vcpus)))
-        tables = page_tables.tables(found.regions, len(domain.vcpus), base)
-        out.put(base, tables.data)
+        tables = page_tables.tables(found.regions, len(domain.vcpus), out.next_page)
+        out.filled(f"nested tables of {domain.name}", tables.data)
         fixed.append((io_bitmaps[bitmap], state, tables))
     vcpus = out.pages("vcpus", sum(len(domain.vcpus) for domain in request.domains))
     places, first = [], 0

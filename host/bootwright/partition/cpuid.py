@@ -1,7 +1,7 @@
 """CPUID: what a domain is told in place of what the machine says.
 
-For each leaf the machine's answer, with bits taken away and others added. Leaf 1's APIC id and OSXSAVE, its x2APIC bit
-where the machine is not in that mode, and leaf 7's OSPKE depend on the cpu, and are done by the resident part on top.
+For each leaf the machine's answer, with bits taken away and others added. What depends on the moment the resident part
+does on top (OSXSAVE, OSPKE, x2APIC), and a hypervisor's leaves, from 0x40000000 on, are its own: those of KVM's clock.
 """
 
 from __future__ import annotations
@@ -54,8 +54,6 @@ def rules() -> tuple[CpuidRule, ...]:
     constants = load_abi().constants
     monitor, vmx, deadline, hypervisor = 3, 5, 24, 31
     machine_check, machine_check_architecture = 7, 14
-    features = sum(constants[f"KVM_FEATURE_{name}"] for name in ("NOP_IO_DELAY", "CLOCKSOURCE2", "CLOCKSOURCE_STABLE"))
-    ebx, ecx, edx = (fixed(constants[f"KVM_SIGNATURE_{name}"]) for name in ("EBX", "ECX", "EDX"))
     keep, _ = without(monitor, vmx, deadline)
     return (
         CpuidRule(1, ecx=(keep, 1 << hypervisor), edx=without(machine_check, machine_check_architecture)),
@@ -63,8 +61,6 @@ def rules() -> tuple[CpuidRule, ...]:
         CpuidRule(6, eax=(KEEP, 1 << 2)),  # the LAPIC's timer runs in every state of sleep
         CpuidRule(7, subleaf=0, ebx=without(1)),  # TSC_ADJUST
         _nothing(0xA),  # performance counters
-        CpuidRule(constants["KVM_CPUID_SIGNATURE"], fixed(constants["KVM_CPUID_FEATURES"]), ebx, ecx, edx),
-        CpuidRule(constants["KVM_CPUID_FEATURES"], fixed(features), fixed(0), fixed(0), fixed(0)),
         # SVM, SKINIT, performance counters of three kinds, MONITORX
         CpuidRule(constants["CPUID_EXTENDED"], ecx=without(2, 12, 23, 24, 28, 29), edx=without(7, 14)),
         CpuidRule(0x80000007, edx=(KEEP, 1 << 8)),  # the TSC counts evenly: the clock says so

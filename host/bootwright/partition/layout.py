@@ -47,6 +47,11 @@ class Layout:
         page = load_abi().constants["PAGE_SIZE"]
         return self.place(name, count * page, page)
 
+    @property
+    def next_page(self) -> int:
+        """The machine address that the next pages will have."""
+        return align_up(self._end, load_abi().constants["PAGE_SIZE"])
+
     def records(self, name: str, struct: str, count: int) -> int:
         """Room for an array of records."""
         return self.place(name, count * load_abi().constants[f"{struct.upper()}_SIZEOF"])

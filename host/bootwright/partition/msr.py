@@ -86,6 +86,7 @@ def rules() -> tuple[MsrRule, ...]:
         MsrRule(known["APIC_BASE"], known["APIC_BASE"], "HANDLED", "HANDLED"),
         MsrRule(known["X2APIC_ICR"], known["X2APIC_ICR"], "HANDLED", "HANDLED"),
         MsrRule(constants["MSR_X2APIC_LVT_TIMER"], constants["MSR_X2APIC_LVT_ERROR"], "HANDLED", "HANDLED"),
+        MsrRule(constants["MSR_X2APIC_LVT_CMCI"], constants["MSR_X2APIC_LVT_CMCI"], "HANDLED", "HANDLED"),
         MsrRule(constants["MSR_X2APIC"], constants["MSR_X2APIC_LAST"], "REFUSED", "REFUSED"),
         MsrRule(constants["MSR_KVM_WALL_CLOCK_NEW"], constants["MSR_KVM_SYSTEM_TIME_NEW"], "HANDLED", "HANDLED"),
         # The machine's say nothing of guest addresses: there are no ranges, and all is write-back.

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bootwright.common.abi import load as load_abi
-from bootwright.common.ranges import Range
 from bootwright.partition.regions import Regions
 
 LEVELS = 4  # of the root; 1: tables of pages
@@ -30,11 +29,6 @@ class Tables:
     roots: tuple[int, ...]
     lapic_entries: tuple[int, ...]
 
-    @property
-    def pages(self) -> int:
-        """How many they are."""
-        return len(self.data) // int(load_abi().constants["PAGE_SIZE"])
-
 
 def tables(found: Regions, vcpus: int, base: int) -> Tables:
     """The tables of a domain with so many vcpus, whose first page is at machine address `base`."""
@@ -50,11 +44,6 @@ def tables(found: Regions, vcpus: int, base: int) -> Tables:
     for vcpu in range(1, vcpus):
         builder.share(vcpu)
     return Tables(base, builder.data(), tuple(roots), tuple(entries))
-
-
-def count(found: Regions, vcpus: int) -> int:
-    """Pages that the tables take."""
-    return tables(found, vcpus, 0).pages
 
 
 def _lapic_entry() -> int:
@@ -136,10 +125,3 @@ class _Builder:
 
     def _index(self, address: int, level: int) -> int:
         return address >> self._shift + (level - 1) * self._bits & self._entries - 1
-
-
-def covered(found: Regions) -> tuple[Range, ...]:
-    """All guest addresses that the tables map, by address."""
-    constants = load_abi().constants
-    lapic = Range.sized(constants["LAPIC_ADDRESS"], constants["PAGE_SIZE"])
-    return tuple(sorted([*(bank.guest for bank in found.banks), *(view.guest for view in found.views), lapic]))
