@@ -40,6 +40,21 @@
 #define M_EFI_SERVICES  "firmware: system table at %x, image handle %x, boot services go on"
 #define M_LAUNCH        "launch by %s: entry %x, information at [%x, %x), CRC-32 %x"
 
+/* While domains run. The first stands in front of each line of a domain; the next three make one line. */
+#define M_PARTITION_DOMAIN      "d%u: "
+#define M_PARTITION_ENDED       "d%u: ended: "
+#define M_PARTITION_RESTARTED   "; restarted (%u of %u)"
+#define M_PARTITION_LIMIT       "; not restarted (%u of %u are used)"
+#define M_PARTITION_STUCK       "d%u: not restarted: one of its cpus does not stop"
+#define M_PARTITION_NOT_LOADED  "d%u: not restarted: its memory could not be filled again"
+#define M_PARTITION_INPUT       "input: d%u"
+#define L_END_SLEEP             "powered off"
+#define L_END_RESET             "reset by port %x"
+#define L_END_SHUTDOWN          "triple fault at %x"
+#define L_END_ACCESS            "access to %x, which is not its own, at %x"
+#define L_END_EXIT              "exit %x, which nothing handles, at %x"
+#define L_END_STOPPED           "stopped by the monitor"
+
 #define M_FAILED_HALT   "halted"
 #define M_FAILED_REBOOT "rebooting in %u seconds"
 

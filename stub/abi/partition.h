@@ -113,6 +113,7 @@ struct patch {              /* what of those bytes only the machine can say; car
 #define DOMAIN_RUNS         2
 #define DOMAIN_ENDED        3
 #define DOMAIN_FAILED       4           /* could not be constructed */
+#define DOMAIN_ENDS         5           /* its cpus are being asked to stop */
 
 #define LINE_ROOM           160         /* bytes of a line of a domain's console that is kept until its end */
 
@@ -154,7 +155,7 @@ struct domain {
     uint64 end_rip;
     uint64 window_start;    /* TSC at which the present minute began */
     uint32 window_restarts; /* restarts since then */
-    uint32 halted_vcpus;    /* of it, in the host: a restart waits for all */
+    uint32 reserved2;
     uint64 built_crc;       /* CRC-32 of what was put into its memory, as printed at the launch */
     uint8  uart_ier;        /* virtual UART */
     uint8  uart_lcr;
@@ -167,6 +168,11 @@ struct domain {
     uint32 uart_has_input;
     uint32 line_length;
     uint8  line[160];
+    uint32 monitor_domain;  /* the monitor's ports, for a control domain */
+    uint32 monitor_index;
+    uint32 monitor_result;
+    uint32 reserved;
+    uint64 monitor_text;    /* number of the next character that it reads */
 };
 
 struct ring {               /* text of a domain, the newest RING_SIZE - RING_SIZEOF bytes */
@@ -302,3 +308,16 @@ struct msr_rule {           /* an MSR that exits: the first rule that holds it c
 #define MONITOR_RESTART     10
 #define MONITOR_MEMORY      11      /* MiB */
 #define MONITOR_CPUS        12
+
+/* Of the run time alone. */
+struct exit_record {        /* of the list of exits that are handled */
+    uint16 code;            /* SVM_EXIT_* */
+    uint16 kind;            /* EXIT_*: as what it is counted */
+    uint32 routine;
+};
+
+#define RESTART_WINDOW_MS   60000       /* domain.restart_limit is for this long */
+#define STOP_TRIES          0x1000000   /* looks at whether all cpus of a domain are in the host: about a second */
+#define LOCK_TRIES          0x1000000   /* at whether the console is free */
+#define INPUT_PATIENCE      1000        /* polls, until a byte that its domain does not read may be lost */
+#define MONITOR_NONE        0xffff      /* PORT_MONITOR_RESULT: no such domain or command */

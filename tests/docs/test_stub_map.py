@@ -16,7 +16,12 @@ def test_the_page_is_up_to_date() -> None:
 def test_every_file_that_is_linked_is_on_the_map() -> None:
     linked = {name for names in layout.load("stub").files.values() for name in names}
     assert linked == set(sources())
-    assert {path.name for path in (ROOT / "stub").iterdir() if path.is_dir()} == {*FOLDERS, "abi", "kernels"}
+    assert {path.name for path in (ROOT / "stub").iterdir() if path.is_dir()} == {
+        *FOLDERS,
+        "abi",
+        "kernels",
+        "partition",
+    }
 
 
 def test_a_name_of_the_whole_link_is_in_one_file() -> None:
