@@ -90,8 +90,12 @@ load_hypervisor:
         xor  ecx, ecx
         call module_record_at
         cmp  dword ptr [rax + MODULE_RECORD_KIND], BOOTMOD_FDT
-        jne  .others
-        lea  rbx, [rip + M_NO_KERNEL]   ; the device tree has all others
+        je   .all_built                 ; the device tree has all others
+        mov  rcx, qword ptr [rip + tables]
+        cmp  dword ptr [rcx + TABLES_HYPERVISOR_PROTOCOL], PROTOCOL_PVH
+        jne  .others                    ; our own resident part has all others too
+.all_built:
+        lea  rbx, [rip + M_NO_KERNEL]
 .others:
         call list_domains
 .other:

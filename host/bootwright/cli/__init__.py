@@ -2,6 +2,7 @@
 
     invoke_task     what every task shares: errors as sentences, statuses, positional arguments
     build           progress and results of building, running, serving
+    colours         what several domains print on one console, told apart
     flash           the candidates, the confirmation, the rate
     lab             machines read, listed, planned for
     tools           the programs and files of other packages, all of them

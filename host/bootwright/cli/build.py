@@ -182,6 +182,7 @@ def export_tree(name: str, form: str, output: str) -> None:
 
 def boot(name: str, options: run.Options) -> qemu.Outcome:
     """Boot an image, as `current` gives it; its serial console goes to standard output."""
+    from bootwright.cli.colours import Colours
     from bootwright.emulate import debug, run
 
     built = current(name)
@@ -189,7 +190,10 @@ def boot(name: str, options: run.Options) -> qemu.Outcome:
         print(f"note: {note}", file=sys.stderr)
     if options.gdb:
         print(f"QEMU waits for a debugger: gdb -x {paths.shown(debug.write_script(built))}", file=sys.stderr)
-    result = run.boot(built, options, show)
+    coloured = Colours(show) if built.svm and sys.stdout.isatty() else None
+    result = run.boot(built, options, coloured.add if coloured else show)
+    if coloured:
+        coloured.end()
     if result.transcript and not result.transcript.endswith("\n"):
         print()
     print(f"{result.reason} ({result.seconds:.1f} s)", file=sys.stderr)

@@ -83,14 +83,16 @@ def export(context: Context, name: str = "demo", format: str = "dts", output: st
 
 @task(
     positional=["name"],
+    iterable=["expect"],
     help={
         "name": "as for image; built first if it is missing or out of date",
         "via": "how the machine loads it: kernel (QEMU's own loader), grub (grub-mkrescue's ISO), iso-cd, "
         "iso-usb, disk-ide, disk-ahci, disk-virtio, disk-usb, pxe, pxe-http, efi",
-        "expect": "text that the serial console must show; without it the guest must power off",
+        "expect": "text that the serial console must show; may be given again, and all must be shown; without it "
+        "the guest must power off",
         "timeout": "seconds to wait for that",
         "memory": "the machine's memory, as 512M or 2G (default: what the image needs)",
-        "cpus": "the machine's cpus",
+        "cpus": "the machine's cpus (default: what the image needs)",
         "firmware": "bios or uefi",
         "accelerator": "tcg (the same everywhere) or kvm",
         "keep-log": "write what the serial console showed to this file",
@@ -101,10 +103,10 @@ def run(
     context: Context,
     name: str = "demo",
     via: str = "kernel",
-    expect: str = "",
+    expect: list[str] | None = None,
     timeout: float = 120.0,
     memory: str = "",
-    cpus: int = 1,
+    cpus: int = 0,
     firmware: str = "bios",
     accelerator: str = "tcg",
     keep_log: str = "",
@@ -116,10 +118,10 @@ def run(
 
     options = run.Options(
         via=via,
-        expect=expect or None,
+        expect=expect,
         timeout=timeout,
         memory=run.amount(memory, "memory") if memory else None,
-        cpus=cpus,
+        cpus=cpus or None,
         firmware=firmware,
         accelerator=accelerator,
         keep_log=Path(keep_log) if keep_log else None,

@@ -51,6 +51,7 @@ Shape = Plain | Nullable | Items | Keys
 _HIGHEST = 1 << 64
 TEXT = Plain("text", lambda value: isinstance(value, str) and value == value.encode("utf-8", "replace").decode())
 NUMBER = Plain("number from 0 up", lambda value: type(value) is int and 0 <= value < _HIGHEST)  # True is an int, too
+BOOLEAN = Plain("true or false", lambda value: isinstance(value, bool))
 PATH = Plain("path", lambda value: TEXT.accepts(value) and "\0" not in value)
 BYTE = Plain("number from 0 to 255", lambda value: type(value) is int and 0 <= value < 1 << 8)
 WORD = Plain("number of 32 bits", lambda value: type(value) is int and 0 <= value < 1 << 32)

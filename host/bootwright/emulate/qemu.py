@@ -21,7 +21,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from bootwright.common.errors import RunError
+from bootwright.common.errors import RunError, listed
 from bootwright.common.messages import failure_pattern
 from bootwright.common.ranges import Range
 from bootwright.common.terminal import split_cut, without_control
@@ -82,12 +82,15 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine to boot on: memory in bytes, number of cpus, one of FIRMWARE, one of ACCELERATORS."""
+    """The machine to boot on: memory in bytes, number of cpus, one of FIRMWARE, one of ACCELERATORS; svm: with AMD's
+    virtualisation.
+    """
 
     memory: int
     cpus: int = 1
     firmware: str = "bios"
     accelerator: str = "tcg"
+    svm: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def command(machine: Machine, medium: Sequence[str]) -> list[str]:
     """
     return [
         QEMU.path(),
-        *_accelerator(machine.accelerator),
+        *_accelerator(machine),
         *_firmware(machine.firmware),
         *("-m", f"{-(-machine.memory >> 20)}M"),
         *("-smp", str(machine.cpus)),
@@ -120,11 +123,12 @@ def command(machine: Machine, medium: Sequence[str]) -> list[str]:
     ]
 
 
-def _accelerator(name: str) -> list[str]:
+def _accelerator(machine: Machine) -> list[str]:
     # The same modest cpu for both: it is enough for Linux, and repeats on every host.
+    name = machine.accelerator
     if name == "kvm" and not os.access(_KVM, os.R_OK | os.W_OK):
         raise RunError(f"accelerator: {_KVM} is not there, or may not be opened")
-    return ["-accel", name, "-cpu", "qemu64"]
+    return ["-accel", name, "-cpu", "EPYC,+svm,+npt" if machine.svm else "qemu64"]
 
 
 def _firmware(name: str) -> list[str]:
@@ -142,17 +146,23 @@ def _serial(port: int | None) -> list[str]:
     return ["-chardev", "stdio,id=console,mux=on", *shared, *between, *shared]
 
 
+def texts(expect: str | Sequence[str] | None) -> tuple[str, ...]:
+    """What is expected, as texts: one, several, or none."""
+    return (expect,) if isinstance(expect, str) else tuple(expect or ())
+
+
 def run(
     arguments: Sequence[str],
     *,
-    expect: str | None,
+    expect: str | Sequence[str] | None,
     timeout: float,
     show: Callable[[str], None],
     directory: Path | None = None,
     inspect: Inspect | None = None,
     serial_port: int | None = None,
 ) -> Result:
-    """Run QEMU until the serial console shows `expect`, the stub fails, QEMU ends, or the time is over.
+    """Run QEMU until the serial console shows all of `expect` (a text that is there twice, twice), the stub fails,
+    QEMU ends, or the time is over.
 
     timeout is in seconds. Without `expect` the guest has to power off. show is given the console's text as it
     comes. inspect is asked until it names something; the guest stands still while that is read. serial_port: which is
@@ -169,7 +179,7 @@ def run(
         whole = [*arguments, *_serial(serial_port), *control]
         with QEMU.start(whole, folder=directory, stdout=PIPE, stderr=messages, pass_fds=[theirs.fileno()]) as process:
             theirs.close()
-            watch = _Watch(process, ours, expect, show, inspect)
+            watch = _Watch(process, ours, texts(expect), show, inspect)
             outcome, reason = watch.until(time.monotonic() + timeout, timeout)
         messages.seek(0)
         said = messages.read().decode(errors="replace").strip()
@@ -185,7 +195,7 @@ class _Watch:
         self,
         process: Process,
         control: socket.socket,
-        expect: str | None,
+        expect: Sequence[str],
         show: Callable[[str], None],
         inspect: Inspect | None,
     ) -> None:
@@ -222,8 +232,8 @@ class _Watch:
                     self._execute("stop")
                     self.memory = tuple(self._read_memory(place) for place in wanted)
                     self._execute("cont")
-                if self.expect and self.expect in self.transcript:
-                    return Outcome.AS_EXPECTED, f"the console showed {self.expect!r}"
+                if self.expect and not self._missing():
+                    return Outcome.AS_EXPECTED, f"the console showed {self._expected()}"
                 if self._failure is None and (failure := self._find_failure()):
                     self._failure = failure
                     deadline = min(deadline, time.monotonic() + _AFTER_FAILURE)
@@ -232,7 +242,7 @@ class _Watch:
                 if time.monotonic() >= deadline:
                     if self._failure is not None:
                         return Outcome.STUB_FAILURE, self._failure
-                    missing = f"{self.expect!r} on the console" if self.expect else "a power off"
+                    missing = f"{self._expected()} on the console" if self.expect else "a power off"
                     return Outcome.TIME_OUT, f"time-out after {timeout:g} s without {missing}"
 
     def _ended(self) -> tuple[Outcome, str]:
@@ -242,7 +252,15 @@ class _Watch:
         if status == 0 and self._stopped == "guest-shutdown" and not self.expect:
             return Outcome.AS_EXPECTED, "the guest powered off"
         what = f"QEMU ended with status {status}" if status else _STOPPED.get(self._stopped, "QEMU ended")
-        return Outcome.ENDED, what + (f" without {self.expect!r} on the console" if self.expect else "")
+        return Outcome.ENDED, what + (f" without {self._expected()} on the console" if self.expect else "")
+
+    def _missing(self) -> list[str]:
+        """What is expected and was not shown, or not as often."""
+        return [text for text in self.expect if self.transcript.count(text) < self.expect.count(text)]
+
+    def _expected(self) -> str:
+        """What is missing, or all if nothing is."""
+        return listed([repr(text) for text in dict.fromkeys(self._missing() or self.expect)])
 
     def _find_failure(self) -> str | None:
         match = failure_pattern().search(self.transcript)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,16 +23,16 @@ DEBUGGING = 3600.0
 class Options:
     """How to boot.
 
-    via: a name of media.BOOT_METHODS; expect: None for a guest that powers off; timeout in seconds; memory in bytes,
-    None for what the image needs; keep_log: gets what the serial console showed; gdb: wait for a
+    via: a name of media.BOOT_METHODS; expect: nothing for a guest that powers off; timeout in seconds; memory in bytes,
+    and cpus, None for what the image needs; keep_log: gets what the serial console showed; gdb: wait for a
     debugger (debug).
     """
 
     via: str = "kernel"
-    expect: str | None = None
+    expect: str | Sequence[str] | None = None
     timeout: float = 120.0
     memory: int | None = None
-    cpus: int = 1
+    cpus: int | None = None
     firmware: str = "bios"
     accelerator: str = "tcg"
     keep_log: Path | None = None
@@ -50,7 +50,7 @@ class Options:
         way = BOOT_METHODS[self.via]
         if self.firmware not in way.firmware:
             raise RunError(f"via {self.via}: boots on {', '.join(sorted(way.firmware))} only: {way.reason}")
-        if self.cpus < 1:
+        if self.cpus is not None and self.cpus < 1:
             raise RunError(f"cpus: {self.cpus} must be more than 0")
         if not 0 < self.timeout <= values.MAX_WAIT:  # NaN is neither
             raise RunError(f"timeout: {self.timeout:g} must be more than 0, and at most {values.MAX_WAIT} seconds")
@@ -96,7 +96,8 @@ def boot(
     Raises ToolError for a program that is missing or fails.
     """
     memory = _memory(built, options.firmware) if options.memory is None else options.memory
-    machine = qemu.Machine(memory, options.cpus, options.firmware, options.accelerator)
+    cpus = built.machine_cpus if options.cpus is None else options.cpus
+    machine = qemu.Machine(memory, cpus, options.firmware, options.accelerator, built.svm)
     # First what can be missing, then what takes time.
     qemu.command(machine, [])
     with (

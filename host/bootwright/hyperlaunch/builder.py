@@ -58,7 +58,8 @@ class Launcher:
 NATIVE = Launcher(multi_domain=False, pv=False, pvh=True, hands_on=False)
 XEN = Launcher(multi_domain=False, pv=True, pvh=True)  # as Xen boots without a device tree
 HYPERLAUNCH = Launcher(multi_domain=True, pv=True, pvh=True)  # Xen with one
-LAUNCHERS = {"native": NATIVE, "xen": XEN}
+PARTITION = Launcher(multi_domain=True, pv=False, pvh=True, hands_on=False)
+LAUNCHERS = {"native": NATIVE, "xen": XEN, "partition": PARTITION}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 from bootwright.common import abi, scratch
 from bootwright.common.columns import aligned
 from bootwright.common.errors import SourceError, Where, format_range, why
-from bootwright.common.json_shape import NUMBER, PATH, TEXT, WORD, Items, Keys, Nullable, check, check_text
+from bootwright.common.json_shape import BOOLEAN, NUMBER, PATH, TEXT, WORD, Items, Keys, Nullable, check, check_text
 from bootwright.description.records import ImageDescription
 from bootwright.description.values import COM_PORTS
 from bootwright.devicetree.bindings import HANDED_KIND, KINDS
@@ -94,7 +94,8 @@ class Hypervisor:
 class Map:
     """All that is known of an image. Addresses are physical, sizes in bytes.
 
-    machine_memory: what a machine needs to boot it; serial_port: I/O port that the stub prints on, None for none;
+    machine_memory, machine_cpus: what a machine needs to boot it; svm: it needs AMD's virtualisation;
+    serial_port: I/O port that the stub prints on, None for none;
     stub_size: code and read-only data of the stub;
     notes: sentences that a user may want to know.
     """
@@ -105,6 +106,8 @@ class Map:
     pvh_entry: int
     stub_size: int
     machine_memory: int
+    machine_cpus: int
+    svm: bool
     serial_port: int | None
     memory: tuple[Place, ...]
     file: tuple[Place, ...]
@@ -126,7 +129,7 @@ class Loaded:
 class Built:
     """A built image on disk: its ELF file, modules that a loader must bring, bytes of memory it needs.
 
-    serial_port: I/O port that the stub prints on, None for none;
+    serial_port, machine_cpus, svm: as in Map;
     stub_size: bytes of the stub's code and read-only data; notes: sentences that a user may want to know;
     efi: the same image as an EFI application, None for the generic stub; build_id: in hex; origin: what it was made of,
     None where no NAME.json says so.
@@ -141,6 +144,8 @@ class Built:
     efi: Path | None = None
     build_id: str = ""
     serial_port: int | None = COM_PORTS["com1"]
+    machine_cpus: int = 1
+    svm: bool = False
     origin: Origin | None = None
 
 
@@ -167,6 +172,8 @@ def map_image(
         pvh_entry=image.pvh_entry,
         stub_size=image.code_and_rodata,
         machine_memory=max(LEAST_MEMORY, *(place.end for place in memory)),
+        machine_cpus=1,
+        svm=False,
         serial_port=described.console.serial_port,
         memory=memory,
         file=tuple(Place(s.offset, s.offset + s.size, f"stub {s.name}") for s in stub if s.name != ".bss"),
@@ -187,8 +194,11 @@ def _with_plan(found: Map, plan: Plan, offsets: Sequence[int]) -> Map:
         for module, offset in zip(embedded, offsets, strict=True)
     )
     memory = (*found.memory, *placed)
+    partition = plan.partition
     return dataclasses.replace(
         found,
+        machine_cpus=sum(d.domain.ncpus for d in plan.domains if d.domain.kernel is not None) if partition else 1,
+        svm=partition,
         machine_memory=_machine_memory(plan, max(place.end for place in memory)),
         memory=memory,
         file=(*found.file, *modules),
@@ -333,6 +343,8 @@ _SHAPE = Keys(
         "name": PATH,
         "modules": Items(Keys({"name": TEXT, "file": Nullable(PATH)})),
         "machine_memory": NUMBER,
+        "machine_cpus": NUMBER,
+        "svm": BOOLEAN,
         "stub_size": NUMBER,
         "notes": Items(TEXT),
         "build_id": TEXT,
@@ -354,6 +366,8 @@ def of(found: Map, made_of: Origin, path: Path) -> Built:
         efi=application if application.name in {output.path for output in made_of.outputs} else None,
         build_id=found.build_id,
         serial_port=found.serial_port,
+        machine_cpus=found.machine_cpus,
+        svm=found.svm,
         origin=made_of,
     )
 
@@ -380,6 +394,8 @@ def load(path: Path, source: Path | None = None) -> Built:
             efi=application if application.name in {output.path for output in made_of.outputs} else None,
             build_id=data["build_id"],
             serial_port=data["serial_port"],
+            machine_cpus=data["machine_cpus"],
+            svm=data["svm"],
             origin=made_of,
         )
     except OSError as error:

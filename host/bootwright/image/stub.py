@@ -60,7 +60,7 @@ def link_stubs(planned: Plan | Generic) -> Stubs:
         return _stubs(link_generic(), None)
     blob, used, carried = tables.encode(planned), launch_files(planned), payloads(planned)
     elf = link_stub(len(blob), len(carried), used)
-    able = planned.hypervisor is None or planned.hypervisor.efi_entry
+    able = planned.hypervisor is None or planned.partition or planned.hypervisor.efi_entry
     return _stubs(elf, link_stub(len(blob), 0, used, efi=True) if able else None, blob, carried)
 
 

@@ -6,6 +6,7 @@ The stub has stub/launch/NAME.asm for each. A stub without tables tries them in 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,13 @@ from pathlib import Path
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import KernelError
 from bootwright.kernels import bzimage, elf, linux, multiboot, pvh
-from bootwright.kernels.kernel import Kernel, OtherProtocol, Refused
+from bootwright.kernels.kernel import Kernel, OtherProtocol, Protocol, Refused
 
 # In the order in which "auto" prefers them. A bzImage whose kernel has a PVH note is entered as the bzImage that it is,
 # on a BIOS as well: only so Linux is told of EFI, and one protocol for both firmwares is easier to see through.
 PROTOCOLS = (multiboot.MULTIBOOT2, multiboot.MULTIBOOT1, linux.PROTOCOL, pvh.PROTOCOL)
+# How a domain of the partition launcher is entered: its machine has neither EFI nor a BIOS.
+OF_PARTITIONS = (pvh.PROTOCOL, linux.PROTOCOL)
 NAMES = tuple(protocol.name for protocol in PROTOCOLS)
 # By which a hypervisor is entered that has two ways in: multiboot2, and that with EFI's boot services running.
 HYPERVISOR = "multiboot2_efi"
@@ -33,9 +36,9 @@ def name(number: int) -> str:
     return next((name for name in NAMES if numbers[f"PROTOCOL_{name.upper()}"] == wanted), "")
 
 
-def choose(wanted: str, path: Path, folder: Path) -> Kernel:
-    """The kernel at `path`, entered by the protocol `wanted`, or by the first that fits and does not refuse it for
-    "auto".
+def choose(wanted: str, path: Path, folder: Path, order: Sequence[Protocol] = PROTOCOLS) -> Kernel:
+    """The kernel at `path`, entered by the protocol `wanted`, or for "auto" by the first of `order` that fits and does
+    not refuse it.
 
     A gzip file is unpacked to `folder` first. Raises KernelError, without the file's name in front, when none
     fits, or the first that does finds it broken; Refused, that of the first, when all that fit refuse it.
@@ -44,7 +47,7 @@ def choose(wanted: str, path: Path, folder: Path) -> Kernel:
     if wanted != "auto":
         return next(protocol for protocol in PROTOCOLS if protocol.name == wanted).parse(path, folder)
     refused: list[tuple[str, Refused]] = []
-    for protocol in PROTOCOLS:
+    for protocol in order:
         try:
             found = protocol.parse(path, folder)
         except OtherProtocol:

@@ -7,6 +7,7 @@
     modules         which modules go in, looked into and packed
     place           addresses for them
     notes           what a user may want to know of it
+    partitions      what the partition launcher's resident part is handed, and that itself
     xen, lcm        what Xen is handed: its legacy order of modules, or a device tree
     make            all of that
     tables          a plan as bytes, and back
@@ -15,5 +16,5 @@
     planned = make.make(described, info, workdir)
     blob = tables.encode(planned)               # tables.decode(blob) == planned
 
-May import: common, description, kernels, devicetree, hyperlaunch, inputs.
+May import: common, description, kernels, devicetree, hyperlaunch, inputs, partition.
 """

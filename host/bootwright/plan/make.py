@@ -21,7 +21,7 @@ from bootwright.description.load import Description, ImageDescription
 from bootwright.hyperlaunch import builder
 from bootwright.hyperlaunch.model import BootInfo
 from bootwright.kernels import protocols
-from bootwright.plan import lcm, notes, xen
+from bootwright.plan import lcm, notes, partitions, xen
 from bootwright.plan.modules import Job, Jobs, Progress
 from bootwright.plan.place import Placing
 from bootwright.plan.records import Plan, PlannedDomain, PlannedHypervisor, PlannedImage, PlannedModule
@@ -61,10 +61,15 @@ def make(description: Description, info: BootInfo, workdir: Path, progress: Prog
     jobs = Jobs(description, info, workdir, progress)
     for index in built:
         jobs.add_domain(index)
-    if info.hypervisor is not None:
+    image, done = settings(description.image), jobs.done
+    if description.image.launcher == partitions.LAUNCHER:
+        info, done = partitions.joined(info, done)
+        info, done = partitions.add(description, image, info, outcome.built, done, workdir)
+        lines = xen.lines(info, built, partition=True)
+    elif info.hypervisor is not None:
         jobs.add_hypervisor()
-        lines = xen.lines(info, built)
-    placing = Placing(description, info, jobs.done)
+        lines, done = xen.lines(info, built), jobs.done
+    placing = Placing(description, info, done)
     placing.place()
     modules = tuple(_module(job, description, info) for job in placing.jobs)
     limit = load_abi().constants["MAX_MODULES"]
@@ -72,7 +77,7 @@ def make(description: Description, info: BootInfo, workdir: Path, progress: Prog
         message = f"{len(modules)} modules are needed, but at most {limit} are possible"
         raise PlanError(message, description.image.where)
     return Plan(
-        settings(description.image),
+        image,
         tuple(_domains(info, placing.jobs, built)),
         modules,
         _hypervisor(description, info, placing.jobs),
@@ -112,7 +117,7 @@ def _module(job: Job, description: Description, info: BootInfo) -> PlannedModule
         string=xen.module_string(info, module),
         load_address=job.load_address,
         size=job.packed.size,
-        unpacked_size=job.kernel.size if job.kernel else module.size,
+        unpacked_size=job.unpacked_size(module.size),
         start=place if job.kernel is None and pieces else 0,  # a kernel's pieces say all
         sha256=job.packed.sha256,
         pieces=pieces,

@@ -45,6 +45,12 @@ class Job:
     load_address: int = 0
     place: Range | None = None
 
+    def unpacked_size(self, file: int) -> int:
+        """Bytes of what the stub makes of it; file: those of the file that it was."""
+        if self.kernel is not None:
+            return self.kernel.size
+        return file if self.packed.pieces else self.packed.size
+
 
 class Jobs:
     """Makes a Job of each module. notes: sentences about what was decided."""
@@ -143,7 +149,7 @@ class Jobs:
         """A kernel that the stub enters."""
         module = self._info.mods[mod]
         path, out = module.path or Path(), folder / f"{module.name}.packed"
-        asked = ("kernel", wanted, self._description.image.pack)
+        asked = ("kernel", self._description.image.launcher, wanted, self._description.image.pack)
         kernel, packed = self._keeper.get(path, asked, out, lambda: self._packed(mod, owner, wanted, out))
         subject = self._description.owners[owner].subject
         if wanted == "auto":
@@ -157,7 +163,9 @@ class Jobs:
         module, image, folder = self._info.mods[mod], self._description.image, out.parent
         path = module.path or Path()
         try:
-            kernel = protocols.choose(wanted, path, folder)
+            partition = image.launcher == "partition"
+            order = protocols.OF_PARTITIONS if partition else protocols.PROTOCOLS
+            kernel = protocols.choose(wanted, path, folder, order)
         except (OtherProtocol, Refused) as error:
             others = protocols.fitting(path, folder) if isinstance(owner, OfDomain) else []
             if not others:

@@ -132,7 +132,8 @@ class Placing:
 
     def _place_file(self, job: Job) -> Job:
         module = self._info.mods[job.mod]
-        final = self.spaces[job.owner].place(module.size, f"{job.key} {module.name}", lasting=True)
+        size = job.unpacked_size(module.size)
+        final = self.spaces[job.owner].place(size, f"{job.key} {module.name}", lasting=True)
         kernel = self._kernel_beside(job)
         limit = FOUR_GIB if kernel is None or kernel.ramdisk_end is None else kernel.ramdisk_end
         if final.end > limit:

@@ -98,6 +98,11 @@ class Plan:
     transcript: tuple[str, ...] = field(default=(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
 
+    @property
+    def partition(self) -> bool:
+        """Whether what is launched is our own resident part: no other hypervisor is entered by PVH."""
+        return self.hypervisor is not None and self.hypervisor.protocol == load_abi().constants["PROTOCOL_PVH"]
+
 
 @dataclass(frozen=True)
 class Generic:

@@ -19,9 +19,9 @@ from bootwright.hyperlaunch.model import BootDomain, BootInfo, BootModule
 PLACEHOLDER = "placeholder"  # a word that means nothing to Xen, the one that GRUB's scripts write
 
 
-def lines(info: BootInfo, built: Collection[int]) -> list[str]:
+def lines(info: BootInfo, built: Collection[int], *, partition: bool = False) -> list[str]:
     """The lines that the stub's domain builder prints then. built: the domains that are, by their index; all others
-    have no kernel, or there is no device tree to tell Xen of them.
+    have no kernel, or there is no device tree to tell Xen of them. partition: it is not Xen, but our own resident part.
     """
     domains = info.domains
     name = "" if info.hypervisor is None else info.mods[info.hypervisor].name
@@ -30,7 +30,7 @@ def lines(info: BootInfo, built: Collection[int]) -> list[str]:
     return [
         line("M_BUILDER", len(domains)),
         line("M_HYPERVISOR", name, len(domains) - len(left), len(domains)),
-        *(line("M_NO_KERNEL" if tree else "M_SKIPPED_XEN", name) for name in left),
+        *(line("M_NO_KERNEL" if tree or partition else "M_SKIPPED_XEN", name) for name in left),
     ]
 
 

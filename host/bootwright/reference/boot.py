@@ -266,7 +266,7 @@ class _Run(builder.Machine):
 
     def _hypervisor(self, plan: Plan) -> Iterator[str]:
         assert plan.hypervisor is not None
-        yield from xen.lines(self._info, _given(plan))
+        yield from xen.lines(self._info, _given(plan), partition=plan.partition)
         yield from self._loading.evacuate_modules()
         numbers = range(len(plan.modules))
         for step in (self._loading.check, self._loading.load):
