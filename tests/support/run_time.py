@@ -176,6 +176,7 @@ class RunTime:
         self.serial = bytearray()
         self.typed = bytearray()
         self.tsc = 0
+        self.fails_to_load = False
         self.cpuid: Callable[[int, int], tuple[int, int, int, int]] = lambda leaf, subleaf: (0, 0, 0, 0)
         self.cmos: dict[int, int] = {}
         self._cmos_index = 0
@@ -368,7 +369,7 @@ class RunTime:
             self.set_register("rsp", stack + 8)
             self.set_register("rip", self.number(stack))
         elif name == "load_domain":
-            self.set_register("rax", 0)
+            self.set_register("rax", int(self.fails_to_load))
 
     def _set_carry(self, value: bool) -> None:
         self.set_register("eflags", self.register("eflags") & ~1 | int(value))
