@@ -20,7 +20,7 @@ REFUSED_PORTS: tuple[tuple[Range, str], ...] = (
     (Range(0x20, 0x22), "the interrupt controller"),
     (Range(0x40, 0x44), "the interval timer"),
     (Range(0x61, 0x62), "NMI and the timer's gate"),
-    (Range(0x64, 0x65), "the keyboard controller, which resets the machine"),
+    (Range(0x64, 0x65), "the keyboard controller, and reset"),
     (Range(0x81, 0x90), "the ISA DMA controller's pages"),
     (Range(0x92, 0x93), "fast reset and A20"),
     (Range(0xA0, 0xA2), "the second interrupt controller"),

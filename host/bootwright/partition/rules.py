@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 from bootwright.common.abi import load as load_abi
-from bootwright.common.errors import BootwrightError, ErrorList, PlanError
+from bootwright.common.errors import BootwrightError, ErrorList, PlanError, counted
 from bootwright.common.ranges import MIB, Range
 from bootwright.kernels import linux
 from bootwright.partition.bitmaps import PORTS, REFUSED_PORTS, our_ports, owned_ports, uart
@@ -85,7 +85,7 @@ def _kernel(domain: DomainRequest) -> Iterator[str]:
     kernel = domain.kernel
     if kernel.protocol not in PROTOCOLS:
         names = " or ".join(f'"{name}"' for name in PROTOCOLS)
-        yield f'kernel {kernel.name}: protocol "{kernel.protocol}" is not one that a domain can be entered by: {names}'
+        yield f'kernel {kernel.name}: protocol "{kernel.protocol}" is not how a domain is entered: {names} is'
     room = Range(constants["IMAGE_BASE"], min(domain.memory, constants["BANK_LOW_LIMIT"]))
     for part in (*kernel.ranges, *(piece.range for piece in kernel.pieces)):
         if part.start < room.start or part.end > room.end:
@@ -97,7 +97,7 @@ def _kernel(domain: DomainRequest) -> Iterator[str]:
         whole = constants["BOOT_PARAMS_SIZEOF"]
         header = load_abi().struct("boot_params")(kernel.setup[:whole].ljust(whole, b"\0"))
         if linux.starts_in_real_mode(header):
-            yield f"kernel {kernel.name} {linux.REAL_MODE}: a domain has none"
+            yield f"kernel {kernel.name} starts in real mode, but a domain has no BIOS"
 
 
 def _cmdline(domain: DomainRequest) -> Iterator[str]:
@@ -165,7 +165,7 @@ def _shared(request: Request, shared: SharedRange) -> Iterator[str]:
     users = {domain: share for domain in request.domains for share in domain.shares if share.name == shared.name}
     if len(users) < 2:
         only = "".join(f", {_subject(domain)}" for domain in users)
-        yield f"{len(users)} domains have it{only}, but two are needed to share"
+        yield f"{counted(len(users), 'domain')} in it{only}, but it takes two to share"
     writers = [domain for domain, share in users.items() if share.writable]
     if len(writers) > 1 and not shared.both:
         yield f'{_all(writers)} may write to it, but only one may unless mode = "both"'
