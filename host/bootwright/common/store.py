@@ -45,27 +45,23 @@ class Store:
         """
         if self._folder is None:
             return make()[0]
-        found = self._found(key)
-        if found is not None:
-            kept: T = found["value"]
-            return kept
+        for kept in self.find(key):
+            value: T = kept
+            return value
         value, files = make()
         self._write(self._entry(key), {"files": {str(path): _hash_of(path) for path in files}, "value": value})
         return value
 
-    def holds(self, key: object) -> bool:
-        """Whether there is a value for a key, that counts."""
-        return self._found(key) is not None
+    def find(self, key: object) -> tuple[Any, ...]:
+        """The value that is kept for a key, and counts; () for none."""
+        found = _read(self._entry(key)) if self._folder is not None else None
+        if found is None or any(_hash_of(Path(path)) != was for path, was in found["files"].items()):
+            return ()
+        return (found["value"],)
 
     def _entry(self, key: object) -> Path:
         assert self._folder is not None
         return self._folder / _HASH(repr((self._made_by, key)).encode()).hexdigest()
-
-    def _found(self, key: object) -> dict[str, Any] | None:
-        found = _read(self._entry(key)) if self._folder is not None else None
-        if found is not None and all(_hash_of(Path(path)) == was for path, was in found["files"].items()):
-            return found
-        return None
 
     def _write(self, entry: Path, what: Mapping[str, Any]) -> None:
         data = _pickled(what)

@@ -69,9 +69,9 @@ def program(
 
 def _objects(sources: Sequence[Path], store: Store) -> list[Object]:
     """The objects of sources, in their order. What they raise is that of the first that is wrong."""
-    missing = [path for path in sources if not store.holds(_key(path))]
+    found: dict[Path, Object] = {path: kept for path in sources for kept in store.find(_key(path))}
+    missing = [path for path in sources if path not in found]
     missing.sort(key=lambda path: path.stat().st_size if path.exists() else 0)
-    found: dict[Path, Object] = {}
     # A fork has none of the other threads, and what they had locked stays locked there.
     if len(missing) > _FEW and threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1:
         with _beside(missing[::2], store):
