@@ -15,8 +15,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from bootwright.common.abi import load as load_abi
-from bootwright.common.errors import BootwrightError, DescriptionError, ErrorList, KernelError, Where, listed
+from bootwright.common.errors import (
+    BootwrightError,
+    DescriptionError,
+    ErrorList,
+    KernelError,
+    about,
+    listed,
+    why,
+)
 from bootwright.description.load import Description, DomainDescription
+from bootwright.description.records import Table
 from bootwright.devicetree import fdt, writer
 from bootwright.devicetree.bindings import ARCHITECTURE, CONFIG, HYPERVISOR, KINDS, text
 from bootwright.devicetree.fdt import Node
@@ -67,15 +76,11 @@ def make(description: Description, info: BootInfo, numbers: Mapping[int, int] | 
     if numbers is None:
         numbers = {mod: number for number, mod in enumerate(_handed_over(info), 1)}
     domains = info.domains
-    errors = [
-        *_check_roles(description),
-        *(error for index, domain in enumerate(domains) for error in _check(description, info, index, numbers)),
-        *(
-            error
-            for key, mod in _own(info).items()
-            for error in _check_number("[hypervisor]", _place(description, key), key, numbers.get(mod), len(numbers))
-        ),
-    ]
+    errors = list(_check_roles(description))
+    for domain, described in zip(domains, description.domains, strict=True):
+        errors += [*_check_mode(described), *_check_numbers(described, _modules(domain), numbers)]
+    if description.hypervisor is not None:
+        errors += _check_numbers(description.hypervisor, _own(info), numbers)
     if errors:
         raise ErrorList(errors)
     nodes = tuple(
@@ -100,7 +105,7 @@ def notes(description: Description) -> Iterator[str]:
         ]
         if unread:
             them = "it" if len(unread) == 1 else "them"
-            yield f'domain "{domain.name}": {listed(unread)}: Xen does not read {them} from a device tree'
+            yield f"{domain.subject}: {listed(unread)}: Xen does not read {them} from a device tree"
 
 
 def _modules(domain: BootDomain) -> dict[str, int]:
@@ -121,47 +126,31 @@ def _handed_over(info: BootInfo) -> list[int]:
     return sorted(found | set(_own(info).values()))
 
 
-def _place(description: Description, key: str) -> Where | None:
-    hypervisor = description.hypervisor
-    return hypervisor.place(key) if hypervisor else description.image.where
-
-
-def _check_roles(description: Description) -> Iterator[BootwrightError]:
+def _check_roles(description: Description) -> Iterator[DescriptionError]:
     constants = load_abi().constants
     for word, function in NEEDED.items():
         if not any(domain.functions & constants[function] for domain in description.domains):
-            yield DescriptionError(
-                f'[hypervisor]: lcm: no domain has the function "{word}", and Xen crashes on such a device '
-                f'tree: give it to one, as functions = ["{word}"]',
-                _place(description, "lcm"),
+            message = (
+                f'no domain has the function "{word}", and Xen crashes on such a device tree: give it to one, as '
+                f'functions = ["{word}"]'
             )
+            yield (description.hypervisor or description.image).error("lcm", message)
 
 
-def _check(
-    description: Description, info: BootInfo, index: int, numbers: Mapping[int, int]
-) -> Iterator[BootwrightError]:
-    domain = description.domains[index]
-    subject = f'domain "{domain.name}"'
+def _check_mode(domain: DomainDescription) -> Iterator[DescriptionError]:
     if domain.mode != "pv" and not domain.initial:
-        yield DescriptionError(
-            f'{subject}: mode: "{domain.mode}" is not what Xen builds from a device tree beside the initial '
-            'domain; it builds "pv"',
-            domain.place("mode"),
-        )
-    for key, mod in _modules(info.domains[index]).items():
-        yield from _check_number(subject, domain.place(key), key, numbers.get(mod), len(numbers))
+        what = f'"{domain.mode}" is not what Xen builds from a device tree beside the initial domain'
+        yield domain.error("mode", f'{what}; it builds "pv"')
 
 
-def _check_number(
-    subject: str, where: Where | None, key: str, number: int | None, count: int
-) -> Iterator[DescriptionError]:
-    limit = min(count, load_abi().constants["MAX_MODULES"] - 1)
-    if number is None or not 1 <= number <= limit:
-        shown = "has no number" if number is None else f"is module {number}"
-        yield DescriptionError(
-            f"{subject}: {key}: {shown}, which Xen does not check; modules behind the device tree are 1 to {limit}",
-            where,
-        )
+def _check_numbers(table: Table, modules: Mapping[str, int], numbers: Mapping[int, int]) -> Iterator[DescriptionError]:
+    limit = min(len(numbers), load_abi().constants["MAX_MODULES"] - 1)
+    for key, mod in modules.items():
+        number = numbers.get(mod)
+        if number is None or not 1 <= number <= limit:
+            found = "has no number" if number is None else f"is module {number}"
+            told = f"{found}, which Xen does not check; modules behind the device tree are 1 to {limit}"
+            yield table.error(key, told)
 
 
 def _unpacked(description: Description, info: BootInfo, workdir: Path) -> tuple[BootModule, ...]:
@@ -172,13 +161,13 @@ def _unpacked(description: Description, info: BootInfo, workdir: Path) -> tuple[
         module = mods[domain.kernel] if domain.kernel is not None else None
         if module is None or module.path is None or domain.kernel is None:
             continue
+        described = description.domains[index]
+        shown = resolve.shown(described.kernel, description.path.parent, module.path)
         try:
-            path = made.get(module.path) or _as_elf(module.path, workdir / f"unpacked{index}")
+            with about(f"{described.subject}: kernel {shown}", described.place("kernel"), joint=" "):
+                path = made.get(module.path) or _as_elf(module.path, workdir / f"unpacked{index}")
         except KernelError as error:
-            described = description.domains[index]
-            shown = resolve.shown(described.kernel, description.path.parent, module.path)
-            message = f'domain "{described.name}": kernel {shown} {error.message}'
-            errors.append(KernelError(message, described.place("kernel")))
+            errors.append(error)
             continue
         made[module.path] = path
         mods[domain.kernel] = replace(module, path=path, size=path.stat().st_size)
@@ -193,7 +182,7 @@ def _as_elf(path: Path, folder: Path) -> Path:
         folder.mkdir(exist_ok=True)
         return _unpack(protocols.gunzipped(path, folder), folder)
     except OSError as error:
-        raise KernelError(f"cannot be unpacked: {error.strerror or error}") from error
+        raise KernelError(f"cannot be unpacked: {why(error)}") from error
 
 
 def _unpack(path: Path, folder: Path) -> Path:

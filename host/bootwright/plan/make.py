@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bootwright.common.abi import load as load_abi
-from bootwright.common.errors import PlanError
+from bootwright.common.errors import PlanError, about
 from bootwright.description.load import Description, ImageDescription
 from bootwright.hyperlaunch import builder
 from bootwright.hyperlaunch.model import BootInfo
@@ -97,7 +97,7 @@ def _refused(description: Description, failure: builder.BootFailure) -> PlanErro
     if failure.name == "E_CMDLINE_TOO_LONG":
         name, limit, reader = failure.values
         domain = next(domain for domain in description.domains if domain.name == name)
-        message = f'domain "{name}": cmdline: {reader} takes at most {limit} bytes, with what is added to it'
+        message = f"{domain.subject}: cmdline: {reader} takes at most {limit} bytes, with what is added to it"
         return PlanError(message, domain.place("cmdline"))
     return PlanError(f"this description would fail at boot with {failure}", description.image.where)
 
@@ -151,11 +151,9 @@ def _hypervisor(description: Description, info: BootInfo, jobs: Sequence[Job]) -
             kernel = job.kernel
             name = kernel.protocol if kernel.efi_entry is None else protocols.HYPERVISOR
             protocol = load_abi().constants[f"PROTOCOL_{name.upper()}"]
-            try:
+            with about("", description.owners[job.owner].place("cmdline")):
                 cmdline = xen.cmdline(info, microcode)
-                return PlannedHypervisor(number, protocol, cmdline, kernel.entry, kernel.efi_entry or 0)
-            except PlanError as error:
-                raise PlanError(error.message, description.owners[job.owner].place("cmdline")) from error
+            return PlannedHypervisor(number, protocol, cmdline, kernel.entry, kernel.efi_entry or 0)
     return None
 
 

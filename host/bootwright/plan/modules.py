@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootwright.common.abi import load as load_abi
-from bootwright.common.errors import BootwrightError, ErrorList, KernelError, SourceError
+from bootwright.common.errors import BootwrightError, ErrorList, KernelError, SourceError, about, why
 from bootwright.common.ranges import Range
 from bootwright.description.load import Description, DomainDescription
 from bootwright.description.records import OfDomain, OfHypervisor, Owner
@@ -101,24 +101,20 @@ class Jobs:
         folder = self._workdir / f"module{mod}"
         folder.mkdir(exist_ok=True)
         described = self._description.owners[owner]
-        where = described.place(key)
         shown = resolve.shown(described.files.get(key), self._description.path.parent, source)
-        lead = f"{described.subject}: {key} {shown}"
-        try:
-            if key == "kernel":
-                match owner:
-                    case OfHypervisor():
-                        return self._kernel(mod, owner, "multiboot2", folder)
-                    case OfDomain(index) if self._info.hypervisor is None:
-                        return self._domains_kernel(mod, self._description.domains[index], owner, folder)
-                    case OfDomain():
-                        _check_kernel_for_xen(source)
-            return Job(mod, owner, key, self._file(mod, key, folder))
-        except (KernelError, SourceError) as error:
-            raise type(error)(f"{lead} {error.message}", error.where or where) from error
-        except OSError as error:
-            reason = f"cannot be read and packed: {error.strerror or error}"
-            raise SourceError(f"{lead} {reason}", where) from error
+        with about(f"{described.subject}: {key} {shown}", described.place(key), joint=" "):
+            try:
+                if key == "kernel":
+                    match owner:
+                        case OfHypervisor():
+                            return self._kernel(mod, owner, "multiboot2", folder)
+                        case OfDomain(index) if self._info.hypervisor is None:
+                            return self._domains_kernel(mod, self._description.domains[index], owner, folder)
+                        case OfDomain():
+                            _check_kernel_for_xen(source)
+                return Job(mod, owner, key, self._file(mod, key, folder))
+            except OSError as error:
+                raise SourceError(f"cannot be read and packed: {why(error)}") from error
 
     def _file(self, mod: int, key: str, folder: Path) -> Packed:
         """A module that is used as the file that it is."""
@@ -178,7 +174,7 @@ class Jobs:
                 raise KernelError(
                     'cannot be packed (pack = "lz4"): the Linux boot protocol needs the file as it is, with '
                     f"its setup header in front; a bzImage is compressed already{other}",
-                    image.places.get("pack", image.where),
+                    image.place("pack"),
                 )
             (part,) = kernel.segments
             packed = store(kernel.path, self._step(f"hashing {module.name}", module.size))

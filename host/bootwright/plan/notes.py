@@ -49,7 +49,7 @@ def _alone(domain: DomainDescription) -> Iterator[str]:
             ("functions", roles.words("FUNCTION_", domain.functions)),
         )
         shown = [f"{key} {listed(words)}" for key, words in given]
-        yield f'domain "{domain.name}": there is no other, so it is the initial domain; it has {"; ".join(shown)}'
+        yield f"{domain.subject}: there is no other, so it is the initial domain; it has {'; '.join(shown)}"
 
 
 def _consoles(description: Description, info: BootInfo, built: Collection[int]) -> Iterator[str]:
@@ -68,7 +68,7 @@ def _consoles(description: Description, info: BootInfo, built: Collection[int]) 
         path = None if mod is None else info.mods[mod].path
         said, _ = words.split_kernels(domain.cmdline + (extra if domain.initial else ""))
         if path is not None and not words.has(said, CONSOLE) and is_linux(path):
-            yield f'domain "{domain.name}": {_no_console(consoles.for_domain(description, domain))}'
+            yield f"{domain.subject}: {_no_console(consoles.for_domain(description, domain))}"
 
 
 def _no_console(told: str) -> str:
@@ -97,7 +97,7 @@ def _not_built(description: Description, built: Collection[int]) -> Iterator[str
         if index not in built:
             left = list(domain.files)
             what = f"; its {listed(left)} {is_or_are(left)} left out of the image" if left else ""
-            yield f'domain "{domain.name}" is not built by the {description.image.launcher} launcher{what}'
+            yield f"{domain.subject} is not built by the {description.image.launcher} launcher{what}"
 
 
 def _left_out(description: Description, built: Collection[int]) -> Iterator[str]:
@@ -110,4 +110,4 @@ def _left_out(description: Description, built: Collection[int]) -> Iterator[str]
         if left:
             what = f"{listed(left)}: left out of the image"
             told = f"only Xen with lcm = true is told of {'them' if len(left) > 1 else 'it'}"
-            yield f'domain "{domain.name}": {what}; {told}'
+            yield f"{domain.subject}: {what}; {told}"

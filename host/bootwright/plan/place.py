@@ -66,7 +66,7 @@ class Placing:
             raise PlanError(
                 f"what the loader brings and what is unpacked take {self.below >> 20} MiB, all of them below "
                 f"{HIGHEST_RAM:#x}, where a PC can have RAM",
-                image.places.get("modules", image.where),
+                image.place("modules"),
             )
 
     @property
