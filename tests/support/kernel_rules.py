@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import samples
 from kernel_files import BASE, ENTRY, HEADER, NOTE, SIZE, STACK, TEXT, Header, elf, flat
+from markdown_table import table
 from project import ROOT
 
 PAGE = ROOT / "docs" / "kernels.md"
@@ -471,8 +472,6 @@ address, with the same bytes in the same places, or not at all.
 What the host does beyond: it unpacks gzip, and a bzImage for PVH, and checks a bzImage's payload. Its words for what is
 wrong are its own; those of the stub are E0608 to E0612 in [errors.md](errors.md).
 
-| of | rule | files |
-|---|---|---|
 """
 
 
@@ -481,5 +480,5 @@ def render() -> str:
     rows = []
     for rule in RULES:
         good = sum(found is not None for _, found in rule.files)
-        rows.append(f"| {rule.area} | {rule.text} | {good} entered, {len(rule.files) - good} not |\n")
-    return HEAD + "".join(rows)
+        rows.append((rule.area, rule.text, f"{good} entered, {len(rule.files) - good} not"))
+    return HEAD + table(("of", "rule", "files"), rows)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from markdown_table import table
 from project import ROOT
 
 from bootwright.description import consoles, load, schema
@@ -53,7 +55,7 @@ def render() -> str:
 
 def _table(name: str, fields: dict[str, Field]) -> str:
     rows = [_row(key, field) for key, field in fields.items()]
-    return "\n".join([f"\n## {name}\n", "| key | value | default | |", "|---|---|---|---|", *rows]) + "\n"
+    return f"\n## {name}\n\n" + table(("key", "value", "default", ""), rows)
 
 
 def _consoles() -> str:
@@ -61,17 +63,14 @@ def _consoles() -> str:
     rows = []
     for written in CONSOLES:
         console = load.parse(f"[image]\nconsole = {written}\n{ALONE}", Path("x.toml")).image.console
-        rows.append(
-            " | ".join([f"| `{written}`", *(f"`{told(console)}`" for told in consoles.READERS.values())]) + " |"
-        )
-    head = " | ".join(["| `console`", *consoles.READERS])
-    return "\n".join([CONSOLE_HEAD, f"{head} |", "|---" * (len(consoles.READERS) + 1) + "|", *rows]) + "\n"
+        rows.append([f"`{written}`", *(f"`{told(console)}`" for told in consoles.READERS.values())])
+    return f"{CONSOLE_HEAD}\n" + table(["`console`", *consoles.READERS], rows)
 
 
-def _row(key: str, field: Field) -> str:
+def _row(key: str, field: Field) -> Sequence[str]:
     if not (field.form and field.says):
         raise KeyError(key)
-    return f"| {key} | {field.form} | {_default(field)} | {field.says} |"
+    return key, field.form, _default(field), field.says
 
 
 def _default(field: Field) -> str:

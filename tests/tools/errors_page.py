@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from markdown_table import table
 from project import TESTS
 
 from bootwright.common import abi
@@ -18,8 +19,6 @@ before long mode and without the tables, goes to COM1 and the VGA screen and hal
 a decimal one, %s for a name. This page is made by `invoke docs` from stub/abi/errors.h and from the tests, which mark
 the error that they provoke; `invoke test` fails when it is out of date.
 
-| number | sentence | provoked by |
-|---|---|---|
 """
 
 
@@ -40,7 +39,7 @@ def render() -> str:
     """The page. Raises KeyError for an error that no test provokes."""
     tests = provoked()
     rows = [
-        f"| E{error.number:04x} | {error.text} | {', '.join(f'`{test}`' for test in tests[error.name])} |\n"
+        (f"E{error.number:04x}", error.text, ", ".join(f"`{test}`" for test in tests[error.name]))
         for error in abi.load().errors
     ]
-    return HEAD + "".join(rows)
+    return HEAD + table(("number", "sentence", "provoked by"), rows)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import markdown_table
 from project import ROOT
 
 from bootwright.common import paths
@@ -144,13 +145,10 @@ def table(cells: Cells) -> str:
     """The cells as a table in Markdown, and why some are empty."""
     columns = [(name, firmware) for name in CASES for firmware in FIRMWARE]
     head = ["", *(f"{name} {firmware.upper()}" for name, firmware in columns)]
-    lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * len(columns)}"]
-    for row in rows():
-        found = [str(cells.get((row, *column), Cell(failure="not run"))) for column in columns]
-        lines.append(f"| {row} | {' | '.join(found)} |")
+    found = [[row, *(str(cells.get((row, *column), Cell(failure="not run"))) for column in columns)] for row in rows()]
     reasons = {f"- {row}, {f.upper()}: {cell.reason}" for (row, _, f), cell in cells.items() if cell.reason}
     failures = [f"- {', '.join(key)}: {cell.failure}" for key, cell in cells.items() if cell.failure]
-    text = "\n".join(lines) + "\n"
+    text = markdown_table.table(head, found, figures=True)
     if reasons:
         text += "\nNone, because there is no such way:\n\n" + "\n".join(sorted(reasons)) + "\n"
     if failures:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from markdown_table import table
 from project import ROOT
 
 PAGE = ROOT / "docs/design.md"
@@ -68,12 +69,12 @@ def floor(package: str) -> int:
 
 
 def _table() -> str:
-    rows = ["| package | what it is | may import |", "|---|---|---|"]
+    rows = []
     for package in ORDER:
         first = said(package).splitlines()[0]
         allowed = re.search(r"^May import: (.*?)\.$", said(package), re.MULTILINE | re.DOTALL)
-        rows.append(f"| {package} | {first} | {' '.join((allowed[1] if allowed else '').split())} |")
-    return "\n".join(rows) + "\n"
+        rows.append((package, first, " ".join((allowed[1] if allowed else "").split())))
+    return table(("package", "what it is", "may import"), rows)
 
 
 def _picture() -> str:

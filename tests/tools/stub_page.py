@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from markdown_table import table
 from project import ROOT
 
 PAGE = ROOT / "docs/design.md"
@@ -123,22 +124,22 @@ def render() -> str:
 
 
 def _folders() -> str:
-    rows = ["| folder | files | calls into |", "|---|---|---|"]
+    rows = []
     for folder in FOLDERS:
         files = [name.split("/")[1] for name in sources() if name.startswith(f"{folder}/")]
-        rows.append(f"| {folder}/ | {', '.join(files)} | {', '.join(f'{name}/' for name in reached(folder))} |")
-    return "\n".join(rows) + "\n"
+        rows.append((f"{folder}/", ", ".join(files), ", ".join(f"{name}/" for name in reached(folder))))
+    return table(("folder", "files", "calls into"), rows)
 
 
 def _registries() -> str:
-    rows = ["| section | who registers | who walks it |", "|---|---|---|"]
+    rows = []
     for registry in REGISTRIES:
         members = [source.name for source in sources().values() if registry in source.registers]
         walkers = [
             f"`{source.walks[registry]}` ({name})" for name, source in sources().items() if registry in source.walks
         ]
-        rows.append(f"| .{registry} | {', '.join(members)} | {', '.join(walkers)} |")
-    return "\n".join(rows) + "\n"
+        rows.append((f".{registry}", ", ".join(members), ", ".join(walkers)))
+    return table(("section", "who registers", "who walks it"), rows)
 
 
 def hooks() -> dict[str, tuple[list[str], list[str]]]:
@@ -156,9 +157,8 @@ def _routines(variable: str, of: str) -> list[str]:
 
 
 def _hooks() -> str:
-    rows = ["| hook | who calls it | who sets it |", "|---|---|---|"]
-    rows += [f"| `{name}` | {', '.join(called)} | {', '.join(put)} |" for name, (called, put) in hooks().items()]
-    return "\n".join(rows) + "\n"
+    rows = [(f"`{name}`", ", ".join(called), ", ".join(put)) for name, (called, put) in hooks().items()]
+    return table(("hook", "who calls it", "who sets it"), rows)
 
 
 def _boot() -> str:

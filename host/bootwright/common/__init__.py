@@ -15,7 +15,7 @@ Turns nothing into anything; each module is a word that the others speak in.
     tool        programs and files of other packages: called, found, missed
     paths       where descriptions and output lie
     scratch     a folder for each process, and locks between them
-    hashes      SHA-256 of files, those of large ones remembered
+    hashes      SHA-256 of files, those of large ones remembered, and files block by block
     store       what was made before, kept by what it was made of
 
     from bootwright.common import abi

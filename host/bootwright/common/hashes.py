@@ -1,4 +1,4 @@
-"""SHA-256 of files, those of large ones remembered.
+"""SHA-256 of files, those of large ones remembered; and the bytes of files, block by block.
 
     hashes = Hashes()
     size, sha256 = hashes.of(path)
@@ -15,9 +15,10 @@ import json
 import os
 import stat
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from bootwright.common import paths, scratch
 
@@ -75,6 +76,14 @@ class Hashes:
             with scratch.own(self._file.parent, "hashes") as folder:
                 (folder / "new").write_text(json.dumps(kept, indent=0), encoding="utf-8")
                 (folder / "new").replace(self._file)
+
+
+def blocks(file: BinaryIO, offset: int, size: int) -> Iterator[bytes]:
+    """The `size` bytes of a file from `offset` on, as many as are there, in blocks that are small enough to hold."""
+    file.seek(offset)
+    while size and (block := file.read(min(size, _BUFFER))):
+        yield block
+        size -= len(block)
 
 
 def _state(status: os.stat_result) -> list[int]:

@@ -24,8 +24,9 @@ from typing import Any, BinaryIO
 from elftools.elf.elffile import ELFFile
 
 from bootwright.common import abi
-from bootwright.common.errors import SourceError, VerifyError
-from bootwright.common.hashes import LARGE
+from bootwright.common.errors import SourceError, VerifyError, Where, about
+from bootwright.common.hashes import LARGE, blocks
+from bootwright.common.ranges import align_up
 from bootwright.common.store import Store
 from bootwright.image.embed import Payload, copy_into
 from bootwright.inputs import resolve
@@ -96,10 +97,11 @@ def verify(path: Path, plan: Plan, sbat: Sequence[str], signed: bool = False) ->
 
     Raises VerifyError, which names the file and what differs.
     """
-    try:
-        _verify(path, plan, sbat, signed)
-    except (OSError, *_BROKEN) as error:
-        raise VerifyError(f"{path}: does not read back: {error or type(error).__name__}") from error
+    with about("", Where(str(path))):
+        try:
+            _verify(path, plan, sbat, signed)
+        except (OSError, *_BROKEN) as error:
+            raise VerifyError(f"does not read back: {error or type(error).__name__}") from error
 
 
 def _verify(path: Path, plan: Plan, sbat: Sequence[str], signed: bool) -> None:
@@ -122,33 +124,33 @@ def _verify(path: Path, plan: Plan, sbat: Sequence[str], signed: bool) -> None:
         signature = optional.directories[constants["PE_DIRECTORY_SECURITY"]]
         if bool(signature.size) != signed or (signed and signature.rva != end):
             found_there = f"at {signature.rva:#x}" if signature.size else "nowhere"
-            raise VerifyError(f"{path}: the signature is {found_there}, not {f'at {end:#x}' if signed else 'nowhere'}")
+            raise VerifyError(f"the signature is {found_there}, not {f'at {end:#x}' if signed else 'nowhere'}")
         end += signature.size
         if end != path.stat().st_size:
-            raise VerifyError(f"{path}: what it consists of ends at {end:#x}, the file at {path.stat().st_size:#x}")
+            raise VerifyError(f"what it consists of ends at {end:#x}, the file at {path.stat().st_size:#x}")
         base = constants["IMAGE_BASE"] - PAGE
         found = {section.virtual_address + base: section for section in sections}
         summed: list[tuple[int, int, int]] = []
         for module in (module for module in plan.modules if module.embedded):
             section = found.get(module.load_address)
             if section is None or section.virtual_size != module.size:
-                raise VerifyError(f"{path}: module {module.name} is not at {module.load_address:#x}")
+                raise VerifyError(f"module {module.name} is not at {module.load_address:#x}")
             at = section.pointer_to_raw_data
             digest, words = _read_module(stream, at, module.size, module.sha256)
             if digest != module.sha256:
-                raise VerifyError(f"{path}: module {module.name} has other bytes than planned")
+                raise VerifyError(f"module {module.name} has other bytes than planned")
             summed.append((at, module.size, words))
         if optional.checksum != _checksum(stream, end, summed, start=start_of_checksum):
-            raise VerifyError(f"{path}: the checksum in the header, {optional.checksum:#x}, is wrong")
+            raise VerifyError(f"the checksum in the header, {optional.checksum:#x}, is wrong")
         table = next((section for section in sections if bytes(section.name).startswith(b".tables")), None)
         if table is None:
-            raise VerifyError(f"{path}: there is no section .tables")
+            raise VerifyError("there is no section .tables")
         stream.seek(table.pointer_to_raw_data)
         if decode(stream.read(table.virtual_size)) != plan:
-            raise VerifyError(f"{path}: the tables do not say what was planned")
+            raise VerifyError("the tables do not say what was planned")
         said = next((section for section in sections if bytes(section.name).rstrip(b"\0") == _SBAT), None)
         if said is None or _read(stream, said.pointer_to_raw_data, said.virtual_size) != _sbat_text(sbat):
-            raise VerifyError(f"{path}: section .sbat does not say what was planned")
+            raise VerifyError("section .sbat does not say what was planned")
 
 
 def _read(stream: BinaryIO, offset: int, size: int) -> bytes:
@@ -165,12 +167,10 @@ def _read_module(stream: BinaryIO, offset: int, size: int, expected: bytes) -> t
     """SHA-256 and sum (_sum) of a module's bytes as they are in the file; the sum of bytes that were summed before is
     not worked out again.
     """
-    stream.seek(offset)
     digest, total, known = hashlib.sha256(), 0, _SUMS.get(expected)
-    while size and (block := stream.read(min(size, _BUFFER))):
+    for block in blocks(stream, offset, size):
         digest.update(block)
         total += _words(block) if known is None else 0
-        size -= len(block)
     return digest.digest(), total % _MODULUS if known is None else known
 
 
@@ -202,7 +202,7 @@ def _summed(payload: Payload) -> int:
 
 
 def _align(value: int) -> int:
-    return -(-value // PAGE) * PAGE
+    return align_up(value, PAGE)
 
 
 def _sections(

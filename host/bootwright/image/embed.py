@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bootwright.common.errors import SourceError, Where
+from bootwright.common.ranges import align_up
 from bootwright.image import patcher
 from bootwright.link.layout import PAGE
 
@@ -95,7 +96,7 @@ def copy_into(source: Path, target: BinaryIO) -> int:
 def _file_offsets(start: int, payloads: Sequence[Payload]) -> tuple[int, ...]:
     offsets = []
     for payload in payloads:
-        start = -(-start // PAGE) * PAGE
+        start = align_up(start, PAGE)
         offsets.append(start)
         start += payload.size
     return tuple(offsets)

@@ -20,6 +20,7 @@ from elftools.elf.segments import NoteSegment
 
 from bootwright.common import abi
 from bootwright.common.errors import VerifyError, Where, about, format_range
+from bootwright.common.hashes import blocks
 from bootwright.common.ranges import FOUR_GIB
 from bootwright.kernels.elf import BROKEN
 from bootwright.plan import tables
@@ -27,7 +28,6 @@ from bootwright.plan.records import Generic, Plan, PlannedModule
 
 MULTIBOOT1_SEARCH = 8 << 10
 MULTIBOOT2_SEARCH = 32 << 10
-_READ = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,12 @@ class Image:
 
 def verify(path: Path, plan: Plan | Generic) -> Image:
     """Read the image at `path` back and return it. Raises VerifyError where it is not what was planned."""
-    try:
-        with about("", Where(str(path))), path.open("rb") as file:
-            return _verify(file, path.stat().st_size, plan)
-    except (*BROKEN, OSError) as error:
-        raise VerifyError(f"does not read back: {error or type(error).__name__}", Where(str(path))) from error
+    with about("", Where(str(path))):
+        try:
+            with path.open("rb") as file:
+                return _verify(file, path.stat().st_size, plan)
+        except (*BROKEN, OSError) as error:
+            raise VerifyError(f"does not read back: {error or type(error).__name__}") from error
 
 
 def _verify(file: BinaryIO, size: int, plan: Plan | Generic) -> Image:
@@ -193,10 +194,7 @@ def _check_module(file: BinaryIO, segments: Sequence[Segment], module: PlannedMo
     if segment is None or (segment.file_size, segment.size) != (module.size, module.size):
         raise VerifyError(f"module {module.name}: no segment {module.load_range} as planned")
     digest = hashlib.sha256()
-    file.seek(segment.offset)
-    left = segment.file_size
-    while left and (block := file.read(min(left, _READ))):
+    for block in blocks(file, segment.offset, segment.file_size):
         digest.update(block)
-        left -= len(block)
     if digest.digest() != module.sha256:
         raise VerifyError(f"module {module.name}: the bytes at file offset {segment.offset:#x} are not those planned")

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from bootwright.common.ranges import align_up
 from bootwright.link.layout import PAGE
 
 _EHDR = struct.Struct("<16sHHIIIIIHHHHHH")
@@ -112,7 +113,7 @@ def with_segment(image: bytes, flags: str, address: int, data: bytes, memory_siz
 
     memory_size: of the segment; what of it is not in `data` is zeros. Raises ValueError if no header is spare.
     """
-    offset = -(-len(image) // PAGE) * PAGE
+    offset = align_up(len(image), PAGE)
     body = bytearray(image.ljust(offset, b"\0") + data)
     (count,) = struct.unpack_from("<H", image, _PHNUM)
     for at in range(_EHDR.size, _EHDR.size + count * _PHDR.size, _PHDR.size):
