@@ -15,6 +15,7 @@ from pathlib import Path
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import BootwrightError, ErrorList, PlanError, Where
 from bootwright.description.load import Description, DomainDescription
+from bootwright.description.partitions import LAUNCHER as LAUNCHER
 from bootwright.description.records import OfHypervisor
 from bootwright.hyperlaunch.builder import BuiltDomain
 from bootwright.hyperlaunch.model import BootInfo, BootModule
@@ -35,7 +36,6 @@ from bootwright.plan.modules import Job
 from bootwright.plan.pack import pack_kernel
 from bootwright.plan.records import PlannedImage
 
-LAUNCHER = "partition"
 NAME = "partition"  # of the resident part, among the modules
 CONSOLES = {"virtual": "CONSOLE_VIRTUAL", "ring": "CONSOLE_RING", "passed": "CONSOLE_PASSED"}
 
