@@ -222,8 +222,8 @@ def test_an_interruption_ends_it_with_all_that_it_started(program: Path, tmp_pat
 
 # --- nobody else starts any ---
 
-# Whose programs are this project's own Python.
-OWN = {"image/patcher.py": ["subprocess"]}
+# What they start is this project's own Python.
+OWN = {"image/patcher.py": ["subprocess"], "link/program.py": ["os.fork"]}
 STARTERS = {"subprocess", "pty", "multiprocessing", "asyncio", "commands"}
 OF_OS = ("system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp", "exec", "spawn")
 

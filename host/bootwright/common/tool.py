@@ -204,6 +204,7 @@ def _end(process: Process) -> None:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(_GRACE)
             finally:
+                # Some of its children may not have done as they were asked; they hold the group's number.
                 _signal(process, signal.SIGKILL)
                 process.wait()
     finally:
