@@ -1,20 +1,9 @@
 ; The clock of Linux's guests: a record in the guest's memory says how nanoseconds follow from the time-stamp counter.
 ; All cpus of all domains get the same one, so the clocks of no two of them differ. Linux, virt/kvm/x86/msr.rst.
 
-.global start_clock, set_clock, set_wall_clock, clock_start, clock_start_seconds
+.global set_clock, set_wall_clock, clock_start, clock_start_seconds
 
 .section .text
-
-; The guests' time begins now.
-; out: clock_start, clock_start_seconds
-; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r10
-start_clock:
-        call read_time_of_day
-        mov  dword ptr [rip + clock_start_seconds], eax
-        rdtsc
-        mov  dword ptr [rip + clock_start], eax
-        mov  dword ptr [rip + clock_start + 4], edx
-        ret
 
 ; The guest's record, and where it is wanted: filled once, as nothing in it ever changes.
 ; in:  rsi = guest address with KVM_MSR_ENABLED, rbp, r12

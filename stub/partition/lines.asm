@@ -3,7 +3,22 @@
 
 .include "lib/macros.inc"
 
-.global put_text, print_end, print_locked, poll_input
+.global put_text, print_end, print_locked, poll_input, give_console
+
+.section .boot
+
+; If the image's console is a UART that is passed to a domain, there is nobody else's from now on.
+; in:  r12 = struct domain
+; clobbers: rax
+give_console:
+        cmp  dword ptr [r12 + DOMAIN_CONSOLE_KIND], CONSOLE_PASSED
+        jne  .done
+        movzx eax, word ptr [rip + serial_port]
+        cmp  eax, dword ptr [r12 + DOMAIN_CONSOLE_PORT]
+        jne  .done
+        mov  byte ptr [rip + console_sinks], 0
+.done:
+        ret
 
 .section .text
 

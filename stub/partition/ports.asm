@@ -112,7 +112,9 @@ write_port:
         cmp  sil, DOMAIN_RESET_VALUE
         je   .end
         ret
-.chipset:
+.chipset:                               ; a byte alone is for it: more is of the PCI configuration address around it
+        test dword ptr [rbx + VMCB_EXITINFO1], IOIO_SIZE_8
+        jz   .done
         test sil, RESET_CPU
         jnz  .end
         ret

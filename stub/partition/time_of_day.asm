@@ -1,8 +1,20 @@
-; The time of day, read once: from the CMOS clock, which is taken to run in UTC and in this century.
+; When the guests' time begins: by the time-stamp counter, and by the CMOS clock, which is taken to run in UTC and in this
+; century.
 
-.global read_time_of_day
+.global start_clock
 
-.section .text
+.section .boot
+
+; The guests' time begins now.
+; out: clock_start, clock_start_seconds
+; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r10
+start_clock:
+        call read_time_of_day
+        mov  dword ptr [rip + clock_start_seconds], eax
+        rdtsc
+        mov  dword ptr [rip + clock_start], eax
+        mov  dword ptr [rip + clock_start + 4], edx
+        ret
 
 ; out: rax = seconds since 1970
 ; clobbers: rcx, rdx, rsi, rdi, r8, r9, r10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_time import RINGS, C, Dom, RunTime
@@ -164,3 +165,12 @@ def test_a_uart_that_does_not_empty_holds_nobody_up() -> None:
     machine.set_number(machine.symbols["lock_console"] + 1, 5, 4)  # the tries
     say(machine, b"still\n")
     assert machine.transcript == "d0: still\n" and machine.variable("console_lock", 4) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "port", "ours"), [("PASSED", 0x3F8, False), ("PASSED", 0x2F8, True), ("VIRTUAL", 0x3F8, True)]
+)
+def test_a_console_that_is_passed_to_a_domain_is_no_longer_ours(kind: str, port: int, ours: bool) -> None:
+    machine = RunTime([Dom((0,), {"console_kind": C[f"CONSOLE_{kind}"], "console_port": port})])
+    machine.call("give_console")
+    assert machine.variable("console_sinks", 1) == ours * C["CONSOLE_SERIAL"]

@@ -105,6 +105,7 @@ LAYOUT = Layout(
                 LayoutSection(".text", 16, "code"),
                 LayoutSection(".rodata", 16),
                 LayoutSection(".fixups", 8),
+                LayoutSection(".boot", 16, "code"),
                 LayoutSection(".note.gnu.build-id", 4, "build-id"),
             ),
         ),
@@ -330,9 +331,16 @@ class RunTime:
     # --- running ---
 
     def call(
-        self, routine: str, vcpu: int = 0, domain: int | None = None, limit: int = 5_000_000, **registers: int
+        self,
+        routine: str,
+        vcpu: int = 0,
+        domain: int | None = None,
+        limit: int = 5_000_000,
+        saved: bool = True,
+        **registers: int,
     ) -> int:
-        """Calls a routine as the loop does; returns RAX. More than `limit` instructions are a failure."""
+        """Calls a routine as the loop does; returns RAX. More than `limit` instructions are a failure. saved: whether
+        it must leave what handlers leave."""
         stack = self.vcpu(vcpu) + C["VCPU_STACK_SIZE"] - 8
         at = self.field("vcpu", "domain", self.vcpu(vcpu)) if domain is None else self.domain(domain)
         kept = {"rbp": self.vcpu(vcpu), "rbx": VMCBS + vcpu * PAGE, "r12": at}
@@ -343,7 +351,7 @@ class RunTime:
         self.uc.emu_start(self.symbols[routine], RETURN, count=limit)
         assert self.register("rip") == RETURN, f"no end after {limit} instructions, at {self.register('rip'):#x}"
         assert self.register("rsp") == stack + 8
-        assert {name: self.register(name) for name in kept} == kept, f"{routine} must leave rbp, rbx, r12"
+        assert not saved or {name: self.register(name) for name in kept} == kept, f"{routine} must leave rbp, rbx, r12"
         return self.register("rax")
 
     def exit(self, code: int, vcpu: int = 0, **vmcb: int) -> None:
