@@ -168,10 +168,10 @@ struct domain {
     uint32 uart_has_input;
     uint32 line_length;
     uint8  line[160];
-    uint32 monitor_domain;  /* the monitor's ports, for a control domain */
-    uint32 monitor_index;
-    uint32 monitor_result;
-    uint32 reserved;
+    uint16 monitor_command; /* the monitor's ports, for a control domain: as they follow each other */
+    uint16 monitor_domain;
+    uint16 monitor_index;
+    uint16 monitor_result;
     uint64 monitor_text;    /* number of the next character that it reads */
 };
 
@@ -289,8 +289,8 @@ struct msr_rule {           /* an MSR that exits: the first rule that holds it c
 #define PORT_SLEEP_STATUS       0x5601      /* ACPI's: reads 0 */
 #define PORT_DOMAIN_RESET       0x5602      /* ACPI's reset register: a write of DOMAIN_RESET_VALUE resets the domain */
 #define DOMAIN_RESET_VALUE      0x06
-#define PORT_MONITOR            0x5608      /* the monitor's, for a control domain: struct of four 16-bit registers */
-#define PORT_MONITOR_COMMAND    0x5608      /* write: MONITOR_* */
+#define PORT_MONITOR            0x5608      /* the monitor's, for a control domain: four 16-bit registers, or their bytes */
+#define PORT_MONITOR_COMMAND    0x5608      /* a write of the lower byte: MONITOR_* */
 #define PORT_MONITOR_DOMAIN     0x560a      /* number of the domain that it is about */
 #define PORT_MONITOR_INDEX      0x560c      /* of what is read */
 #define PORT_MONITOR_RESULT     0x560e      /* read: 0xffff: no such domain or command */

@@ -5,61 +5,59 @@
 
 .section .text
 
-; in:  r13d = port, esi = 16 bits, rbp, rbx, r12 = struct domain that asks
-; clobbers: all but rbp, rbx, r12, r13, rsp
+; One byte of the registers. The lower one of the command is the command.
+; in:  eax = which, esi = byte, rbp, rbx, r12 = struct domain that asks
+; clobbers: rax, rcx, rdx, rsi, rdi, r8 to r11
 write_monitor:
-        cmp  r13d, PORT_MONITOR_DOMAIN
-        je   .domain
-        cmp  r13d, PORT_MONITOR_INDEX
-        je   .index
-        cmp  r13d, PORT_MONITOR_COMMAND
-        jne  .done
-        mov  dword ptr [r12 + DOMAIN_MONITOR_RESULT], MONITOR_NONE
+        cmp  eax, PORT_MONITOR_RESULT - PORT_MONITOR
+        jae  .done
+        mov  byte ptr [r12 + rax + DOMAIN_MONITOR_COMMAND], sil
+        test eax, eax
+        jnz  .done
+        mov  word ptr [r12 + DOMAIN_MONITOR_RESULT], MONITOR_NONE
         lea  eax, [rsi - 1]
         cmp  eax, (commands_end - commands) / 8
         jae  .done
         lea  rdx, [rip + commands]
         mov  rax, qword ptr [rdx + rax * 8]
-        mov  edi, dword ptr [r12 + DOMAIN_MONITOR_DOMAIN]
+        movzx edi, word ptr [r12 + DOMAIN_MONITOR_DOMAIN]
         mov  ecx, PARTITION_BASE
         cmp  edi, dword ptr [rcx + PARTITION_NR_DOMAINS]
         jae  .nobody
         imul edi, edi, DOMAIN_SIZEOF
         add  rdi, qword ptr [rcx + PARTITION_DOMAINS]   ; rdi = the domain that it is about
 .call:
-        mov  esi, dword ptr [r12 + DOMAIN_MONITOR_INDEX]
+        movzx esi, word ptr [r12 + DOMAIN_MONITOR_INDEX]
+        push r14
         mov  r14, r12                   ; r14 = who asks
         mov  r12, rdi
         call rax
         mov  r12, r14
-        mov  dword ptr [r12 + DOMAIN_MONITOR_RESULT], eax
+        pop  r14
+        mov  word ptr [r12 + DOMAIN_MONITOR_RESULT], ax
 .done:
         ret
 .nobody:                                ; how many there are can be asked of none
         cmp  esi, MONITOR_DOMAINS
         je   .call
         ret
-.domain:
-        mov  dword ptr [r12 + DOMAIN_MONITOR_DOMAIN], esi
-        ret
-.index:
-        mov  dword ptr [r12 + DOMAIN_MONITOR_INDEX], esi
-        ret
+.assert DOMAIN_MONITOR_RESULT - DOMAIN_MONITOR_COMMAND == PORT_MONITOR_RESULT - PORT_MONITOR, "struct domain has the registers as the ports have them"
 
-; in:  r13d = port, r12
-; out: eax = 16 bits
+; in:  eax = which byte, r12
+; out: al
 read_monitor:
-        mov  eax, dword ptr [r12 + DOMAIN_MONITOR_RESULT]
-        cmp  r13d, PORT_MONITOR_RESULT
-        je   .done
-        mov  eax, MONITOR_NONE
-.done:
+        cmp  eax, PORT_MONITOR_RESULT - PORT_MONITOR
+        jb   .none
+        mov  al, byte ptr [r12 + rax + DOMAIN_MONITOR_COMMAND]
+        ret
+.none:
+        mov  al, 0xff
         ret
 
 ; A routine for each command.
 ; in:  r12 = struct domain that it is about, esi = index, r14 = struct domain that asks; rbp, rbx
 ; out: eax = result, 16 bits
-; clobbers: rcx, rdx, rsi, rdi, r8 to r11, r15
+; clobbers: rcx, rdx, rsi, rdi, r8 to r11
 count_domains:
         mov  eax, PARTITION_BASE
         mov  eax, dword ptr [rax + PARTITION_NR_DOMAINS]

@@ -14,14 +14,6 @@ exit_io:
         and  r14d, IOIO_SIZE_MASK
         test al, IOIO_STRING
         jnz  string
-        cmp  r14d, 2
-        jne  .bytes
-        test dword ptr [r12 + DOMAIN_FLAGS], DOMAIN_CONTROL
-        jz   .bytes
-        lea  ecx, [r13 - PORT_MONITOR]
-        cmp  ecx, PORT_MONITOR_RESULT - PORT_MONITOR
-        jbe  ask_monitor
-.bytes:
         test al, IOIO_IN
         jnz  input
         mov  r15, qword ptr [rbx + VMCB_RAX]
@@ -60,9 +52,6 @@ input:
         or   r15d, eax
         dec  r8d
         jnz  .next
-
-; in:  r14d = bytes, r15 = their value
-put_input:
         cmp  r14d, 2
         jb   .byte
         je   .word
@@ -75,24 +64,14 @@ put_input:
         mov  word ptr [rbx + VMCB_RAX], r15w
         jmp  behind
 
-; in:  eax = EXITINFO1, r13d = port, r14d = 2
-ask_monitor:
-        movzx esi, word ptr [rbx + VMCB_RAX]
-        test al, IOIO_IN
-        jnz  .input
-        call write_monitor
-        jmp  behind
-.input:
-        call read_monitor
-        movzx r15d, ax
-        jmp  put_input
-
 ; One byte to a port. What resets a machine ends the domain.
 ; in:  edi = port, esi = byte, rbp, rbx, r12
 ; clobbers: rax, rcx, rdx, rsi, rdi, r8 to r11
 write_port:
         call own_uart
         jb   write_uart
+        call own_monitor
+        jb   write_monitor
         cmp  edi, PORT_SLEEP_CONTROL
         je   .sleep
         cmp  edi, PORT_DOMAIN_RESET
@@ -134,6 +113,8 @@ write_port:
 read_port:
         call own_uart
         jb   read_uart
+        call own_monitor
+        jb   read_monitor
         lea  rsi, [rip + zero_ports]
         mov  ecx, (zero_ports_end - zero_ports) / 2
 .next:
@@ -146,6 +127,18 @@ read_port:
         ret
 .zero:
         xor  eax, eax
+        ret
+
+; in:  edi = port, r12
+; out: CF set if it is the monitor's and the domain may use that, eax = which byte of its registers then
+own_monitor:
+        test dword ptr [r12 + DOMAIN_FLAGS], DOMAIN_CONTROL
+        jz   .none
+        lea  eax, [rdi - PORT_MONITOR]
+        cmp  eax, PORT_PARTITION_END - PORT_MONITOR
+        ret
+.none:
+        clc
         ret
 
 ; in:  edi = port, r12

@@ -177,6 +177,10 @@ def ask(machine: RunTime, command: str, domain: int = 1, index: int = 0) -> int:
     outw(machine, "DOMAIN", domain)
     outw(machine, "INDEX", index)
     outw(machine, "COMMAND", C[f"MONITOR_{command}"])
+    return result(machine)
+
+
+def result(machine: RunTime) -> int:
     machine.exit(0x7B, exitinfo1=IN | WORD | C["PORT_MONITOR_RESULT"] << 16, rax=0)
     return machine.vmcb("rax")
 
@@ -199,23 +203,47 @@ def test_the_monitor_tells_what_there_is() -> None:
     assert ask(machine, "EXITS", index=C["EXIT_KINDS"] * 4) == NONE
 
 
+def test_the_monitors_registers_can_be_written_and_read_by_the_byte() -> None:
+    """As /dev/port does it."""
+    machine, byte = control(), 1 << 4
+
+    def put(port: int, value: int) -> None:
+        machine.exit(0x7B, exitinfo1=byte | port << 16, rax=0xAABBCC00 | value)
+
+    def get(port: int) -> int:
+        machine.exit(0x7B, exitinfo1=IN | byte | port << 16, rax=0)
+        return machine.vmcb("rax")
+
+    machine.set_number(machine.vcpu(1) + C["VCPU_EXITS"] + 8 * C["EXIT_OTHER"], 0x1234 << 32)
+    put(C["PORT_MONITOR_DOMAIN"], 1)
+    put(C["PORT_MONITOR_INDEX"], C["EXIT_OTHER"] * 4 + 2)
+    put(C["PORT_MONITOR_INDEX"] + 1, 0)
+    put(C["PORT_MONITOR_COMMAND"], C["MONITOR_EXITS"])
+    assert [get(C["PORT_MONITOR_RESULT"] + n) for n in (0, 1)] == [0x34, 0x12]
+    put(C["PORT_MONITOR_COMMAND"] + 1, C["MONITOR_STOP"])
+    put(C["PORT_MONITOR_RESULT"], 0)
+    assert [get(port) for port in range(C["PORT_MONITOR"], C["PORT_MONITOR"] + 8)] == [0xFF] * 6 + [0x34, 0x12]
+    assert machine.of_domain("state", 1) == C["DOMAIN_RUNS"]
+    put(C["PORT_MONITOR_INDEX"] + 1, 1)
+    put(C["PORT_MONITOR_COMMAND"], C["MONITOR_EXITS"])
+    assert get(C["PORT_MONITOR_RESULT"]) == 0xFF
+
+
 @pytest.mark.parametrize("domain", [3, 64, NONE])
 def test_a_domain_that_is_not_there_has_no_answers(domain: int) -> None:
     machine = control()
     for command in range(2, 13):
         outw(machine, "DOMAIN", domain)
         outw(machine, "COMMAND", command)
-        machine.exit(0x7B, exitinfo1=IN | WORD | C["PORT_MONITOR_RESULT"] << 16, rax=0)
-        assert machine.vmcb("rax") == NONE, command
+        assert result(machine) == NONE, command
 
 
 def test_no_other_command_does_anything() -> None:
     machine = control()
-    for command in [0, *range(13, 256), 0xFFFF]:
+    for command in [0, *range(13, 256), 0x100, 0xFF00]:
         outw(machine, "DOMAIN", 1)
         outw(machine, "COMMAND", command)
-        machine.exit(0x7B, exitinfo1=IN | WORD | C["PORT_MONITOR_RESULT"] << 16, rax=0)
-        assert machine.vmcb("rax") == NONE
+        assert result(machine) == NONE
     assert not machine.ipis and machine.of_domain("state", 1) == C["DOMAIN_RUNS"]
 
 
