@@ -203,6 +203,10 @@ class Description:
         }
         return found if self.hypervisor is None else {**found, OfHypervisor(): self.hypervisor}
 
+    def table(self, owner: Owner) -> Table:
+        """The table that is about whose a file is; [image] for a hypervisor that no table names."""
+        return self.owners.get(owner, self.image)
+
     @property
     def folder(self) -> Path:
         """The folder that paths in the description start from."""

@@ -3,7 +3,7 @@
     records         what a plan is made of
     pack            a module's bytes as they travel, and the pieces that bring them to their place
     kept            what was packed before, found again by the hash of the file
-    memory          address spaces, and what is free in them before the machine boots
+    memory          what is free before the machine boots
     modules         which modules go in, looked into and packed
     place           addresses for them
     notes           what a user may want to know of it

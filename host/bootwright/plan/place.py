@@ -2,51 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import PlanError, about
 from bootwright.common.ranges import FOUR_GIB, MIB, Range, align_up
 from bootwright.description.load import Description
-from bootwright.description.records import OfDomain, OfHypervisor, Owner
+from bootwright.description.records import OfDomain, OfHypervisor
 from bootwright.hyperlaunch.model import BootInfo
 from bootwright.kernels.kernel import Kernel
-from bootwright.plan.memory import HIGHEST_RAM, Memory, Region, stub_range
+from bootwright.plan.memory import HIGHEST_RAM, Memory, stub_range
 from bootwright.plan.modules import Job
 
 
 class Placing:
-    """Kernels have their places; ramdisks come next, as low as possible; then what is only passing, and the memory of
-    domains that have their own.
+    """Kernels have their places; ramdisks come next, as low as possible; then what is only passing.
 
-    machine: the machine as it is loaded. regions: what each owner of modules sees of it, once all is placed.
+    machine: the machine as it is loaded, which is also what is entered sees of it. A domain with memory of its own has
+    an address space of its own (partition.regions); to the machine its modules are files.
     """
 
-    def __init__(
-        self,
-        description: Description,
-        info: BootInfo,
-        jobs: Sequence[Job],
-        own: Mapping[OfDomain, Range] = MappingProxyType({}),
-    ) -> None:
-        """own: for each domain that has memory of its own, the addresses where it sees that; all others see the
-        machine's. Such domains share no module.
-        """
+    def __init__(self, description: Description, info: BootInfo, jobs: Sequence[Job]) -> None:
         self._description = description
         self._info = info
         self._embedded = description.image.modules == "embedded"
-        self._own = own
         self.jobs = list(jobs)
-        self.machine = Memory.machine()
-        # Where each places what is its own.
-        self.spaces = dict.fromkeys(description.owners, self.machine)
-        self.spaces |= {owner: Memory.of_domain(seen) for owner, seen in own.items()}
-        self.regions: dict[Owner, Region] = {}
-        for owner in own:
-            mods = info.domains[owner.index].modules.values()
-            assert all(job.owner == owner for job in jobs if job.mod in mods), "what is shared is unpacked only once"
+        self.machine = Memory()
 
     def place(self) -> None:
         """Give every job its addresses. Raises PlanError, with both parties of a clash."""
@@ -56,11 +38,9 @@ class Placing:
         self._keep_room()
         self._each(self._has_place, self._place_file)
         self._each(self._passes, self._place_packed)
-        self._place_own()
         for job in self.jobs:
-            top = self.spaces[job.owner].top
-            if top > self._limit(job):
-                self._too_small(job, top)
+            if self.machine.top > self._limit(job):
+                self._too_small(job, self.machine.top)
         if self.below > HIGHEST_RAM:
             image = self._description.image
             raise PlanError(
@@ -76,7 +56,7 @@ class Placing:
 
     def _has_place(self, job: Job) -> bool:
         """Is it used as a file, from where we choose?"""
-        return job.kernel is None and bool(self._embedded or job.packed.pieces or job.owner in self._own)
+        return job.kernel is None and bool(self._embedded or job.packed.pieces)
 
     def _passes(self, job: Job) -> bool:
         return self._embedded and bool(job.packed.pieces)
@@ -84,14 +64,14 @@ class Placing:
     def _each(self, which: Callable[[Job], bool], step: Callable[[Job], Job]) -> None:
         for number, job in enumerate(self.jobs):
             if which(job):
-                described = self._description.owners[job.owner]
+                described = self._description.table(job.owner)
                 with about(described.subject, described.place(job.key)):
                     self.jobs[number] = step(job)
 
     def _place_kernel(self, job: Job) -> Job:
         kernel, what = job.kernel, f"kernel {self._info.mods[job.mod].name}"
         assert kernel is not None
-        space, movable = self.spaces[job.owner], kernel.movable
+        space, movable = self.machine, kernel.movable
         before = list(space.placements)
         try:
             for part in kernel.ranges:
@@ -114,14 +94,13 @@ class Placing:
         """What a kernel is told lies below 1 MiB, or behind the stub. A machine may have no room there, nor the kernel
         leave any here; then it is not to lie behind all that is loaded.
         """
-        kernels = [job.kernel for job in self.jobs if job.kernel and job.owner not in self._own]
+        kernels = [job.kernel for job in self.jobs if job.kernel]
         if any(part.overlaps(stub_range()) for kernel in kernels for part in kernel.ranges):
             self.machine.keep(load_abi().constants["HANDOVER_SIZE"])
 
     def _check_deferred(self, job: Job) -> None:
         """What goes to where the stub is comes last, and the stub has room to remember only so much."""
-        if job.owner in self._own or job.place is None:
-            return
+        assert job.place is not None
         start, stub, limit = job.place.start, stub_range(), load_abi().constants["MAX_DEFERRED"]
         pieces = [piece for piece in job.packed.pieces if piece.at(start).range.overlaps(stub)]
         if len(pieces) > limit:
@@ -133,13 +112,11 @@ class Placing:
     def _place_file(self, job: Job) -> Job:
         module = self._info.mods[job.mod]
         size = job.unpacked_size(module.size)
-        final = self.spaces[job.owner].place(size, f"{job.key} {module.name}", lasting=True)
+        final = self.machine.place(size, f"{job.key} {module.name}", lasting=True)
         kernel = self._kernel_beside(job)
         limit = FOUR_GIB if kernel is None or kernel.ramdisk_end is None else kernel.ramdisk_end
         if final.end > limit:
             raise PlanError(f"{job.key} {module.name} {final} ends above {limit:#x}, beyond its kernel's reach")
-        if job.owner in self._own and not job.packed.pieces:  # it cannot be used from where it was loaded
-            job = replace(job, packed=job.packed.with_part(0, job.packed.size))
         if job.packed.pieces:
             return replace(job, place=final)
         return replace(job, place=final, load_address=final.start)
@@ -152,17 +129,6 @@ class Placing:
         name = self._info.mods[job.mod].name
         load = self.machine.place(job.packed.size, f"packed {job.key} {name}", lasting=False)
         return replace(job, load_address=load.start)
-
-    def _place_own(self) -> None:
-        """Memory that is a domain's own comes last, the largest first, so that what is loaded stays low."""
-        self.regions = dict.fromkeys(self.spaces, Region(0, 0, HIGHEST_RAM))
-        alignment = load_abi().constants["BANK_ALIGNMENT"]
-        for owner, seen in sorted(self._own.items(), key=lambda item: -item[1].size):
-            described = self._description.owners[owner]
-            with about("", described.place("memory")):
-                what = f"memory of {described.subject}"
-                lies = self.machine.place(seen.size, what, lasting=True, alignment=alignment)
-            self.regions[owner] = Region(seen.start, lies.start, seen.size)
 
     # --- does it fit into the domain's memory? ---
 
@@ -201,7 +167,7 @@ class Placing:
             what = "ramdisk" if self._info.mods[told[0]].kind == load_abi().constants["BOOTMOD_RAMDISK"] else "modules"
             what += " and modules" if what == "ramdisk" and len(told) > 1 else ""
             parties += f" and {what} of {self._told_size(job):#x} bytes"
-        described = self._description.owners[job.owner]
+        described = self._description.table(job.owner)
         raise PlanError(
             f"{described.subject}: memory {Range(0, self._limit(job))} is too small for "
             f"{parties}: at least {align_up(needed, MIB) // MIB}M are needed",
