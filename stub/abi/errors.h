@@ -135,6 +135,60 @@
 #define E_NO_BIOS               0x0703
 #define E_NO_BIOS_TEXT          "domain %s: its kernel starts in real mode, which needs a BIOS, and there is none (entered by %s)"
 
+/* 08: the partition launcher's resident part. */
+#define E_PARTITION_MAGIC       0x0801
+#define E_PARTITION_MAGIC_TEXT  "the data at %x start with %x, not with the magic of a partition"
+#define E_PARTITION_LENGTH      0x0802
+#define E_PARTITION_LENGTH_TEXT "the partition says that it is %u bytes long; at most %u are read"
+#define E_PARTITION_CHECKSUM    0x0803
+#define E_PARTITION_CHECKSUM_TEXT "the partition's checksum is %x, but it says %x: the image is damaged"
+#define E_PARTITION_COUNT       0x0804
+#define E_PARTITION_COUNT_TEXT  "the partition lists %u domains and %u cpus of them; from 1 to %u and %u are allowed"
+#define E_PARTITION_MODULE      0x0805
+#define E_PARTITION_MODULE_TEXT "module %u at [%x, %x) does not lie in the 4 GiB that the resident part reaches"
+#define E_PARTITION_INTEL       0x0810
+#define E_PARTITION_INTEL_TEXT  "launcher = partition needs AMD's SVM; this is an Intel cpu"
+#define E_NO_SVM                0x0811
+#define E_NO_SVM_TEXT           "launcher = partition needs AMD's SVM, which this cpu does not have"
+#define E_SVM_OFF               0x0812
+#define E_SVM_OFF_TEXT          "the firmware has switched SVM off (VM_CR %s): switch it on there"
+#define E_NO_NESTED_PAGING      0x0813
+#define E_NO_NESTED_PAGING_TEXT "launcher = partition needs nested paging, which this cpu's SVM does not have"
+#define E_NO_TSC_RATE           0x0814
+#define E_NO_TSC_RATE_TEXT      "neither CPUID nor the PIT says how fast the time-stamp counter is"
+#define E_NO_RSDP               0x0820
+#define E_NO_RSDP_TEXT          "there is no ACPI root pointer at %x, and without ACPI's tables the cpus are not known"
+#define E_NO_MADT               0x0821
+#define E_NO_MADT_TEXT          "ACPI's root table at %x has no MADT below 4 GiB, or is damaged"
+#define E_MADT                  0x0822
+#define E_MADT_TEXT             "ACPI's MADT at %x is damaged"
+#define E_TOO_MANY_CPUS         0x0823
+#define E_TOO_MANY_CPUS_TEXT    "this machine has more than %u cpus"
+#define E_BOOT_CPU              0x0824
+#define E_BOOT_CPU_TEXT         "ACPI's MADT does not have the cpu that boots, APIC id %u"
+#define E_CPU_MISSING           0x0825
+#define E_CPU_MISSING_TEXT      "domain %s: this machine has no enabled cpu with the APIC id %u that its cpu-ids name"
+#define E_CPU_TWICE             0x0826
+#define E_CPU_TWICE_TEXT        "domain %s: the cpu with APIC id %u that its cpu-ids name has been given away already"
+#define E_TOO_FEW_CPUS          0x0827
+#define E_TOO_FEW_CPUS_TEXT     "domain %s: there is no cpu left for its cpu %u: all domains need %u, this machine has %u"
+#define E_CPU_SILENT            0x0828
+#define E_CPU_SILENT_TEXT       "domain %s: the cpu that is to be its cpu %u, APIC id %u, does not answer"
+#define E_NO_LOW_PAGE           0x0829
+#define E_NO_LOW_PAGE_TEXT      "no page of free RAM in [%x, %x) to start the other cpus from"
+#define E_NO_BANK               0x0830
+#define E_NO_BANK_TEXT          "%s %s: no %u MiB of free RAM in one piece below %x"
+#define E_DOMAIN_LOAD           0x0831
+#define E_DOMAIN_LOAD_TEXT      "domain %s cannot be loaded: %s %u"
+#define E_NESTED_ENTRY          0x0840
+#define E_NESTED_ENTRY_TEXT     "domain %s: the nested entry %x at %x, for its address %x, is not what its memory asks for"
+#define E_NESTED_PAGES          0x0841
+#define E_NESTED_PAGES_TEXT     "domain %s: its nested tables map %u pages; its memory has %u"
+#define E_NESTED_ROOT           0x0842
+#define E_NESTED_ROOT_TEXT      "domain %s: the root %x of its nested tables is none of its tables"
+#define E_RANGES_OVERLAP        0x0843
+#define E_RANGES_OVERLAP_TEXT   "[%x, %x), which a domain has, meets [%x, %x)"
+
 /* 09: device trees, for a stub without tables. */
 #define E_FDT_CUT_SHORT         0x0901
 #define E_FDT_CUT_SHORT_TEXT    "the device tree in module 0 is %u bytes long, but its %s ends at byte %x"

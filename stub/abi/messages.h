@@ -40,6 +40,27 @@
 #define M_EFI_SERVICES  "firmware: system table at %x, image handle %x, boot services go on"
 #define M_LAUNCH        "launch by %s: entry %x, information at [%x, %x), CRC-32 %x"
 
+/* Of the partition launcher's resident part. */
+#define M_PARTITION     "partition: %s, nested paging, %s, TSC %u MHz"
+#define M_PARTITION_CPUS "cpus: %u found, %u answered"
+#define M_PARTITION_TABLES "d%u: cpus %s, nested tables of %u pages at %x"
+#define M_PARTITION_BANK "d%u: memory [%x, %x) from its address %x on"
+#define M_PARTITION_SHARE "d%u: shared range %s [%x, %x) from its address %x on, %s"
+#define M_PARTITION_ENTRY "d%u: launch by %s: entry %x, CRC-32 %x"
+#define M_PARTITION_FAILED "warning: domain %s is not launched: %s %u"
+#define M_PARTITION_ISOLATION "isolation: %u domains, %u leaves, %u shared ranges, all else disjoint"
+#define M_PARTITION_RESIDENT "resident: %u bytes of code at [%x, %x)"
+#define M_PARTITION_LAUNCH "launch: %u domains on %u cpus"
+
+/* What is wrong with what goes into a domain's memory, for E_DOMAIN_LOAD and M_PARTITION_FAILED: text and a number. */
+#define L_NO_MODULE     "there is no module"
+#define L_PIECE_OUTSIDE "a piece takes bytes that its module does not have; pieces behind it:"
+#define L_PIECE_BEYOND  "a piece goes to where its memory is not; pieces behind it:"
+#define L_PIECE_METHOD  "a piece is packed in no known way; pieces behind it:"
+#define L_PIECE_DAMAGED "a piece does not unpack; pieces behind it:"
+#define L_BLOCK_BEYOND  "memory does not hold the whole of block"
+#define L_PATCH         "memory does not hold the place of patch"
+
 /* While domains run. The first stands in front of each line of a domain; the next three make one line. */
 #define M_PARTITION_DOMAIN      "d%u: "
 #define M_PARTITION_ENDED       "d%u: ended: "

@@ -7,9 +7,12 @@
  * machine can say (where the domains' memory lies, which cpus there are) is written into it at boot. */
 
 #define PARTITION_BASE          0x280000    /* behind the resident program, which the linker keeps below */
+#define RESIDENT_LIMIT          0x4000      /* bytes of its code and constants: linker/partition.toml */
+#define MAX_PARTITION           0x4000000   /* bytes of it */
 #define PARTITION_MAGIC_VALUE   0x4e4f495449545250  /* "PRTITION" */
 
 #define MAX_CPUS                64
+#define MAX_MACHINE_CPUS        512         /* of which the domains may have MAX_CPUS */
 #define MAX_BANKS               2
 #define MAX_SHARED              16
 #define MAX_SHARES              8           /* of one domain */
@@ -31,6 +34,12 @@
 #define NESTED_KIND_SHARED      2           /* from that of shared range number */
 #define NESTED_KIND_LAPIC       3           /* its machine address is there already, read-only; cleared in x2APIC mode */
 #define NESTED_NUMBER_SHIFT     55
+#define NESTED_MARKS            0x7f        /* all of them, from NESTED_KIND_SHIFT on */
+
+#define FIRST_MIB               0x100000    /* no domain gets any of it */
+#define LOW_PAGES_END           0x9f000     /* the other cpus start below; the page behind is the EBDA's in most machines */
+#define ACPI_TABLE_LIMIT        0x100000    /* bytes of a table of the machine's that are read */
+#define NANOSECONDS             1000000000  /* of a second */
 
 struct partition {
     uint64 magic;           /* PARTITION_MAGIC_VALUE */

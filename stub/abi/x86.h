@@ -40,6 +40,10 @@
 
 #define CPUID_FEATURES_EDX_MTRR_BIT 12
 #define CPUID_FEATURES_EDX_PAT_BIT  16
+#define CPUID_TOPOLOGY          0xb         /* EDX: x2APIC id */
+#define CPUID_TSC               0x15        /* EBX / EAX of a crystal of ECX Hz */
+#define CPUID_HYPERVISOR_TSC    0x40000010  /* EAX: kHz, where the hypervisor has this leaf */
+#define CPUID_HYPERVISOR_LAST   0x4000ffff  /* no hypervisor has more */
 #define CPUID_MAX_EXTENDED      0x80000000
 #define CPUID_EXTENDED          0x80000001
 #define CPUID_EXTENDED_EDX_LM   (1 << 29)
@@ -126,6 +130,14 @@ struct tss64 {
 #define PORT_CMOS_DATA      0x71
 #define CMOS_SECONDS        0
 #define CMOS_TRIES      2000000     /* two port accesses each: at least two seconds */
+#define PORT_PIT_2          0x42    /* the 8254's channel 2, which the speaker has */
+#define PORT_PIT_COMMAND    0x43
+#define PIT_MODE_0          0xb0    /* channel 2: counts down once from a value of two bytes */
+#define PIT_LATCH_2         0x80    /* keeps channel 2's count for the next two reads */
+#define PIT_HZ              1193182
+#define PORT_SYSTEM_B       0x61
+#define SYSTEM_B_GATE       (1 << 0)    /* channel 2 counts */
+#define SYSTEM_B_SPEAKER    (1 << 1)
 #define PORT_RESET          0xcf9   /* PCI reset control register */
 #define RESET_HARD          0x06
 #define PORT_KEYBOARD       0x64

@@ -2,7 +2,7 @@
 
 .include "macros.inc"
 
-.global load_descriptors, gdt_pointer32, stack_end, stack_guard, exception_stack_guard
+.global load_descriptors, gdt, gdt_pointer32, idt, idt_pointer, exception_vectors, stack_end, stack_guard, exception_stack_guard
 
 .section .text
 

@@ -29,10 +29,11 @@ write_monitor:
 .call:
         movzx esi, word ptr [r12 + DOMAIN_MONITOR_INDEX]
         push r14
+        push r12
         mov  r14, r12                   ; r14 = who asks
         mov  r12, rdi
         call rax
-        mov  r12, r14
+        pop  r12
         pop  r14
         mov  word ptr [r12 + DOMAIN_MONITOR_RESULT], ax
 .done:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,8 +19,10 @@ import pytest
 from assembling import link_text
 from capstone import x86
 from machine import stub
+from resident import resident
 
 from bootwright.common.abi import stub_directory
+from bootwright.link import layout
 from bootwright.link.linked import Linked
 
 REGISTERS = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", *(f"r{n}" for n in range(8, 16)))
@@ -78,19 +80,22 @@ def contracts(path: Path) -> Iterator[tuple[str, Contract]]:
         comment = [*comment, line[1:].strip()] if line.startswith(";") else []
 
 
+PROGRAMS: dict[str, Callable[[], Linked]] = {"stub": stub, "partition": resident}
+
+
 @functools.cache
-def written() -> dict[str, Contract]:
-    """The contracts of all routines of the stub."""
-    paths = sorted(stub_directory().rglob("*.asm"))
-    return {
-        name: found
-        for path in paths
-        if path.parent.name not in ("kernels", "partition")
-        for name, found in contracts(path)
-    }
+def written(program: str) -> dict[str, Contract]:
+    """The contracts of all routines of a program, by the name of its layout."""
+    names = [name for found in layout.load(program).files.values() for name in found]
+    return {name: found for path in names for name, found in contracts(stub_directory() / f"{path}.asm")}
 
 
-CHECKED = sorted(name for name, found in written().items() if found.writes is not None and found.returns)
+CHECKED = sorted(
+    (program, name)
+    for program in PROGRAMS
+    for name, found in written(program).items()
+    if found.writes is not None and found.returns
+)
 
 
 SOURCES = sorted(path for kind in ("*.asm", "*.inc") for path in stub_directory().rglob(kind))
@@ -159,9 +164,10 @@ class State:
 
 
 class Code:
-    """Linked code, to be followed."""
+    """Linked code, to be followed. contracts: of its routines, by name."""
 
-    def __init__(self, linked: Linked) -> None:
+    def __init__(self, linked: Linked, contracts: Mapping[str, Contract]) -> None:
+        self._contracts = contracts
         self._code = {found.address: found for found in linked.instructions}
         self._names: dict[int, list[str]] = {}
         for name, address in linked.symbols.items():
@@ -174,7 +180,7 @@ class Code:
     def called(self, address: int) -> frozenset[str] | None:
         """What a call changes, by the contract if there is one; None where it does not return."""
         for name in self._names.get(address, []):
-            found = written().get(name)
+            found = self._contracts.get(name)
             if found and not found.returns:
                 return None
             if found and found.writes is not None:
@@ -227,17 +233,18 @@ class Code:
         return frozenset[str]().union(*returned) if returned else None
 
     def _is_routine(self, address: int) -> bool:
-        return any("." not in name and name in written() for name in self._names.get(address, []))
+        return any("." not in name and name in self._contracts for name in self._names.get(address, []))
 
 
 @functools.cache
-def code() -> Code:
-    return Code(stub())
+def code(program: str) -> Code:
+    return Code(PROGRAMS[program](), written(program))
 
 
-@pytest.mark.parametrize("name", CHECKED)
-def test_a_routine_writes_what_its_contract_says(name: str) -> None:
-    said, found = written()[name].writes, code().writes(stub().symbols[name])
+@pytest.mark.parametrize(("program", "name"), CHECKED)
+def test_a_routine_writes_what_its_contract_says(program: str, name: str) -> None:
+    said = written(program)[name].writes
+    found = code(program).writes(PROGRAMS[program]().symbols[name])
     assert said is not None and found is not None
     assert found <= said, f"writes {', '.join(sorted(found - said))} as well"
 
@@ -259,7 +266,7 @@ def test_a_routine_writes_what_its_contract_says(name: str) -> None:
 )
 def test_what_code_writes_is_found(tmp_path: Path, text: str, found: str) -> None:
     linked = link_text(tmp_path, f".code64\nstart:\n{text}\n")
-    assert Code(linked).writes(linked.symbols["start"]) == set(found.split())
+    assert Code(linked, {}).writes(linked.symbols["start"]) == set(found.split())
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,13 @@ from project import ROOT
 PAGE = ROOT / "docs/design.md"
 STUB = ROOT / "stub"
 BEGIN, END = "<!-- stub: made by `invoke docs` -->\n", "<!-- stub: end -->\n"
-FOLDERS = ("entry", "boot", "generic", "launch", "lib")  # in the order of a boot; kernels/ has programs of their own
+FOLDERS = (
+    "entry",
+    "boot",
+    "generic",
+    "launch",
+    "lib",
+)  # in the order of a boot; kernels/ and partition/ are programs of their own
 REGISTRIES = ("entries", "sources", "movers", "launchers")
 START = "main"
 _LABEL = re.compile(r"^([a-z_]\w*):")
