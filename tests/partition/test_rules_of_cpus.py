@@ -36,10 +36,13 @@ def told(leaf: int, subleaf: int = 0, machine: tuple[int, ...] = ALL) -> tuple[i
     [
         (1, 2, {3, 5, 24}, "MONITOR, VMX, TSC deadline"),
         (1, 3, {7, 14}, "MCE, MCA"),
-        (7, 1, {1}, "TSC_ADJUST"),
-        (0x80000001, 2, {2, 12, 23, 24, 28, 29}, "SVM, SKINIT, performance counters, MONITORX"),
+        (7, 1, {1, 12, 15}, "TSC_ADJUST, RDT-M, RDT-A"),
+        (7, 2, {7}, "CET_SS"),
+        (7, 3, {20}, "CET_IBT"),
+        (0x80000001, 2, {2, 10, 12, 15, 23, 24, 26, 28, 29}, "SVM, IBS, SKINIT, LWP, PMCs, DBX, MONITORX"),
         (0x80000001, 3, {7, 14}, "MCE, MCA once more"),
-        (0x80000008, 1, {3}, "INVLPGB"),
+        (0x80000007, 3, {7, 9}, "HwPstate, CPB"),
+        (0x80000008, 1, {3, 6, 25, 27}, "INVLPGB, MBE, VIRT_SSBD, CPPC"),
     ],
 )
 def test_what_a_domain_does_not_have_is_hidden(leaf: int, register: int, bits: set[int], what: str) -> None:
@@ -47,7 +50,7 @@ def test_what_a_domain_does_not_have_is_hidden(leaf: int, register: int, bits: s
     assert {bit for bit in range(32) if not seen >> bit & 1} == bits, what
 
 
-@pytest.mark.parametrize("leaf", [5, 0xA, 0x8000000A, 0x8000001B, 0x8000001F, 0x80000021, 0x80000022])
+@pytest.mark.parametrize("leaf", [5, 0xA, 0x8000000A, 0x8000001B, *range(0x8000001F, 0x80000024)])
 def test_leaves_of_what_a_domain_does_not_have_are_empty(leaf: int) -> None:
     assert told(leaf) == (0, 0, 0, 0)
 
@@ -55,7 +58,7 @@ def test_leaves_of_what_a_domain_does_not_have_are_empty(leaf: int) -> None:
 def test_what_is_added_is_there_whatever_the_machine_says() -> None:
     none = (0, 0, 0, 0)
     assert told(1, machine=none) == (0, 0, 1 << 31, 0), "a hypervisor is there"
-    assert told(6, machine=none) == (1 << 2, 0, 0, 0), "ARAT"
+    assert told(6, machine=none) == told(6) == (1 << 2, 0, 0, 0), "ARAT, and nothing of power and frequency"
     assert told(0x80000007, machine=none) == (0, 0, 0, 1 << 8), "an invariant TSC"
 
 

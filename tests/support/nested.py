@@ -52,28 +52,31 @@ def _leaves(page: Page, table: int, level: int, guest: int, rights: int) -> Iter
 
 def runs(page: Page, root: int) -> list[Run]:
     """All that a guest reaches by the tables at `root`, by guest address."""
-    return joined(
-        Run(guest, machine, size, size, bool(rights & WRITE), not rights & NX, bool(rights & PCD))
-        for guest, machine, size, rights in _leaves(page, root, 4, 0, WRITE)
-    )
+    longer: list[tuple[int, int, int, int, int]] = []
+    for guest, machine, size, rights in _leaves(page, root, 4, 0, WRITE):
+        if longer:
+            first, there, length, *alike = longer[-1]
+            if alike == [size, rights] and (first + length, there + length) == (guest, machine):
+                longer[-1] = (first, there, length + size, size, rights)
+                continue
+        longer.append((guest, machine, size, size, rights))
+    return [
+        Run(guest, machine, length, size, bool(rights & WRITE), not rights & NX, bool(rights & PCD))
+        for guest, machine, length, size, rights in longer
+    ]
 
 
 def joined(found: Iterable[Run]) -> list[Run]:
-    """The same with those that follow each other made one."""
+    """Runs with those that follow each other made one."""
     longer: list[Run] = []
-    length = 0
     for run in found:
         if longer:
             last = longer[-1]
-            if run.guest == last.guest + length and run == replace(
-                last, guest=run.guest, machine=last.machine + length, size=run.size
-            ):
-                length += run.size
+            if run == replace(last, guest=last.guest + last.size, machine=last.machine + last.size, size=run.size):
+                longer[-1] = replace(last, size=last.size + run.size)
                 continue
-            longer[-1] = replace(last, size=length)
         longer.append(run)
-        length = run.size
-    return [*longer[:-1], replace(longer[-1], size=length)] if longer else []
+    return longer
 
 
 def translate(page: Page, root: int, guest: int) -> tuple[int, bool, bool] | None:

@@ -95,11 +95,11 @@ def requests(draw: st.DrawFn) -> Request:
                 free += draw(st.integers(0, 600)) * STEP
                 views[at] = replace(view, guest=free)
                 free += 8 * STEP
-        large = draw(st.integers(0, 9)) == 0
+        large = draw(st.integers(0, 15)) == 0
         domains.append(
             domain(
                 f"d{number}",
-                memory=(draw(st.integers(1400, 1700)) if large else draw(st.integers(16, 700))) * STEP,
+                memory=(draw(st.integers(1400, 1700)) if large else draw(st.integers(16, 80))) * STEP,
                 vcpus=(None,) * draw(st.integers(1, 3)),
                 shares=tuple(draw(st.permutations(views))),
                 ports=tuple(ports[number]),
@@ -116,6 +116,7 @@ class Data:
 
     def __init__(self, found: Partition) -> None:
         self.base = found.base
+        self._records: dict[tuple[str, int], Any] = {}
         self.bytes = bytearray(found.data.ljust(found.length, b"\0"))
 
     def read(self, address: int, size: int) -> bytes:
@@ -123,7 +124,10 @@ class Data:
         return bytes(self.bytes[address - self.base : address - self.base + size])
 
     def record(self, name: str, address: int) -> Any:
-        return ABI.struct(name)(self.read(address, C[f"{name.upper()}_SIZEOF"]))
+        """As it was when it was looked at first."""
+        if (name, address) not in self._records:
+            self._records[name, address] = ABI.struct(name)(self.read(address, C[f"{name.upper()}_SIZEOF"]))
+        return self._records[name, address]
 
     def records(self, name: str, address: int, count: int) -> list[Any]:
         return [self.record(name, address + number * C[f"{name.upper()}_SIZEOF"]) for number in range(count)]

@@ -52,22 +52,28 @@ def _nothing(leaf: int) -> CpuidRule:
 def rules() -> tuple[CpuidRule, ...]:
     """All of them; a leaf has one at most for each subleaf."""
     constants = load_abi().constants
-    monitor, vmx, deadline, hypervisor = 3, 5, 24, 31
-    machine_check, machine_check_architecture = 7, 14
-    keep, _ = without(monitor, vmx, deadline)
+    kept, _ = without(3, 5, 24)
     return (
-        CpuidRule(1, ecx=(keep, 1 << hypervisor), edx=without(machine_check, machine_check_architecture)),
+        # MONITOR, VMX, the LAPIC's timer by the TSC; a hypervisor is there. Machine checks, of both kinds.
+        CpuidRule(1, ecx=(kept, 1 << 31), edx=without(7, 14)),
         _nothing(5),  # MONITOR
-        CpuidRule(6, eax=(KEEP, 1 << 2)),  # the LAPIC's timer runs in every state of sleep
-        CpuidRule(7, subleaf=0, ebx=without(1)),  # TSC_ADJUST
+        # Power and frequency are the machine's; but the LAPIC's timer runs in every state of sleep.
+        CpuidRule(6, fixed(1 << 2), fixed(0), fixed(0), fixed(0)),
+        # TSC_ADJUST, and shares of caches and memory (12, 15); shadow stacks and where indirect branches may lead.
+        CpuidRule(7, subleaf=0, ebx=without(1, 12, 15), ecx=without(7), edx=without(20)),
         _nothing(0xA),  # performance counters
-        # SVM, SKINIT, performance counters of three kinds, MONITORX
-        CpuidRule(constants["CPUID_EXTENDED"], ecx=without(2, 12, 23, 24, 28, 29), edx=without(7, 14)),
-        CpuidRule(0x80000007, edx=(KEEP, 1 << 8)),  # the TSC counts evenly: the clock says so
-        CpuidRule(0x80000008, ebx=without(3)),  # INVLPGB
+        # SVM, instruction based sampling, SKINIT, LWP, performance counters (23, 24, 28), data breakpoints of any size,
+        # MONITORX; machine checks once more.
+        CpuidRule(constants["CPUID_EXTENDED"], ecx=without(2, 10, 12, 15, 23, 24, 26, 28, 29), edx=without(7, 14)),
+        # Frequency by hardware and by software; the TSC counts evenly, as the clock says.
+        CpuidRule(0x80000007, edx=(without(7, 9)[0], 1 << 8)),
+        # INVLPGB, shares of memory, VIRT_SPEC_CTRL, performance by CPPC.
+        CpuidRule(0x80000008, ebx=without(3, 6, 25, 27)),
         _nothing(constants["CPUID_SVM"]),
         _nothing(0x8000001B),  # instruction based sampling
         _nothing(0x8000001F),  # memory encryption
+        _nothing(0x80000020),  # shares of caches and memory
         _nothing(0x80000021),
         _nothing(0x80000022),  # performance counters
+        _nothing(0x80000023),  # memory encryption by many keys
     )
