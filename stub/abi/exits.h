@@ -59,9 +59,6 @@
 
 #define RESET_CPU           (1 << 2)    /* of PORT_RESET */
 
-#define PORT_PIT_2          0x42
-#define PORT_SYSTEM_B       0x61
-
 #define UART_IER_BITS       0x0f
 #define UART_IER_DATA       0x01        /* there is a byte to read */
 #define UART_IER_THRE       0x02        /* there is room for one more byte */

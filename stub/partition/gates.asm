@@ -40,14 +40,18 @@ halt_for_nmi:
 word_found:
         ret
 
-; An NMI wakes a cpu, no more. One that came between the look at the word and the hlt skips the hlt.
+; An NMI wakes a cpu, no more. After one that came between the look at the word and the hlt the word is looked at again.
 on_nmi:
         push rax
-        lea  rax, [rip + halt_for_nmi]
-        cmp  qword ptr [rsp + 8], rax
-        jne  .done
-        inc  qword ptr [rsp + 8]        ; a hlt is one byte
+        push rdx
+        mov  rax, qword ptr [rsp + 2 * 8]
+        lea  rdx, [rip + wait_for_word]
+        sub  rax, rdx
+        cmp  rax, halt_for_nmi - wait_for_word
+        ja   .done
+        mov  qword ptr [rsp + 2 * 8], rdx
 .done:
+        pop  rdx
         pop  rax
         iretq
 

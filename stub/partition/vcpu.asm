@@ -31,7 +31,8 @@ prepare_vcpus:
         pop  rbp
         ret
 
-; Its VMCB as the host has made it, with what is its own; its registers 0, and nothing half done. Its state stays.
+; Its VMCB as the host has made it, with what is its own; its registers 0, and nothing half done. Its state stays,
+; and so does what others ask of it.
 ; in:  rbp = struct vcpu, rsi = VMCB to begin with: domain.vmcb or partition.reset_vmcb
 ; clobbers: rax, rcx, rdx, rsi, rdi, r8
 reset_vcpu:
@@ -57,7 +58,6 @@ reset_vcpu:
         lea  rdi, [rbp + VCPU_RBX]
         mov  ecx, (VCPU_VMCB - VCPU_RBX) / 8
         rep stosq
-        mov  dword ptr [rbp + VCPU_REQUEST], eax
         mov  dword ptr [rbp + VCPU_STEPPING], eax
         mov  dword ptr [rbp + VCPU_LDR], eax
         mov  dword ptr [rbp + VCPU_DFR], DFR_FLAT

@@ -163,22 +163,23 @@ def test_a_general_protection_fault_that_is_not() -> None:
     assert machine.error() == "E0110: cpu exception 13 (#GP) at 0x345678, error code 0x12"
 
 
-@pytest.mark.parametrize(("before", "after"), [("halt_for_nmi", "wait_for_word"), ("wait_for_word", "wait_for_word")])
-def test_an_nmi_skips_the_hlt_that_would_miss_it(before: str, after: str) -> None:
-    """Between the look at the word and the hlt the NMI comes too early to wake it."""
+@pytest.mark.parametrize("name", ["wait_for_word", "halt_for_nmi", "write_msr"])
+@pytest.mark.parametrize("distance", range(-2, 3))
+def test_behind_an_nmi_the_word_is_looked_at_again(name: str, distance: int) -> None:
+    """Between the look at the word and the hlt the NMI comes too early to wake it. Elsewhere it changes nothing."""
     machine = Resident()
     machine.call("load_descriptors")
-    frame = struct.pack("<5Q", machine.symbols[before], C["GDT_CODE64"], 2, SCRATCH + 0x1000, C["GDT_DATA"])
+    start, halt = machine.symbols["wait_for_word"], machine.symbols["halt_for_nmi"]
+    before = machine.symbols[name] + distance
+    frame = struct.pack("<5Q", before, C["GDT_CODE64"], 2, SCRATCH + 0x1000, C["GDT_DATA"])
     machine.write(SCRATCH, frame)
     machine.uc.reg_write(x86.UC_X86_REG_RSP, SCRATCH)
-    seen: list[int] = []
-    machine.uc.hook_add(unicorn.UC_HOOK_CODE, lambda uc, address, size, data: seen.append(address))
-    machine.uc.reg_write(x86.UC_X86_REG_RDI, SCRATCH + 0x2000)
-    machine.uc.emu_start(machine.symbols["on_nmi"], 0, count=8)
-    first = next(
-        address for address in seen if not machine.symbols["on_nmi"] <= address < machine.symbols["on_nmi"] + 32
-    )
-    assert first == machine.symbols["halt_for_nmi"] + 1 if before == "halt_for_nmi" else machine.symbols[after]
+    machine.uc.reg_write(x86.UC_X86_REG_RAX, 0x1234)
+    machine.uc.reg_write(x86.UC_X86_REG_RDX, 0x5678)
+    after = start if start <= before <= halt else before
+    machine.uc.emu_start(machine.symbols["on_nmi"], after, count=20)
+    assert machine.register("rip") == after and machine.register("rsp") == SCRATCH + 0x1000
+    assert (machine.register("rax"), machine.register("rdx")) == (0x1234, 0x5678)
 
 
 # --- the time-stamp counter ------------------------------------------------------------------------
