@@ -151,7 +151,7 @@ def _hypervisor(description: Description, info: BootInfo, jobs: Sequence[Job]) -
             kernel = job.kernel
             name = kernel.protocol if kernel.efi_entry is None else protocols.HYPERVISOR
             protocol = load_abi().constants[f"PROTOCOL_{name.upper()}"]
-            with about("", description.owners[job.owner].place("cmdline")):
+            with about("", description.table(job.owner).place("cmdline")):
                 cmdline = xen.cmdline(info, microcode)
             return PlannedHypervisor(number, protocol, cmdline, kernel.entry, kernel.efi_entry or 0)
     return None
