@@ -82,7 +82,7 @@ def rule(msr: int) -> Any:
         ((0x6E0, 0xC0000104, 0xC0010131), REFUSED, REFUSED),  # TSC deadline, TSC ratio, SEV
         ((0x200, 0x20F, 0x250, 0x258, 0x268, 0x26F, 0x3B, 0x179, 0x17B, 0x400, 0xC0002000), IGNORED, IGNORED),
         ((0x79, 0xC0010020), REFUSED, IGNORED),  # microcode
-        ((0x8B, 0x1A0, 0xC0010010, 0xC0010015, 0xC0011029, 0x12345678, 0xFFFFFFFF), MACHINE, IGNORED),
+        ((0x8B, 0x1A0, 0xC0010010, 0xC0011029, 0x12345678, 0xFFFFFFFF), MACHINE, IGNORED),
     ],
 )
 def test_msrs_that_exit_have_a_rule(msrs: tuple[int, ...], read: int, write: int) -> None:
@@ -93,6 +93,11 @@ def test_memory_is_write_back_without_ranges() -> None:
     count, default = rule(0xFE), rule(0x2FF)
     assert (count.read, count.value) == (FIXED, 0)
     assert (default.read, default.value) == (FIXED, 0x806)
+
+
+def test_the_tsc_counts_at_the_rate_of_the_state_p0() -> None:
+    """HWCR.TscFreqSel (AMD's PPR, MSRC001_0015): without it Linux calls the firmware broken."""
+    assert (rule(0xC0010015).read, rule(0xC0010015).value) == (FIXED, 1 << 24)
 
 
 def test_nothing_of_the_machine_is_written() -> None:

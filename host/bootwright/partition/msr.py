@@ -93,6 +93,8 @@ def rules() -> tuple[MsrRule, ...]:
         MsrRule(known["MTRR_CAP"], known["MTRR_CAP"], "FIXED", "REFUSED", 0),
         MsrRule(known["MTRR_DEF_TYPE"], known["MTRR_DEF_TYPE"], "FIXED", "IGNORED", mtrr_on),
         MsrRule(constants["MSR_MTRR_FIRST_BASE"], 0x26F, "IGNORED", "IGNORED"),
+        # HWCR: the TSC counts at one rate, as CPUID says.
+        MsrRule(0xC0010015, 0xC0010015, "FIXED", "IGNORED", 1 << 24),
         # Machine checks are the machine's: CPUID says that there are none.
         MsrRule(0x179, 0x17B, "IGNORED", "IGNORED"),
         MsrRule(0x400, 0x47F, "IGNORED", "IGNORED"),
