@@ -5,12 +5,13 @@ from __future__ import annotations
 import zlib
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
-from partition_data import GIB, IMAGE, KERNEL, MIB, PASSED, STEP, VIRTUAL, C, Data, pair, request, requests
+from partition_data import GIB, IMAGE, KERNEL, MIB, PASSED, STEP, VIRTUAL, C, Data, domain, pair, request, requests
 
 from bootwright.common.ranges import Range
 from bootwright.partition.compute import compute
-from bootwright.partition.request import Request
+from bootwright.partition.request import Ramdisk, Request
 
 
 def test_the_head_says_what_was_asked_for_and_sums_up_all_bytes() -> None:
@@ -47,11 +48,33 @@ def test_a_domain_is_as_it_was_asked_for() -> None:
     assert (first.entry, first.entry_rbx, first.entry_rsi) == (KERNEL.entry, C["LOW_BASE"], 0)
 
 
-def test_memory_is_one_bank_up_to_three_gib_and_a_second_from_four_gib_on() -> None:
+def test_memory_is_one_bank_up_to_one_gib_and_a_second_from_four_gib_on() -> None:
     first, second = Data(compute(pair())).domains
     banks = [[(bank.guest, bank.size, bank.machine) for bank in domain.banks] for domain in (first, second)]
     assert banks[0] == [(0, 64 * MIB, 0), (0, 0, 0)]
-    assert banks[1] == [(0, 3 * GIB, 0), (4 * GIB, 2 * GIB, 0)]
+    assert banks[1] == [(0, GIB, 0), (4 * GIB, 4 * GIB, 0)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "low"),
+    [
+        ((5 * GIB,), (GIB,)),
+        ((GIB, GIB), (512 * MIB, 512 * MIB)),
+        ((GIB, 256 * MIB), (GIB, 256 * MIB)),
+        ((GIB, GIB, GIB, 128 * MIB), (256 * MIB, 256 * MIB, 256 * MIB, 128 * MIB)),
+        ((3 * GIB,) * 8, (256 * MIB,) * 8),
+    ],
+)
+def test_memory_below_4_gib_is_shared_out(sizes: tuple[int, ...], low: tuple[int, ...]) -> None:
+    """A PC has 2 GiB there, or little more, and all that is loaded has to lie there."""
+    found = Data(compute(request(*(domain(f"d{number}", memory=size) for number, size in enumerate(sizes)))))
+    assert tuple(one.banks[0].size for one in found.domains) == low
+    assert tuple(sum(bank.size for bank in one.banks) for one in found.domains) == sizes
+
+
+def test_a_bank_holds_what_is_loaded_whatever_the_limit() -> None:
+    asked = request(*(domain(f"d{number}", memory=GIB, ramdisk=Ramdisk("r", 1, 300 * MIB)) for number in range(8)))
+    assert {one.banks[0].size for one in Data(compute(asked)).domains} == {(18 + 300 + 64) * MIB}
 
 
 def test_both_see_the_shared_range_and_one_writes_it() -> None:
@@ -77,13 +100,13 @@ def test_a_vcpu_refers_to_pages_of_its_own() -> None:
     found = compute(pair())
     data = Data(found)
     pages = []
-    for domain in data.domains:
-        for number, vcpu in enumerate(data.vcpus(domain)):
+    for one in data.domains:
+        for number, vcpu in enumerate(data.vcpus(one)):
             assert (vcpu.number, vcpu.wanted_id, vcpu.asid, vcpu.state) == (number, 0xFFFFFFFF, 1, C["VCPU_ABSENT"])
-            assert data.record("domain", vcpu.domain).name == domain.name
+            assert data.record("domain", vcpu.domain).name == one.name
             pages += [vcpu.vmcb, vcpu.host_save, vcpu.scratch, vcpu.root]
             assert not any(data.read(vcpu.host_save, 0x1000)) and not any(data.read(vcpu.scratch, 0x1000))
-        pages += [domain.ring + 0x1000 * page for page in range(4)]
+        pages += [one.ring + 0x1000 * page for page in range(4)]
     assert all(page % 0x1000 == 0 for page in pages) and len(set(pages)) == len(pages)
 
 
@@ -108,13 +131,13 @@ def test_the_result_names_every_address() -> None:
         data.head.msr_bitmap_x2apic,
     )
     assert found.reset_vmcb == data.head.reset_vmcb and found.shared == data.head.shared
-    for place, domain in zip(found.domains, data.domains, strict=True):
-        assert place.tables == Range.sized(domain.tables, domain.nr_tables * C["PAGE_SIZE"])
-        assert (place.vmcb, place.io_bitmap, place.ring) == (domain.vmcb, domain.io_bitmap, domain.ring)
-        blocks = {block.source: block.size for block in data.records("block", domain.blocks, domain.nr_blocks)}
+    for place, one in zip(found.domains, data.domains, strict=True):
+        assert place.tables == Range.sized(one.tables, one.nr_tables * C["PAGE_SIZE"])
+        assert (place.vmcb, place.io_bitmap, place.ring) == (one.vmcb, one.io_bitmap, one.ring)
+        blocks = {block.source: block.size for block in data.records("block", one.blocks, one.nr_blocks)}
         assert blocks == {place.information.start: place.information.size, place.acpi.start: place.acpi.size}
-        assert [own.root for own in place.vcpus] == [vcpu.root for vcpu in data.vcpus(domain)]
-        assert [own.lapic_entry for own in place.vcpus] == [vcpu.lapic_entry for vcpu in data.vcpus(domain)]
+        assert [own.root for own in place.vcpus] == [vcpu.root for vcpu in data.vcpus(one)]
+        assert [own.lapic_entry for own in place.vcpus] == [vcpu.lapic_entry for vcpu in data.vcpus(one)]
 
 
 @settings(max_examples=60, deadline=None)

@@ -86,10 +86,10 @@ def test_what_lies_above_four_gib_is_told_and_a_domain_without_ramdisk_has_no_mo
     assert entries == [
         (0, 0xA0000, RAM),
         (0xA0000, 0x60000, RESERVED),
-        (MIB, 3 * GIB - MIB, RAM),
+        (MIB, GIB - MIB, RAM),
         (3 * GIB, STEP, RESERVED),
         LAPIC,
-        (4 * GIB, 2 * GIB, RAM),
+        (4 * GIB, 4 * GIB, RAM),
     ]
 
 
@@ -139,7 +139,7 @@ def test_of_a_bzimage_only_the_header_is_copied() -> None:
         (2 * GIB, Range(16 * MIB, 18 * MIB), None, GIB - 0x1000),
         (64 * MIB, Range(16 * MIB, 18 * MIB), 0x2000000, 0x2000000 - 0x1000),
         (64 * MIB, Range(60 * MIB, 64 * MIB), None, 60 * MIB - 0x1000),
-        (2 * GIB, Range(MIB, GIB), None, 2 * GIB - 0x1000),
+        (2 * GIB, Range(MIB, GIB), None, (1024 + 64 + 2) * MIB - 0x1000),
     ],
     ids=["at the top", "below 1 GiB", "below the kernel's limit", "below the kernel", "above 1 GiB if need be"],
 )

@@ -89,7 +89,7 @@ def requests(draw: st.DrawFn) -> Request:
     for number in range(count):
         views = [Share(s.name, number in writers[s.name], pmem=draw(st.booleans())) for s in shared
                  if number in users[s.name]]  # fmt: skip
-        free = 6 * GIB
+        free = 8 * GIB
         for at, view in enumerate(views):
             if draw(st.booleans()):
                 free += draw(st.integers(0, 600)) * STEP

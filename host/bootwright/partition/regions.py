@@ -7,8 +7,13 @@ from dataclasses import dataclass
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import PlanError
-from bootwright.common.ranges import Range, first_fit
+from bootwright.common.ranges import MIB, Range, align_up, first_fit
 from bootwright.partition.request import DomainRequest, Request, Share
+
+# What a PC with much memory has below 4 GiB for sure (QEMU's q35 has 2 GiB), less the stub and what is loaded.
+_LOW_MEMORY = 1536 * MIB
+_LOW_LIMITS = (1024 * MIB, 512 * MIB, 256 * MIB)
+_LOOSE = 64 * MIB
 
 
 @dataclass(frozen=True)
@@ -75,16 +80,28 @@ def lapic_range() -> Range:
 
 def regions(request: Request, domain: DomainRequest) -> Regions:
     """The memory of a domain of a request, whose sizes were checked. Raises PlanError for shares that do not fit in."""
-    banks = tuple(_banks(domain.memory))
+    banks = tuple(_banks(domain, low_limit(request)))
     return Regions(banks, tuple(_views(request, domain, [bank.guest for bank in banks])))
 
 
-def _banks(memory: int) -> Iterator[Bank]:
+def low_limit(request: Request) -> int:
+    """How much of a domain's memory is to lie below 4 GiB of the machine, for all that is loaded: so little that all
+    domains find room there.
+    """
+    memory = [domain.memory for domain in request.domains]
+    return next((cap for cap in _LOW_LIMITS if sum(min(size, cap) for size in memory) <= _LOW_MEMORY), _LOW_LIMITS[-1])
+
+
+def _banks(domain: DomainRequest, limit: int) -> Iterator[Bank]:
+    """The first holds what is loaded, whatever the limit, with room for the kernel's first steps."""
     constants = load_abi().constants
-    first = min(memory, constants["BANK_LOW_LIMIT"])
+    loaded = max((part.end for part in domain.kernel.ranges), default=0)
+    loaded += _LOOSE + (domain.ramdisk.size if domain.ramdisk else 0)
+    least = align_up(loaded, constants["BANK_ALIGNMENT"])
+    first = min(domain.memory, max(limit, least), constants["BANK_LOW_LIMIT"])
     yield Bank(0, Range(0, first))
-    if memory > first:
-        yield Bank(1, Range.sized(constants["BANK_HIGH_BASE"], memory - first))
+    if domain.memory > first:
+        yield Bank(1, Range.sized(constants["BANK_HIGH_BASE"], domain.memory - first))
 
 
 def _views(request: Request, domain: DomainRequest, banks: list[Range]) -> Iterator[View]:
