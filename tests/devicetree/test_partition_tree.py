@@ -19,6 +19,7 @@ name = "dom0"
 functions = ["initial-domain"]
 memory = "64M"
 kernel = "vmlinuz"
+ramdisk = { package = "busybox", file = "bin/busybox", init = "init", programs = ["a.asm", "b"] }
 cpus = 2
 cpu-ids = [4, 0x101]
 ports = ["0x60", "0x2f8-0x2ff"]

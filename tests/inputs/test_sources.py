@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
+import subprocess
 from pathlib import Path
 
+import newc
 import pytest
 import samples
 from project import ROOT
@@ -54,6 +57,26 @@ def test_a_ramdisk_from_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert asked == [("busybox-static", "bin/busybox", tmp_path / "cache")]
     data = ramdisk.read_bytes()
     assert data.startswith(b"070701") and b"the program" in data and b"the script" in data
+
+
+def test_programs_in_a_ramdisk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One in assembly is a program that Linux starts, which knows words that it does not understand."""
+    samples.write_kernels(tmp_path)
+    (tmp_path / "busybox").write_bytes(b"the program")
+    (tmp_path / "init.sh").write_bytes(b"the script")
+    (tmp_path / "other").write_bytes(b"another program")
+    monkeypatch.setattr(debian, "fetch", lambda package, pattern, cache: tmp_path / "busybox")
+    programs = f'init = "init.sh", programs = ["{ROOT}/images/port.asm", "other"]'
+    text = samples.DOMAIN + PACKAGE.replace('init = "init.sh"', programs)
+    described = load.parse(text, tmp_path / "lab.toml")
+    assert set(resolve.named(described)) >= {ROOT / "images" / "port.asm", tmp_path / "other", tmp_path / "init.sh"}
+    ramdisk = resolve.resolve(described, tmp_path / "work", tmp_path / "cache")[OfDomain(0), "ramdisk"]
+    found = {name: (mode, data) for name, mode, _, data in newc.read(ramdisk.read_bytes())}
+    assert found["bin/other"] == (stat.S_IFREG | 0o755, b"another program")
+    port = tmp_path / "port"
+    port.write_bytes(found["bin/port"][1])
+    port.chmod(0o755)
+    assert [subprocess.run([port, *words], check=False).returncode for words in (["in", "12x"], [])] == [2, 2]
 
 
 def test_errors_have_the_place_of_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

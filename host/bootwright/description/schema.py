@@ -179,8 +179,9 @@ def domain() -> dict[str, Field]:
         ),
         "ramdisk": Field(
             values.ramdisk,
-            form=f"{FILE}; with `init`, a script",
-            says="as it is; with `init` the packaged file is a busybox, and the ramdisk is made of both",
+            form=f"{FILE}; with `init`, a script, and `programs`, an array of files",
+            says="as it is; with `init` the packaged file is a busybox, and the ramdisk is made of both, with the "
+            "programs in /bin; .asm is assembled to one for Linux first",
         ),
         "device-tree": Field(values.file, form=FILE, says="the guest's own, for the device tree"),
         "config": Field(values.file, form=FILE, says="the guest's configuration, for the device tree"),

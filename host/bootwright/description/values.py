@@ -46,12 +46,19 @@ class FileSource:
 class PackageSource:
     """A file out of a Debian package: `file` is its path in there, with * and ? as wildcards.
 
-    init: of a ramdisk, the script (path relative to the description) that becomes /init beside that file.
+    init: of a ramdisk, the script (path relative to the description) that becomes /init beside that file; programs:
+    paths of what becomes /bin/NAME there; .asm is assembled to a program for Linux first.
     """
 
     package: str
     file: str
     init: str | None = None
+    programs: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The files that are not of the package, by their paths."""
+        return (*([self.init] if self.init is not None else ()), *self.programs)
 
 
 Source = FileSource | PackageSource
@@ -279,8 +286,11 @@ def file(node: Node) -> Source:
 
 
 def ramdisk(node: Node) -> Source:
-    """A path, or { package = "...", file = "...", init = "..." }."""
-    return _source(node, PACKAGED)
+    """A path, or { package = "...", file = "...", init = "...", programs = ["..."] }."""
+    found = _source(node, PACKAGED)
+    if isinstance(found, PackageSource) and found.programs and found.init is None:
+        raise fail(node.parts["programs"], "programs: without init there is no ramdisk that they could be put into")
+    return found
 
 
 def handed_modules(node: Node) -> tuple[HandedModule, ...]:
@@ -339,5 +349,15 @@ def _pattern(node: Node) -> str:
     return text
 
 
+def _programs(node: Node) -> tuple[str, ...]:
+    typed(node, list, 'an array of files, such as ["port.asm"]')
+    return tuple(_path(element) for element in node.elements)
+
+
 # The keys of a file out of a package; with `init` the packaged one is a busybox, and the file is made of both.
-PACKAGED = {"package": Field(_package, True), "file": Field(_pattern, True), "init": Field(_path)}
+PACKAGED = {
+    "package": Field(_package, True),
+    "file": Field(_pattern, True),
+    "init": Field(_path),
+    "programs": Field(_programs, default=()),
+}

@@ -184,7 +184,13 @@ HYPERVISOR_PROPERTIES: dict[str, tuple[str, Callable[[bytes], Value]]] = {
 }
 
 # A file: the keys of a table in a description; `path` alone is a string there.
-FILE_PROPERTIES = ("path", "package", "file", "init")
+FILE_PROPERTIES: dict[str, Callable[[bytes], Value]] = {
+    "path": string,
+    "package": string,
+    "file": string,
+    "init": string,
+    "programs": strings,
+}
 
 
 def cells(*numbers: int) -> bytes:

@@ -348,7 +348,7 @@ class _Reader:
 
     def _file(self, node: fdt.Node, path: str) -> TomlNode | None:
         """What bootwright's own properties say of the file: a path, or where it is in a package."""
-        parts = {key: self._value(node, path, OWN + key, bindings.string) for key in bindings.FILE_PROPERTIES}
+        parts = {key: self._value(node, path, OWN + key, read) for key, read in bindings.FILE_PROPERTIES.items()}
         there = {key: part for key, part in parts.items() if part is not None}
         if "path" not in there:
             return self._table(there, path) if there else None

@@ -141,6 +141,8 @@ class _Folders:
         found = {f"{OWN}package": text(source.package), f"{OWN}file": text(source.file)}
         if source.init is not None:
             found[f"{OWN}init"] = text(self.path(source.init))
+        if source.programs:
+            found[f"{OWN}programs"] = text(*(self.path(path) for path in source.programs))
         return found
 
 

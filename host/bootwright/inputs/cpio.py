@@ -40,13 +40,14 @@ def program(name: str, content: Path) -> Entry:
     return Entry(name, stat.S_IFREG | 0o755, content)
 
 
-def busybox_ramdisk(busybox: Path, init: Path) -> list[Entry]:
-    """The entries of a ramdisk with a program at /bin/NAME, the script /init, and /dev/console for its
-    output.
+def busybox_ramdisk(busybox: Path, init: Path, programs: Iterable[Path] = ()) -> list[Entry]:
+    """The entries of a ramdisk with a program at /bin/NAME, others beside it, the script /init, and /dev/console for
+    its output.
     """
     return [
         directory("bin"),
         program(f"bin/{busybox.name}", busybox),
+        *(program(f"bin/{path.name}", path) for path in programs),
         directory("dev"),
         Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)),
         program("init", init),

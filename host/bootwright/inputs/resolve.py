@@ -23,6 +23,7 @@ from bootwright.link.program import program
 
 ASSEMBLY_SUFFIX = ".asm"
 KERNEL_LAYOUT = "kernel"
+PROGRAM_LAYOUT = "linux"  # of a program in a ramdisk
 INTERPRETER = 256  # bytes of a script's first line that Linux looks at (BINPRM_BUF_SIZE)
 
 
@@ -67,25 +68,27 @@ def resolve(description: Description, workdir: Path, cache: Path | None = None) 
 def missing(faulty: FaultyDescription) -> Iterator[SourceError]:
     """An error for each file of the user's own that a description with faults names, and that cannot be had either."""
     for subject, where, source in faulty.files:
-        path = source.path if isinstance(source, FileSource) else source.init
-        try:
-            if path is not None:
+        for path in _own(source):
+            try:
                 _readable(faulty.folder / path)
-        except SourceError as error:
-            yield SourceError(f"{subject} {error.message}", where)
+            except SourceError as error:
+                yield SourceError(f"{subject} {error.message}", where)
 
 
 def named(description: Description) -> Iterator[Path]:
     """The files of the user's own: those that are named by a path, and what is included where that is assembly."""
     for *_, key, source in _wanted(description):
-        relative = source.path if isinstance(source, FileSource) else source.init
-        if relative is None:
-            continue
-        path = description.folder / relative
-        yield path
-        if key == "kernel" and path.suffix == ASSEMBLY_SUFFIX:
-            with suppress(BootwrightError):  # the build says what is wrong with it
-                yield from read_assembly(path).files
+        for relative in _own(source):
+            path = description.folder / relative
+            yield path
+            if (key == "kernel" or isinstance(source, PackageSource)) and path.suffix == ASSEMBLY_SUFFIX:
+                with suppress(BootwrightError):  # the build says what is wrong with it
+                    yield from read_assembly(path).files
+
+
+def _own(source: Source) -> tuple[str, ...]:
+    """The user's own files of a source, by their paths."""
+    return (source.path,) if isinstance(source, FileSource) else source.own
 
 
 def packaged(description: Description) -> Iterator[PackageSource]:
@@ -126,22 +129,24 @@ class _Resolver:
         if isinstance(source, PackageSource):
             return self._from_package(source)
         path = _readable(self._folder / source.path)
-        if key == "kernel" and path.suffix == ASSEMBLY_SUFFIX:
-            return self._assemble(path)
-        return path
+        return self._assembled(path, KERNEL_LAYOUT) if key == "kernel" else path
 
     def _from_package(self, source: PackageSource) -> Path:
         found = debian.fetch(source.package, source.file, self._cache)
         if source.init is None:
             return found
         init = _script(self._folder / source.init)
+        programs = [self._assembled(_readable(self._folder / path), PROGRAM_LAYOUT) for path in source.programs]
         out = self._scratch() / f"{found.name}.cpio"
-        cpio.write(cpio.busybox_ramdisk(found, init), out)
+        cpio.write(cpio.busybox_ramdisk(found, init, programs), out)
         return out
 
-    def _assemble(self, path: Path) -> Path:
+    def _assembled(self, path: Path, layout: str) -> Path:
+        """The file, or what it is assembled to."""
+        if path.suffix != ASSEMBLY_SUFFIX:
+            return path
         out = self._scratch() / path.stem
-        out.write_bytes(program([path], KERNEL_LAYOUT, self._cache).image)
+        out.write_bytes(program([path], layout, self._cache).image)
         return out
 
     def _scratch(self) -> Path:
