@@ -75,6 +75,7 @@
 #define L_END_ACCESS            "access to %x, which is not its own, at %x"
 #define L_END_EXIT              "exit %x, which nothing handles, at %x"
 #define L_END_STOPPED           "stopped by the monitor"
+#define L_END_RESTARTED         "restarted by the monitor"
 
 #define M_FAILED_HALT   "halted"
 #define M_FAILED_REBOOT "rebooting in %u seconds"

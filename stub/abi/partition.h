@@ -194,6 +194,7 @@ struct ring {               /* text of a domain, the newest RING_SIZE - RING_SIZ
 #define END_ACCESS          4           /* it reached for memory that is not there; value: its address */
 #define END_EXIT            5           /* an exit that has no handler; value: the code */
 #define END_STOPPED         6           /* by the monitor */
+#define END_RESTARTED       7           /* by the monitor, and started again, however often */
 
 #define VCPU_OFF            0           /* vcpu.state: waits for INIT and SIPI, in the host */
 #define VCPU_RUNS           1

@@ -59,8 +59,8 @@ end_domain:
 may_restart:
         test dword ptr [r12 + DOMAIN_FLAGS], DOMAIN_RESTARTS
         jz   .no
-        cmp  dword ptr [r12 + DOMAIN_END_REASON], END_STOPPED
-        je   .no
+        cmp  dword ptr [r12 + DOMAIN_END_REASON], END_STOPPED   ; or END_RESTARTED, which is not counted
+        jae  .no
         rdtsc
         shl  rdx, 32
         or   rdx, rax
@@ -88,7 +88,7 @@ may_restart:
 ; clobbers: rax, rcx, rdx, rsi, rdi, r8 to r11
 restart_domain:
         xor  edx, edx
-        mov  eax, END_STOPPED
+        mov  eax, END_RESTARTED
         call end_domain
         cmp  dword ptr [r12 + DOMAIN_STATE], DOMAIN_ENDED
         jne  .done

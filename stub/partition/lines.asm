@@ -102,8 +102,8 @@ print_end:
         lea  rdi, [rip + M_PARTITION_LIMIT]
         test dword ptr [r12 + DOMAIN_FLAGS], DOMAIN_RESTARTS
         jz   .line_feed
-        cmp  dword ptr [r12 + DOMAIN_END_REASON], END_STOPPED
-        je   .line_feed
+        cmp  dword ptr [r12 + DOMAIN_END_REASON], END_STOPPED   ; or END_RESTARTED
+        jae  .line_feed
 .outcome:
         call print
 .line_feed:
@@ -237,7 +237,7 @@ choose_input_domain:
 .section .rodata
 .align 8
 end_texts:                              ; by END_*
-        .quad L_END_SLEEP, L_END_RESET, L_END_SHUTDOWN, L_END_ACCESS, L_END_EXIT, L_END_STOPPED
+        .quad L_END_SLEEP, L_END_RESET, L_END_SHUTDOWN, L_END_ACCESS, L_END_EXIT, L_END_STOPPED, L_END_RESTARTED
 
 .section .data
 .align 8

@@ -265,6 +265,8 @@ def test_the_monitor_stops_and_restarts() -> None:
     assert machine.transcript == "bootwright: d1: ended: stopped by the monitor\n"
     machine.set_vcpu(1, state=C["VCPU_RUNS"])
     assert ask(machine, "RESTART") == 0, "one that runs is stopped first"
+    assert machine.transcript.endswith("bootwright: d1: ended: restarted by the monitor\n")
+    assert machine.of_domain("end_reason", 1) == C["END_RESTARTED"]
     assert machine.of_vcpu("request", 1) == STOP | RESTART and machine.of_vcpu("request", 2) == STOP
     machine.set_domain(1, state=C["DOMAIN_FAILED"])
     assert ask(machine, "RESTART") == NONE
