@@ -25,6 +25,7 @@ from bootwright.cli.tasks import namespace  # noqa: E402
         "with -k only the cells that match, as `xen, uefi` or `^pxe`",
         "benchmark": "instead: what building costs, as ratios",
         "coverage": "instead: what of the stub no test under Unicorn executes",
+        "hostile": "instead: all that a hostile domain tries beside another one, which takes minutes",
     },
 )
 def test(
@@ -35,6 +36,7 @@ def test(
     matrix: bool = False,
     benchmark: bool = False,
     coverage: bool = False,
+    hostile: bool = False,
 ) -> None:
     """Lint, types and tests; with a path or -k only those tests."""
     for folder in ("support", "tools"):
@@ -52,6 +54,10 @@ def test(
         from stub_coverage import main as cover
 
         raise Exit(code=cover())
+    if hostile:
+        from hostile_guests import main as try_all
+
+        raise Exit(code=try_all())
     chosen = [path] * bool(path) + ["-k", k] * bool(k) + ["-m", "not slow"] * fast
     checks = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]]
     parallel = ["-n", "auto", "--dist", "worksteal"]
