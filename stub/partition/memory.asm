@@ -103,13 +103,16 @@ take_what_stays:
         fail E_PARTITION_MODULE
 
 ; in:  rdi = start, rsi = end
-; out: one more in `taken`
+; out: one more in `taken`, unless it is empty
 ; clobbers: rax
 take:
+        cmp  rdi, rsi
+        je   .done
         mov  rax, qword ptr [rip + taken_end]
         mov  qword ptr [rax], rdi
         mov  qword ptr [rax + 8], rsi
         add  qword ptr [rip + taken_end], 16
+.done:
         ret
 
 ; Gives every bank and every shared range its place, the largest first, as low as it fits: first all first banks, which
@@ -281,6 +284,8 @@ find_hindrance:
         cmp  rdx, qword ptr [rip + memory_map_end]
         jae  .taken
         cmp  dword ptr [rdx + HVM_MEMMAP_TABLE_ENTRY_TYPE], XEN_HVM_MEMMAP_TYPE_RAM
+        je   .next_entry
+        cmp  qword ptr [rdx + HVM_MEMMAP_TABLE_ENTRY_SIZE], 0
         je   .next_entry
         mov  r9, qword ptr [rdx + HVM_MEMMAP_TABLE_ENTRY_ADDR]
         cmp  r9, rcx

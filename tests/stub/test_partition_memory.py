@@ -61,7 +61,7 @@ def twin(
         for start in range(0, min(limit, top), STEP):
             end = start + size
             ram = any(kind == 1 and low <= start and end <= low + much for low, much, kind in ranges)
-            if ram and end <= limit and not any(start < high and low < end for low, high in taken):
+            if ram and end <= limit and not any(max(start, low) < min(end, high) for low, high in taken):
                 taken.append((start, end))
                 return start
         raise NoRoom
