@@ -51,6 +51,12 @@ def test_memory_outside_ends_the_domain_or_is_refused(run: Run) -> None:
             assert section.tries == section.refused + section.ended, section
 
 
+def test_its_own_interrupts_come(run: Run) -> None:
+    """So that those which it sends elsewhere are sent."""
+    got = {section.name: section.interrupts for section in run.sections}
+    assert got["icr"] and got["storms"] and got["vectors"]
+
+
 def test_the_resident_part_is_as_at_the_launch(run: Run) -> None:
     assert run.before and run.before == run.behind
 
@@ -67,16 +73,16 @@ def test_lines_of_the_other_domain_stay_whole(run: Run) -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        "0 survived\nd0: watcher: after 1: crc 0x2, ticks 6",
-        "0 survived\nd0: watcher: after 1: crc 0x1, ticks 5",
-        "1 survived\nd0: watcher: after 1: crc 0x1, ticks 6",
+        "0 survived, 4 interrupts\nd0: watcher: after 1: crc 0x2, ticks 6",
+        "0 survived, 4 interrupts\nd0: watcher: after 1: crc 0x1, ticks 5",
+        "1 survived, 4 interrupts\nd0: watcher: after 1: crc 0x1, ticks 6",
     ],
 )
 def test_an_effect_is_one(said: str) -> None:
     """Another checksum, a tick that did not come, a try that did what it meant to."""
     begin = "d0: watcher: begins: crc 0x1, ticks 5\nd1: hostile: ports: 9 tries, 2 refused, 1 ended, "
     (section,) = Run(Outcome.AS_EXPECTED, f"{begin}{said}\n", 0.0).sections
-    assert section == hostile.Section("ports", 9, 2, 1, effects=1)
+    assert section == hostile.Section("ports", 9, 2, 1, effects=1, interrupts=4)
 
 
 def test_a_reset_storm_ends_at_the_limit(tmp_path: Path) -> None:

@@ -49,6 +49,10 @@ start:
         mov  rdi, qword ptr [rbp + HVM_START_INFO_CMDLINE_PADDR]
         call read_command_line
         mov  r15d, PROGRESS
+.ready:
+        pause
+        cmp  qword ptr [r15 + PROGRESS_READY], 0
+        je   .ready
         cmp  qword ptr [r15 + PROGRESS_TRYING], 0
         je   next_section
         inc  qword ptr [r15 + PROGRESS_ENDED]   ; the last life was ended by its last try
@@ -87,6 +91,8 @@ next_section:
         mov  rcx, qword ptr [r15 + PROGRESS_REFUSED]
         mov  r8, qword ptr [r15 + PROGRESS_ENDED]
         mov  r9, qword ptr [r15 + PROGRESS_SURVIVED]
+        mov  rax, qword ptr [r15 + PROGRESS_INTERRUPTS]
+        mov  qword ptr [rip + sixth_value], rax
         call print
         lea  rax, [rbx + 1]
         mov  qword ptr [r15 + PROGRESS_FINISHED], rax
@@ -102,6 +108,7 @@ next_section:
         mov  qword ptr [r15 + PROGRESS_REFUSED], rax
         mov  qword ptr [r15 + PROGRESS_ENDED], rax
         mov  qword ptr [r15 + PROGRESS_SURVIVED], rax
+        mov  qword ptr [r15 + PROGRESS_INTERRUPTS], rax
         inc  qword ptr [r15 + PROGRESS_SECTION]
         jmp  next_section
 
@@ -256,7 +263,7 @@ name_flood:     .asciz "flood"
 name_frame:     .asciz "debug-frame"
 name_reset:     .asciz "reset-storm"
 begin_line:     .asciz "hostile: %s: begin\n"
-end_line:       .asciz "hostile: %s: %u tries, %u refused, %u ended, %u survived\n"
+end_line:       .asciz "hostile: %s: %u tries, %u refused, %u ended, %u survived, %u interrupts\n"
 over_line:      .asciz "hostile: over\n"
 try_word:       .asciz "try="
 all_word:       .asciz "all"

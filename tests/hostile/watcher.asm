@@ -1,5 +1,5 @@
 ; The neighbour of the hostile kernel: fills its memory with a pattern, ticks, and says after each section of tries what is
-; left of both. It controls the other domain: when that stands still, it is started again.
+; left of both. Its local APIC is on and takes no interrupt, so that one which comes stays there. It controls the other domain: when that stands still, it is started again.
 
 .include "lib/macros.inc"
 .include "lib/long_mode.asm"
@@ -15,7 +15,10 @@
 
 .set PATTERN, 0x800000                  ; of memory, to PATTERN_END; the kernel lies below
 .set PATTERN_END, 0x1f00000
+.set CHECKED_END, 0xc00000              ; of it, to here each time; all of it is looked at from outside
 .set PATTERN_FACTOR, 0x9e3779b1         ; odd, so that every number of 32 bits comes once
+.set LAPIC_REGISTERS, 27
+.set SPURIOUS, 0xff                     ; vector of an interrupt that is none
 .set TICK, 1 << 22                      ; of the TSC
 .set TICKS_FOR_GOOD, 512                ; so long a restart does not take
 .set OTHER, 1                           ; number of the hostile domain: the second that is built
@@ -36,6 +39,7 @@ start:
         call console_start
         call fill_pattern
         call make_table
+        call start_lapic
         mov  r15d, PROGRESS
         xor  r12d, r12d                 ; r12 = ticks, r13 = TSC of the last, r14 = TSC of the last beat
         call now
@@ -47,6 +51,7 @@ start:
         mov  esi, eax
         mov  rdx, r12
         call print
+        mov  qword ptr [r15 + PROGRESS_READY], 1
 .next:
         pause
         call now
@@ -197,15 +202,63 @@ make_table:
         pop  rbx
         ret
 
-; out: eax = CRC-32 of the code, the constants, and the pattern
+; clobbers: rax, rcx, rdx
+start_lapic:
+        mov  ecx, MSR_APIC_BASE
+        rdmsr
+        test eax, APIC_BASE_X2APIC
+        jnz  .msr
+        mov  eax, LAPIC_ADDRESS
+        mov  dword ptr [rax + LAPIC_SVR], SVR_ENABLED | SPURIOUS
+        ret
+.msr:
+        mov  ecx, MSR_X2APIC_SVR
+        mov  eax, SVR_ENABLED | SPURIOUS
+        xor  edx, edx
+        wrmsr
+        ret
+
+; What the local APIC has been told, and what has come to it, into lapic_state.
+; clobbers: rax, rcx, rdx, rsi, rdi
+read_lapic:
+        mov  ecx, MSR_APIC_BASE
+        rdmsr
+        mov  r8d, eax
+        lea  rsi, [rip + lapic_registers]
+        lea  rdi, [rip + lapic_state]
+.next:
+        movzx ecx, word ptr [rsi]
+        test r8d, APIC_BASE_X2APIC
+        jnz  .msr
+        mov  eax, LAPIC_ADDRESS
+        mov  eax, dword ptr [rax + rcx]
+        jmp  .keep
+.msr:
+        shr  ecx, LAPIC_REGISTER_SHIFT
+        add  ecx, MSR_X2APIC
+        rdmsr
+.keep:
+        mov  dword ptr [rdi], eax
+        add  rdi, 4
+        add  rsi, 2
+        lea  rax, [rip + lapic_registers_end]
+        cmp  rsi, rax
+        jb   .next
+        ret
+
+; out: eax = CRC-32 of the code, the constants, some of the pattern, and the local APIC's state
 ; clobbers: rcx, rdx, rsi, rdi, r8
 checksum:
+        call read_lapic
         mov  eax, -1
         lea  rsi, [rip + __start_text]
         lea  rcx, [rip + __end_rodata]
         call .add
         mov  esi, PATTERN
-        mov  ecx, PATTERN_END
+        mov  ecx, CHECKED_END
+        call .add
+        lea  rsi, [rip + lapic_state]
+        lea  rcx, [rip + lapic_state_end]
         call .add
         not  eax
         ret
@@ -222,6 +275,13 @@ checksum:
         ret
 
 .section .rodata
+lapic_registers:
+        .word LAPIC_ID, LAPIC_TPR, LAPIC_LDR, LAPIC_SVR, LAPIC_LVT_TIMER, LAPIC_LVT_LINT0, LAPIC_LVT_LINT1, LAPIC_LVT_ERROR
+        .word LAPIC_INITIAL_COUNT, LAPIC_CURRENT_COUNT, LAPIC_DIVIDE
+        .word LAPIC_ISR, LAPIC_ISR + 0x10, LAPIC_ISR + 0x20, LAPIC_ISR + 0x30, LAPIC_ISR + 0x40, LAPIC_ISR + 0x50, LAPIC_ISR + 0x60, LAPIC_ISR + 0x70
+        .word LAPIC_IRR, LAPIC_IRR + 0x10, LAPIC_IRR + 0x20, LAPIC_IRR + 0x30, LAPIC_IRR + 0x40, LAPIC_IRR + 0x50, LAPIC_IRR + 0x60, LAPIC_IRR + 0x70
+lapic_registers_end:
+.assert lapic_registers_end - lapic_registers == LAPIC_REGISTERS * 2, "LAPIC_REGISTERS counts the list"
 start_line:     .asciz "watcher: begins: crc %x, ticks %u\n"
 restart_line:   .asciz "watcher: section %u stands still in step %u\n"
 after_line:     .asciz "watcher: after %u: crc %x, ticks %u\n"
@@ -231,5 +291,7 @@ over_line:      .asciz "watcher: over: crc %x, ticks %u, %u restarts from outsid
 .section .bss
 .align 16
 table:          .space 256 * 4
+lapic_state:    .space LAPIC_REGISTERS * 4
+lapic_state_end:
 ended_ticks:    .space 4                ; ticks since which the other domain has not run
 one_byte:       .space 1

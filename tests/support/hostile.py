@@ -3,9 +3,9 @@
     run = boot("all", short=True, folder=tmp_path)
     run.sections[0].name, .tries, .refused, .ended, .effects
 
-The watcher, a domain beside it, says the CRC-32 of its memory and its ticks after each section. What of the resident
-part must never change (its code and constants, bitmaps, nested tables, templates, rules) is read out of QEMU's memory
-before the first try and behind the last.
+The watcher, a domain beside it, says the CRC-32 of its memory and of its local APIC, and its ticks, after each section.
+What must never change (all that the watcher has filled; of the resident part code, constants, bitmaps, nested
+tables, templates and rules) is read out of QEMU's memory before the first try and behind the last.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ import pytest
 from project import TESTS
 
 from bootwright.common import abi, paths
+from bootwright.common.ranges import Range
 from bootwright.emulate import qemu
 from bootwright.image import build
 from bootwright.media import BOOT_METHODS
 
 C = abi.load().constants
 MEMORY = 256 << 20
+PATTERN = Range(0x800000, 0x1F00000)  # of the watcher's memory: tests/hostile/watcher.asm
 DESCRIPTION = f"""
 [image]
 name = "hostile"
@@ -44,6 +46,7 @@ kernel = "{TESTS}/hostile/watcher.asm"
 
 [[domain]]
 name = "hostile"
+cpus = 2
 memory = "32M"
 kernel = "{TESTS}/hostile/hostile.asm"
 cmdline = "%s"
@@ -63,7 +66,9 @@ GONE = re.compile(
     r"^d0: watcher: it has ended for good: crc (0x[0-9a-f]+), ticks (\d+), (\d+) restarts by itself$", re.M
 )
 LAST = ("restarts from outside", "restarts by itself")
-ENDED = re.compile(r"^d1: hostile: ([a-z-]+): (\d+) tries, (\d+) refused, (\d+) ended, (\d+) survived$", re.M)
+ENDED = re.compile(
+    r"^d1: hostile: ([a-z-]+): (\d+) tries, (\d+) refused, (\d+) ended, (\d+) survived, (\d+) interrupts$", re.M
+)
 RESIDENT = re.compile(r"resident: \d+ bytes of code at \[(0x[0-9a-f]+), (0x[0-9a-f]+)\)")
 # Of an entry of the nested tables: accessed and dirty, which a cpu sets.
 MARKS = ~(1 << 5 | 1 << 6) & (1 << 64) - 1
@@ -71,18 +76,21 @@ MARKS = ~(1 << 5 | 1 << 6) & (1 << 64) - 1
 
 @dataclass(frozen=True)
 class Section:
-    """How many tries it had, and what became of them. effects: of what must not be possible, or was seen elsewhere."""
+    """How many tries it had, and what became of them. effects: of what must not be possible, or was seen elsewhere;
+    interrupts: that it got.
+    """
 
     name: str
     tries: int
     refused: int
     ended: int
     effects: int
+    interrupts: int = 0
 
 
 @dataclass
 class Run:
-    """What a boot showed. before, behind: the CRC-32 of each part of the resident part that does not change."""
+    """What a boot showed. before, behind: the CRC-32 of each part of the machine's memory that must not change."""
 
     outcome: qemu.Outcome
     transcript: str
@@ -98,7 +106,7 @@ class Run:
         for tried, seen in zip(ENDED.finditer(self.transcript), AFTER.finditer(self.transcript), strict=True):
             effects = int(tried[5]) + (int(seen[2], 16) != checksum) + (int(seen[3]) <= ticks)
             ticks = int(seen[3])
-            found.append(Section(tried[1], int(tried[2]), int(tried[3]), int(tried[4]), effects))
+            found.append(Section(tried[1], int(tried[2]), int(tried[3]), int(tried[4]), effects, int(tried[6])))
         return found
 
     @property
@@ -201,6 +209,8 @@ def _parts(memory: bytes) -> Iterator[tuple[str, bytes]]:
         place = partition.domains + number * C["DOMAIN_SIZEOF"]
         domain = records["domain"](memory[place:])
         yield f"d{number}", span(place, C["DOMAIN_STATE"])
+        if number == 0:
+            yield "the watcher's memory", span(domain.banks[0].machine + PATTERN.start, PATTERN.size)
         yield f"d{number}: VMCB", span(domain.vmcb, C["PAGE_SIZE"])
         yield f"d{number}: bitmap of ports", span(domain.io_bitmap, C["IOPM_SIZE"])
         yield f"d{number}: nested tables", _tables(span(domain.tables, domain.nr_tables * C["PAGE_SIZE"]))
