@@ -8,6 +8,7 @@ from pathlib import Path
 
 import description_page
 import errors_page
+import partition_page
 import pytest
 import syntax_files
 from project import ROOT
@@ -21,6 +22,10 @@ def test_every_error_of_the_stub_is_provoked_by_a_test() -> None:
 
 def test_the_error_page_is_up_to_date() -> None:
     assert errors_page.PAGE.read_text(encoding="utf-8") == errors_page.render(), "run: invoke docs"
+
+
+def test_the_table_of_the_resident_part_is_up_to_date() -> None:
+    assert partition_page.PAGE.read_text(encoding="utf-8") == partition_page.render(), "run: invoke docs"
 
 
 def test_the_description_page_is_up_to_date() -> None:

@@ -6,13 +6,14 @@ import description_page
 import errors_page
 import kernel_rules
 import packages_page
+import partition_page
 import stub_page
 import syntax_files
 
 
 def write() -> None:
     """Each page and syntax file, to its place."""
-    for page in (description_page, errors_page, kernel_rules, packages_page, stub_page):
+    for page in (description_page, errors_page, kernel_rules, packages_page, partition_page, stub_page):
         page.PAGE.write_text(page.render(), encoding="utf-8")
     for path, text in syntax_files.render().items():
         path.write_text(text, encoding="utf-8")
