@@ -1,4 +1,4 @@
-"""The table of the resident part in docs/partition.md: how many bytes of each file stay, and how many are for the boot."""
+"""The table of the resident part in docs/partition.md: bytes of each file that stay, and that are for the boot."""
 
 from __future__ import annotations
 
