@@ -38,6 +38,7 @@
 #define MADT_SIGNATURE          0x43495041          /* "APIC" */
 #define MADT_PCAT_COMPAT        (1 << 0)    /* there are two 8259 */
 #define MADT_LOCAL_APIC         0           /* types of entries */
+#define MADT_IO_APIC            1
 #define MADT_LAPIC_OVERRIDE     5
 #define MADT_LOCAL_X2APIC       9
 #define MADT_ENABLED            (1 << 0)
@@ -146,6 +147,15 @@ struct madt_local_apic {
     uint8  processor_uid;
     uint8  apic_id;
     uint32 flags;           /* MADT_ENABLED, MADT_ONLINE_CAPABLE */
+};
+
+struct madt_io_apic {
+    uint8  type;            /* MADT_IO_APIC */
+    uint8  length;
+    uint8  io_apic_id;
+    uint8  reserved;
+    uint32 address;         /* of its registers */
+    uint32 gsi_base;
 };
 
 struct madt_lapic_override {

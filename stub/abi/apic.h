@@ -96,3 +96,10 @@
 #define LVT_MASKED          (1 << 16)
 #define LVT_TIMER_PERIODIC  (1 << 17)
 #define LVT_TIMER_DEADLINE  (2 << 17)   /* of the TSC */
+
+/* The I/O APIC (Intel 82093AA): a register is selected by its number at the address, and is then in the window. */
+#define IOAPIC_WINDOW       0x10
+#define IOAPIC_VERSION      0x01    /* bits 16 to 23: number of the last redirection entry */
+#define IOAPIC_VERSION_LAST_SHIFT 16
+#define IOAPIC_REDIRECTION  0x10    /* two registers each; the lower one: vector, and masked or not */
+#define IOAPIC_MASKED       (1 << 16)

@@ -130,6 +130,8 @@ struct tss64 {
 #define PORT_CMOS_DATA      0x71
 #define CMOS_SECONDS        0
 #define CMOS_TRIES      2000000     /* two port accesses each: at least two seconds */
+#define PORT_PIC_1_MASK     0x21    /* 8259: interrupts that do not come */
+#define PORT_PIC_2_MASK     0xa1
 #define PORT_PIT_2          0x42    /* the 8254's channel 2, which the speaker has */
 #define PORT_PIT_COMMAND    0x43
 #define PIT_MODE_0          0xb0    /* channel 2: counts down once from a value of two bytes */

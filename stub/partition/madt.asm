@@ -1,4 +1,5 @@
-; The cpus of the machine, by ACPI's MADT: ACPI 6.5, 5.2.12. Nothing outside of a table's length is read.
+; The cpus of the machine, by ACPI's MADT: ACPI 6.5, 5.2.12. Nothing outside of a table's length is read. The I/O APICs that
+; it names are silenced: no domain has a device that interrupts, and what a firmware has left on would interrupt one.
 
 .include "lib/macros.inc"
 
@@ -7,10 +8,13 @@
 .section .boot
 
 ; in:  kept_rsdp
-; out: machine_cpus: APIC ids of the enabled cpus in the MADT's order, each once
+; out: machine_cpus: APIC ids of the enabled cpus in the MADT's order, each once; no interrupts of devices
 ; clobbers: all but rbp, rsp
 ; fails: E_NO_RSDP, E_NO_MADT, E_MADT, E_TOO_MANY_CPUS, E_BOOT_CPU
 find_cpus:
+        or   eax, -1
+        out  PORT_PIC_1_MASK, al
+        out  PORT_PIC_2_MASK, al
         mov  rbx, qword ptr [rip + kept_rsdp]
         mov  rdx, rbx
         test rbx, rbx
@@ -97,6 +101,8 @@ read_madt:
         jb   .done                      ; it would go round for ever
         cmp  byte ptr [rbx + MADT_LOCAL_APIC_TYPE], MADT_LOCAL_APIC
         je   .xapic
+        cmp  byte ptr [rbx + MADT_LOCAL_APIC_TYPE], MADT_IO_APIC
+        je   .io_apic
         cmp  byte ptr [rbx + MADT_LOCAL_APIC_TYPE], MADT_LOCAL_X2APIC
         jne  .next
         cmp  ecx, MADT_LOCAL_X2APIC_SIZEOF
@@ -107,6 +113,12 @@ read_madt:
         jne  .found
         cmp  edi, ICR_BROADCAST       ; without x2APIC there are 8 bits to address it by
         jb   .found
+        jmp  .next
+.io_apic:
+        cmp  ecx, MADT_IO_APIC_SIZEOF
+        jb   .next
+        mov  edi, dword ptr [rbx + MADT_IO_APIC_ADDRESS]
+        call mask_io_apic
         jmp  .next
 .xapic:
         cmp  ecx, MADT_LOCAL_APIC_SIZEOF
@@ -134,6 +146,21 @@ read_madt:
 .too_many:
         mov  edx, MAX_MACHINE_CPUS
         fail E_TOO_MANY_CPUS
+
+; in:  edi = address of its registers
+; clobbers: rax, rcx
+mask_io_apic:
+        mov  dword ptr [rdi], IOAPIC_VERSION
+        mov  ecx, dword ptr [rdi + IOAPIC_WINDOW]
+        shr  ecx, IOAPIC_VERSION_LAST_SHIFT
+        movzx ecx, cl
+.next:
+        lea  eax, [rcx * 2 + IOAPIC_REDIRECTION]
+        mov  dword ptr [rdi], eax
+        mov  dword ptr [rdi + IOAPIC_WINDOW], IOAPIC_MASKED
+        sub  ecx, 1
+        jae  .next
+        ret
 
 ; in:  edi = APIC id
 ; out: ecx = its number among machine_cpus; CF set, and their number, if it is none of them

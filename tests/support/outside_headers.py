@@ -386,6 +386,8 @@ BY_THE_BOOK = {
     r"CARRIAGE_RETURN|LINE_FEED|CONTROL_A": "ASCII",
     r"DAYS_TO_1970": "the Gregorian calendar; Python computes the same in other tests",
     r"PIT_\w+|PORT_PIT_\w+": "Intel 8254, control word and counter latch command; 1.193182 MHz: ISA's clock by 12",
+    r"PORT_PIC_\w+": "Intel 8259A, OCW1; IBM AT Technical Reference, its ports",
+    r"IOAPIC_\w+": "Intel 82093AA, 3.1 and 3.2",
     r"SYSTEM_B_\w+|PORT_SYSTEM_B": "IBM AT Technical Reference, port 0x61",
     r"SMBIOS\w+": "SMBIOS 3.7, 5.2; the GUIDs: UEFI 2.10, 4.6.1.1",
     r"multiboot2_\w+|MULTIBOOT2_\w+": "Multiboot2 Specification 2.0, 3.1 and 3.6",
