@@ -114,7 +114,7 @@ struct patch {              /* what of those bytes only the machine can say; car
 
 #define CONSOLE_NONE        0           /* domain.console_kind */
 #define CONSOLE_PASSED      1           /* a UART of the machine's, its own */
-#define CONSOLE_VIRTUAL     2           /* a 16550 of ours: whole lines go to the image's console, with the domain's name */
+#define CONSOLE_VIRTUAL     2           /* a 16550 of ours: whole lines go to the image's console, behind the domain's number */
 #define CONSOLE_RING        3           /* a 16550 of ours: its text goes to the ring alone */
 
 #define DOMAIN_NOT_BUILT    0           /* domain.state */
