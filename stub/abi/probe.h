@@ -1,25 +1,39 @@
 /* The probe kernel (stub/kernels/probe.asm) and who reads it (host/bootwright/lab/report.py): the document lies between
  * the two marker lines, and the line behind has the CRC-32 of its bytes, with line feeds alone at the ends of lines. */
 
-#define PROBE_FORMAT        1
+#define PROBE_FORMAT        2           /* 1 had no `processors` and `msrs`, no `subleaf`, and fewer leaves of CPUID */
 #define PROBE_BEGIN         "-----BEGIN BOOTWRIGHT MACHINE-----\n"
 #define PROBE_END           "-----END BOOTWRIGHT MACHINE-----\n"
 #define PROBE_CHECKSUM      "CRC-32 %x\n"
-#define PROBE_DOCUMENT_SIZE 0x20000     /* bytes; MAX_RANGES and PROBE_MAX_TABLES lines fit */
+#define PROBE_DOCUMENT_SIZE 0x40000     /* bytes; MAX_RANGES, PROBE_MAX_TABLES and PROBE_MAX_PROCESSORS lines fit */
 #define PROBE_MAX_TABLES    256         /* ACPI tables; more is a table gone wrong */
 #define PROBE_MAX_MADT      0x10000     /* bytes; likewise */
+#define PROBE_MAX_PROCESSORS 1024       /* that are listed; all are counted */
 #define PROBE_MAX_STRUCTURES 4096       /* SMBIOS structures; likewise */
 
 /* CPUID and MSRs that only the probe reads. */
 #define CPUID_FEATURES          1
 #define CPUID_FEATURES_ECX_HYPERVISOR (1 << 31)
 #define CPUID_STRUCTURED        7
+#define TOPOLOGY_THREADS        1               /* CPUID_TOPOLOGY, ECX 8 to 15: EAX 0 to 4 are the bits of an id that tell threads apart */
+#define CPUID_FREQUENCIES       0x16            /* EAX: MHz of the base frequency */
+#define CPUID_POWER             0x80000007
+#define CPUID_POWER_EDX_INVARIANT (1 << 8)      /* the time-stamp counter's rate never changes */
 #define CPUID_ADDRESSES         0x80000008
+#define CPUID_CORES             0x8000001e      /* AMD's, with CPUID_EXTENDED_ECX_TOPOLOGY; EBX 8 to 15: threads of a core - 1 */
+#define CPUID_EXTENDED_ECX_TOPOLOGY (1 << 22)
+#define CPUID_FEATURES_ECX_VMX  (1 << 5)
+#define CPUID_FEATURES_EDX_HTT  (1 << 28)       /* 0: one thread, one core */
+#define CPUID_PART_MASK         0xc0000000      /* of a leaf: what each highest leaf is for */
 #define CPUID_HYPERVISOR        0x40000000
 #define CPUID_FAMILY_EXTENDED   15
 #define CPUID_VENDOR_INTEL      0x756e6547      /* EBX: "Genu" */
 #define CPUID_VENDOR_AMD        0x68747541      /* EBX: "Auth" */
 #define MSR_MICROCODE           0x8b            /* IA32_BIOS_SIGN_ID, AMD's PATCH_LEVEL */
+#define MSR_FEATURE_CONTROL     0x3a            /* Intel's alone */
+#define FEATURE_CONTROL_LOCK    (1 << 0)        /* it can be written at the next reset only */
+#define FEATURE_CONTROL_VMX_SMX (1 << 1)        /* VMXON, in SMX operation and outside of it */
+#define FEATURE_CONTROL_VMX     (1 << 2)
 
 /* SMBIOS 3.7, 5.2: entry points and structures. */
 #define SMBIOS_SEARCH_START     0xf0000

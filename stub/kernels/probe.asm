@@ -13,6 +13,7 @@
 .include "document.inc"
 .include "probe_information.inc"
 .include "probe_cpu.inc"
+.include "probe_msr.inc"
 .include "probe_acpi.inc"
 .include "probe_smbios.inc"
 
@@ -46,6 +47,7 @@ start:
 .code64
         mov  ebp, esi                   ; ebp = what the loader told
         call load_descriptors
+        call catch_protection
         call read_information
         call read_words
         call console_start
@@ -70,6 +72,7 @@ emit_document:
         call emit_memory
         call emit_acpi
         call emit_cpuid
+        call emit_msrs
         call emit_cpu
         call emit_smbios
         call emit_framebuffer

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab_report import BEGIN, DOCUMENT, STUB_LINES, changed, marked
+from lab_report import BEGIN, DOCUMENT, OLD, STUB_LINES, changed, marked
 
 from bootwright.cli import lab
 from bootwright.common.errors import BootwrightError, DeviceError, SourceError
@@ -52,6 +52,22 @@ def test_the_stubs_own_lines_say_how_it_was_entered() -> None:
     assert rsdp[:8] == b"RSD PTR " and not sum(rsdp) % 256 and not sum(rsdp[:20]) % 256 and len(rsdp) == 36
 
 
+def test_a_report_of_format_1_is_still_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.extract(marked(OLD).encode()).document == OLD
+    report.store(report.Report(OLD), "old")
+    assert report.load("old").document == OLD
+    lab.list_all()
+    assert capsys.readouterr().out == (
+        'old: ACME Lab "One", serial S-1: 4 x Lab CPU, 255 MiB of RAM, screen 1280 x 800\n'
+        "    SVM: not known\n"
+        "    VMX: none\n"  # CPUID's first leaf was reported then, too
+        "    x2APIC: none\n"
+        "    cpus: not known\n"
+        "    IOMMU: not known\n"
+        "    TSC: invariant: not known, frequency not known\n"
+    )
+
+
 GOOD = marked()
 TEXT_OF = json.dumps(DOCUMENT)
 
@@ -70,7 +86,12 @@ TEXT_OF = json.dumps(DOCUMENT)
         (marked(text="no JSON\n"), "is no JSON: Expecting value"),
         (marked(text=TEXT_OF[:-2]), "is no JSON: "),
         (marked([]), "not as it should be: [] is no object"),
-        (marked(changed(lambda d: d.update(format=2))), "has format 2; this is for format 1"),
+        (marked(changed(lambda d: d.update(format=3))), "has format 3; this is for formats up to 2"),
+        (marked(changed(lambda d: d.update(format=[2]))), "format: [2] is no number from 0 up"),
+        (marked(changed(lambda d: d.update(format=True))), "format: True is no number from 0 up"),
+        (marked(changed(lambda d: d["cpuid"][0].pop("subleaf"))), "cpuid[0]: 'subleaf' is missing"),
+        (marked(changed(lambda d: d["msrs"][0].update(value=1))), "msrs[0].value: 1 is no hex number"),
+        (marked(changed(lambda d: d["processors"][2].update(apic_id=-1))), "processors[2].apic_id: -1 is no number of"),
         (marked(changed(lambda d: d.pop("memory"))), "'memory' is missing"),
         (marked(changed(lambda d: d.update(memory={}))), "memory: {} is no list"),
         (marked(changed(lambda d: d["memory"][1].update(start=4))), "memory[1].start: 4 is no hex number"),
@@ -129,6 +150,12 @@ def test_a_machine_is_stored_under_its_product_name_and_read_back(
     path = tmp_path / "machines/Lab-One.json"
     assert capsys.readouterr().out == (
         f'{path}: ACME Lab "One", serial S-1: 4 x Lab CPU, 255 MiB of RAM, screen 1280 x 800\n'
+        "    SVM: none\n"
+        "    VMX: none\n"
+        "    x2APIC: none\n"
+        "    cpus: 4 enabled, APIC ids by core: 0, 1, 2, 3\n"
+        "    IOMMU: not known\n"  # behind the table that cannot be looked into
+        "    TSC: not invariant, frequency none\n"
     )
     for name in ("Lab-One", str(path)):
         assert report.load(name) == report.extract(capture.read_bytes())

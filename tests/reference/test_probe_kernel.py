@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import unicorn
 from probe_machine import (
     ABI,
     EFI,
     NAMES,
     RANGES,
+    RETURN,
     SMBIOS,
     SMBIOS3_GUID,
     SMBIOS_GUID,
@@ -26,6 +29,7 @@ from probe_machine import (
     told,
 )
 from screen import Screen
+from unicorn import x86_const as x86
 
 # --- SMBIOS ---
 
@@ -130,12 +134,18 @@ def madt(*entries: bytes) -> bytes:
     return table(b"APIC", bytes(8) + b"".join(entries))
 
 
-def local(flags: int) -> bytes:
-    return struct.pack("<BBBBI", 0, 8, 0, 0, flags)
+def local(flags: int, number: int = 0, uid: int = 0) -> bytes:
+    return struct.pack("<BBBBI", 0, 8, uid, number, flags)
 
 
-def x2apic(flags: int) -> bytes:
-    return struct.pack("<BBHIII", 9, 16, 0, 0, flags, 0)
+def x2apic(flags: int, number: int = 0, uid: int = 0) -> bytes:
+    return struct.pack("<BBHIII", 9, 16, 0, number, flags, uid)
+
+
+def with_madt(machine: Machine, cpus: bytes) -> dict[str, Any]:
+    machine.write(TABLES, table(b"RSDT", struct.pack("<I", TABLES + 0x1000)))
+    machine.write(TABLES + 0x1000, cpus)
+    return machine.report(told(rsdp()))
 
 
 def test_tables_and_processors() -> None:
@@ -158,7 +168,23 @@ def test_tables_and_processors() -> None:
         ("APIC", hex(TABLES + 0x2000)),
     ]
     assert (acpi["tables"][1]["oem"], acpi["tables"][1]["length"]) == ("ACME\xff", 36 + 78)
+    assert document["cpus"] == 3 and len(document["processors"]) == 5
+
+
+def test_every_processor_is_listed_with_its_id_and_flags() -> None:
+    other = struct.pack("<BBHII", 1, 12, 0, 0, 0)
+    cpus = madt(local(1, 4, 7), local(0, 255), other, x2apic(1, 0x12345, 9), local(2, 5), x2apic(0xFFFFFFFF, 1))
+    document = with_madt(Machine(), cpus)
+    found = [(one["apic_id"], one["uid"], one["flags"]) for one in document["processors"]]
+    assert found == [(4, 7, "0x1"), (255, 0, "0x0"), (0x12345, 9, "0x1"), (5, 0, "0x2"), (1, 0, "0xffffffff")]
     assert document["cpus"] == 3
+
+
+def test_an_entry_that_reaches_behind_the_table_is_not_read() -> None:
+    for cut in range(1, 16):
+        document = with_madt(Machine(), madt(local(1), x2apic(1, 1)[:-cut]))
+        assert [one["apic_id"] for one in document["processors"]] == [0] and document["cpus"] == 1
+    assert len(with_madt(Machine(), madt(local(1)[:-1]))["processors"]) == 0
 
 
 def test_the_old_root_table() -> None:
@@ -192,10 +218,90 @@ def test_a_root_table_out_of_reach() -> None:
     ],
 )
 def test_a_list_of_processors_gone_wrong(cpus: bytes) -> None:
+    document = with_madt(Machine(), cpus)
+    assert document["cpus"] == 0 and document["processors"] == []
+
+
+# --- the cpu ---
+
+
+Cpuid = Callable[[int, int], tuple[int, int, int, int]]
+
+
+def answer_cpuid(machine: Machine, answer: Cpuid) -> None:
+    """Makes the machine's cpu another one: what it answers to a leaf and a subleaf."""
+    registers = (x86.UC_X86_REG_RAX, x86.UC_X86_REG_RBX, x86.UC_X86_REG_RCX, x86.UC_X86_REG_RDX)
+
+    def on_cpuid(uc: unicorn.Uc, data: object) -> bool:
+        leaf, subleaf = (uc.reg_read(register) & 0xFFFFFFFF for register in registers[::2])
+        for register, value in zip(registers, answer(leaf, subleaf), strict=True):
+            uc.reg_write(register, value)
+        return True
+
+    machine.uc.hook_add(unicorn.UC_HOOK_INSN, on_cpuid, None, 1, 0, x86.UC_X86_INS_CPUID)
+
+
+LOW = [(0, 0), (1, 0), (7, 0), (0xB, 0), (0xB, 1), (0x15, 0), (0x16, 0)]
+HYPERVISOR = [(0x40000000, 0), (0x40000010, 0)]
+HIGH = [(0x80000000, 0), *((leaf, 0) for leaf in (0x80000001, 0x80000007, 0x80000008, 0x8000000A, 0x8000001E))]
+
+
+@pytest.mark.parametrize(
+    ("low", "hypervisor", "high", "expected"),
+    [
+        (0x1F, 0x40000010, 0x80000021, [*LOW, *HYPERVISOR, *HIGH]),
+        (0x16, 0x40000001, 0x8000001E, [*LOW, *HYPERVISOR[:1], *HIGH]),
+        (0x15, None, 0x8000001D, [*LOW[:-1], *HIGH[:-1]]),
+        (0xA, None, 0x80000008, [*LOW[:3], *HIGH[:4]]),
+        (1, 0, 0x80000001, [*LOW[:2], *HIGH[:2]]),
+    ],
+)
+def test_the_leaves_of_cpuid_that_there_are(
+    low: int, hypervisor: int | None, high: int, expected: list[tuple[int, int]]
+) -> None:
+    """Each part has a highest leaf of its own; a hypervisor's part is there if leaf 1 says so, whatever it answers."""
+    tops = {0: low, 0x40000000: 0x40000010 if hypervisor is None else hypervisor, 0x80000000: high}
+
+    def answer(leaf: int, subleaf: int) -> tuple[int, int, int, int]:
+        if leaf in tops:
+            return tops[leaf], 0, 0, 0
+        ecx = 0x80000000 if leaf == 1 and hypervisor is not None else subleaf
+        return leaf ^ 0xFFFF, leaf + subleaf, ecx, 0x12345678
+
     machine = Machine()
-    machine.write(TABLES, table(b"RSDT", struct.pack("<I", TABLES + 0x1000)))
-    machine.write(TABLES + 0x1000, cpus)
-    assert machine.report(told(rsdp()))["cpus"] == 0
+    answer_cpuid(machine, answer)
+    found = machine.report(told())["cpuid"]
+    assert [(int(one["leaf"], 16), one["subleaf"]) for one in found] == expected
+    for one in found:
+        registers = tuple(int(one[name], 16) for name in ("eax", "ebx", "ecx", "edx"))
+        assert registers == answer(int(one["leaf"], 16), one["subleaf"])
+
+
+def refused(machine: Machine, place: int) -> None:
+    """Raise #GP at `place`, as a cpu does: the gate's routine runs with the frame and the error code on its stack."""
+    uc, frame = machine.uc, TABLES + 0x10000
+    machine.call("load_descriptors")
+    machine.call("catch_protection")
+    gate = bytes(uc.mem_read(machine.symbols["idt"] + 13 * 16, 12))
+    low, _, _, middle, high = struct.unpack("<HHHHI", gate)
+    rsp = machine.symbols["stack_end"] - 8  # as Machine.call leaves its return address
+    machine.write(rsp, struct.pack("<Q", RETURN))
+    machine.write(frame, struct.pack("<6Q", 0, place, C["GDT_CODE64"], 2, rsp, C["GDT_DATA"]))
+    uc.reg_write(x86.UC_X86_REG_RSP, frame)
+    uc.emu_start(low | middle << 16 | high << 32, RETURN, count=1_000_000)
+
+
+def test_an_msr_that_the_cpu_refuses_is_null_and_nothing_else_is_forgiven() -> None:
+    machine = Machine()
+    refused(machine, machine.symbols["read_msr"])
+    assert machine.uc.reg_read(x86.UC_X86_REG_RIP) == RETURN
+    assert machine.uc.reg_read(x86.UC_X86_REG_EFLAGS) & 1, "CF: it was refused"
+    machine.write(machine.symbols["read_msr"], bytes.fromhex("f9c390"))  # stc; ret, in place of rdmsr
+    document = machine.report(told())
+    assert document["msrs"] == [{"msr": msr, "value": None} for msr in ("0x1b", "0x3a", "0xc0010114")]
+    machine = Machine()
+    refused(machine, machine.symbols["read_msr"] + 2)
+    assert b"E0110" in machine.serial and machine.uc.reg_read(x86.UC_X86_REG_RIP) != RETURN
 
 
 # --- what it is told ---
@@ -239,13 +345,17 @@ def test_the_longest_report_there_is() -> None:
     machine = Machine()
     high = [((1 << 63) + (number << 40), 0xFFFF_FFFF_F000, 2) for number in range(C["MAX_RANGES"])]
     count = C["PROBE_MAX_TABLES"]
-    machine.write(TABLES, table(b"XSDT", struct.pack("<Q", TABLES + 0x8000) * count))
+    places = struct.pack("<Q", TABLES + 0x8000) * (count - 1) + struct.pack("<Q", TABLES + 0x10000)
+    machine.write(TABLES, table(b"XSDT", places))
+    cpus = [x2apic(0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF)] * (C["PROBE_MAX_PROCESSORS"] + 2)
+    machine.write(TABLES + 0x10000, madt(*cpus))
     machine.write(TABLES + 0x8000, table(b"\xff" * 4, b"", 0xFFFFFFFF))
     machine.write(SMBIOS, data := structures([(1, "\xff" * 64, "\xff" * 64, "x", "\xff" * 64)]))
     machine.write(0xF0000, entry(3, SMBIOS, len(data)))
     document = machine.report(told(rsdp(xsdt=TABLES), ranges=high, cmdline="\xff" * 500))
     assert len(document["memory"]) == C["MAX_RANGES"]
     assert len(document["acpi"]["tables"]) == 1 + count
+    assert len(document["processors"]) == C["PROBE_MAX_PROCESSORS"] and document["cpus"] == len(cpus)
     assert len(document["booted"]["cmdline"]) == 1000  # two bytes of UTF-8 each
 
 

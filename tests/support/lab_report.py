@@ -14,7 +14,7 @@ ABI = abi.load()
 BEGIN, END = (ABI.strings[name] for name in ("PROBE_BEGIN", "PROBE_END"))
 
 DOCUMENT: dict[str, Any] = {
-    "format": 1,
+    "format": 2,
     "memory": [
         {"start": "0x0", "size": "0x9fc00", "type": 1},
         {"start": "0xf0000", "size": "0x10000", "type": 2},
@@ -36,8 +36,10 @@ DOCUMENT: dict[str, Any] = {
             {"signature": None, "address": "0x100000000"},
         ],
     },
+    "processors": [{"apic_id": number, "uid": number, "flags": "0x1"} for number in range(4)],
     "cpus": 4,
-    "cpuid": [{"leaf": "0x1", "eax": "0x1", "ebx": "0x2", "ecx": "0x3", "edx": "0x4"}],
+    "cpuid": [{"leaf": "0x1", "subleaf": 0, "eax": "0x1", "ebx": "0x2", "ecx": "0x3", "edx": "0x4"}],
+    "msrs": [{"msr": "0x1b", "value": "0xfee00900"}, {"msr": "0xc0010114", "value": None}],
     "cpu": {
         "vendor": "GenuineIntel",
         "brand": "Lab CPU",
@@ -66,6 +68,10 @@ DOCUMENT: dict[str, Any] = {
     },
     "booted": {"protocol": "multiboot2", "loader": "bootwright", "cmdline": "", "efi": "0x0"},
 }
+
+# The same as it was reported in format 1.
+OLD: dict[str, Any] = {key: value for key, value in DOCUMENT.items() if key not in ("processors", "msrs")}
+OLD |= {"format": 1, "cpuid": [{key: leaf[key] for key in leaf if key != "subleaf"} for leaf in DOCUMENT["cpuid"]]}
 
 STUB_LINES = """\
 bootwright: image probe build 0123abcd at [0x100000, 0x151000), entered by multiboot2 from GRUB 2.06-13

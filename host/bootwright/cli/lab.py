@@ -14,7 +14,7 @@ from bootwright.common.messages import shown_build
 from bootwright.common.ranges import Range
 from bootwright.image import build as image_build
 from bootwright.image.stub import link_stubs
-from bootwright.lab import fit, serial
+from bootwright.lab import abilities, fit, serial
 from bootwright.lab import report as lab_report
 from bootwright.plan.records import Generic
 
@@ -32,7 +32,7 @@ def read(source: str, name: str, timeout: float) -> None:
         capture = serial.read(path, lab_report.is_complete, timeout, _echo)
     report = lab_report.extract(capture, Where(source))
     stored = lab_report.store(report, name or lab_report.suggest_name(report))
-    print(f"{paths.shown(stored)}: {lab_report.describe(report)}")
+    _show(paths.shown(stored), report)
 
 
 def _echo(data: bytes) -> None:
@@ -40,10 +40,16 @@ def _echo(data: bytes) -> None:
     sys.stderr.flush()
 
 
+def _show(name: str, report: lab_report.Report) -> None:
+    print(f"{name}: {lab_report.describe(report)}")
+    for line in abilities.lines(abilities.of(report)):
+        print(f"    {line}")
+
+
 def list_all() -> None:
-    """Every machine that is stored, a line each."""
+    """Every machine that is stored."""
     for path in lab_report.stored():
-        print(f"{path.stem}: {lab_report.describe(lab_report.load(str(path)))}")
+        _show(path.stem, lab_report.load(str(path)))
     if not lab_report.stored():
         print("no machine is stored yet: boot one with the image probe, then: invoke probe --read CAPTURE")
 

@@ -55,7 +55,7 @@ _OEM = Plain(
 )
 _ACPI: dict[str, Shape] = {"revision": BYTE, "oem": _OEM, "rsdt": HEX32, "xsdt": HEX}
 _ACPI |= {"tables": Items(Keys(_TABLE))}
-_REGISTERS = dict.fromkeys(("leaf", "eax", "ebx", "ecx", "edx"), HEX)
+_REGISTERS: dict[str, Shape] = dict.fromkeys(("leaf", "eax", "ebx", "ecx", "edx"), HEX)
 _CPU: dict[str, Shape] = {
     "vendor": TEXT,
     "brand": TEXT,
@@ -67,20 +67,35 @@ _CPU |= {"hypervisor": TEXT, "microcode": Nullable(HEX)}
 _SMBIOS = dict.fromkeys(("bios_vendor", "bios_version", "manufacturer", "product", "serial"), TEXT)
 _SCREEN: dict[str, Shape] = dict.fromkeys(("pitch", "width", "height"), WORD)
 _SCREEN |= {"bpp": BYTE, "type": BYTE, "address": HEX, "colours": Items(BYTE, 6)}
-SHAPE = Keys(
-    {
-        "format": NUMBER,
-        "memory": Items(Keys({"start": HEX, "size": HEX, "type": WORD})),
-        "acpi": Nullable(Keys(_ACPI)),
-        "cpus": NUMBER,
-        "cpuid": Items(Keys(_REGISTERS)),
-        "cpu": Keys(_CPU),
-        "smbios": Nullable(Keys(_SMBIOS)),
-        "framebuffer": Nullable(Keys(_SCREEN)),
-        "booted": Keys({"protocol": TEXT, "loader": TEXT, "cmdline": TEXT, "efi": HEX}),
-    }
-)
+_FIRST: dict[str, Shape] = {
+    "format": NUMBER,
+    "memory": Items(Keys({"start": HEX, "size": HEX, "type": WORD})),
+    "acpi": Nullable(Keys(_ACPI)),
+    "cpus": NUMBER,
+    "cpuid": Items(Keys(_REGISTERS)),
+    "cpu": Keys(_CPU),
+    "smbios": Nullable(Keys(_SMBIOS)),
+    "framebuffer": Nullable(Keys(_SCREEN)),
+    "booted": Keys({"protocol": TEXT, "loader": TEXT, "cmdline": TEXT, "efi": HEX}),
+}
+_SECOND: dict[str, Shape] = {
+    "cpuid": Items(Keys(_REGISTERS | {"subleaf": WORD})),
+    "msrs": Items(Keys({"msr": HEX32, "value": Nullable(HEX)})),
+    "processors": Items(Keys({"apic_id": WORD, "uid": WORD, "flags": HEX32})),
+}
+# By format: the present one, and those that reports were once stored in.
+SHAPES = {1: Keys(_FIRST), 2: Keys(_FIRST | _SECOND)}
 _STUB = Nullable(Keys({"protocol": TEXT, "loader": TEXT, "rsdp": HEX}))
+
+
+@dataclass(frozen=True)
+class Registers:
+    """What CPUID answered."""
+
+    eax: int
+    ebx: int
+    ecx: int
+    edx: int
 
 
 @dataclass(frozen=True)
@@ -114,6 +129,26 @@ class Report:
     def cpu(self) -> str:
         """What the cpu calls itself."""
         return str(self.document["cpu"]["brand"] or self.document["cpu"]["vendor"])
+
+    @property
+    def asks_all(self) -> bool:
+        """Whether the probe asked for all that one asks for today, so that what is not there the cpu does not have."""
+        return bool(self.document["format"] == load_abi().constants["PROBE_FORMAT"])
+
+    @property
+    def cpuid(self) -> dict[tuple[int, int], Registers]:
+        """What the boot cpu answered, by leaf and subleaf."""
+        names = ("eax", "ebx", "ecx", "edx")
+        return {
+            (int(leaf["leaf"], 16), leaf.get("subleaf", 0)): Registers(*(int(leaf[name], 16) for name in names))
+            for leaf in self.document["cpuid"]
+        }
+
+    @property
+    def msrs(self) -> dict[int, int | None]:
+        """MSRs of the boot cpu by number; None for one that it refused to read."""
+        found = self.document.get("msrs", ())
+        return {int(one["msr"], 16): one["value"] and int(one["value"], 16) for one in found}
 
     @property
     def names(self) -> dict[str, str]:
@@ -205,13 +240,13 @@ def _document(part: bytes, end: bytes, where: Where | None) -> dict[str, Any]:
 
 
 def _checked(document: Any, where: Where | None) -> dict[str, Any]:
-    expected = load_abi().constants["PROBE_FORMAT"]
+    newest = load_abi().constants["PROBE_FORMAT"]
     number = document.get("format") if isinstance(document, dict) else None
-    if isinstance(number, int) and number != expected:
-        message = f"the report has format {number}; this is for format {expected}"
+    if isinstance(number, int) and number not in SHAPES:
+        message = f"the report has format {number}; this is for formats up to {newest}"
         raise SourceError(message, where)
     try:
-        check(document, SHAPE)
+        check(document, SHAPES[number if isinstance(number, int) else newest])
         check_text(document)
     except ShapeError as error:
         raise SourceError(f"the report is not as it should be: {error}", where) from error
