@@ -33,6 +33,7 @@ ACCELERATORS = ("tcg", "kvm")
 # The machine's, in the order of -serial.
 SERIAL_PORTS = tuple(COM_PORTS.values())
 _KVM = Path("/dev/kvm")
+SVM_CPU = "EPYC,+svm,+npt"
 
 # Behind a failure the stub has still to say what it does next.
 _AFTER_FAILURE = 1.0
@@ -83,7 +84,7 @@ class Outcome(IntEnum):
 @dataclass(frozen=True)
 class Machine:
     """The machine to boot on: memory in bytes, number of cpus, one of FIRMWARE, one of ACCELERATORS; svm: with AMD's
-    virtualisation.
+    virtualisation; cpu: QEMU's model, "" for one of ours.
     """
 
     memory: int
@@ -91,6 +92,7 @@ class Machine:
     firmware: str = "bios"
     accelerator: str = "tcg"
     svm: bool = False
+    cpu: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def _accelerator(machine: Machine) -> list[str]:
     name = machine.accelerator
     if name == "kvm" and not os.access(_KVM, os.R_OK | os.W_OK):
         raise RunError(f"accelerator: {_KVM} is not there, or may not be opened")
-    return ["-accel", name, "-cpu", "EPYC,+svm,+npt" if machine.svm else "qemu64"]
+    return ["-accel", name, "-cpu", machine.cpu or (SVM_CPU if machine.svm else "qemu64")]
 
 
 def _firmware(name: str) -> list[str]:

@@ -24,8 +24,8 @@ class Options:
     """How to boot.
 
     via: a name of media.BOOT_METHODS; expect: nothing for a guest that powers off; timeout in seconds; memory in bytes,
-    and cpus, None for what the image needs; keep_log: gets what the serial console showed; gdb: wait for a
-    debugger (debug).
+    and cpus, None for what the image needs; cpu: QEMU's model of them, "" for one that the image needs; keep_log: gets
+    what the serial console showed; gdb: wait for a debugger (debug).
     """
 
     via: str = "kernel"
@@ -33,6 +33,7 @@ class Options:
     timeout: float = 120.0
     memory: int | None = None
     cpus: int | None = None
+    cpu: str = ""
     firmware: str = "bios"
     accelerator: str = "tcg"
     keep_log: Path | None = None
@@ -97,7 +98,7 @@ def boot(
     """
     memory = _memory(built, options.firmware) if options.memory is None else options.memory
     cpus = built.machine_cpus if options.cpus is None else options.cpus
-    machine = qemu.Machine(memory, cpus, options.firmware, options.accelerator, built.svm)
+    machine = qemu.Machine(memory, cpus, options.firmware, options.accelerator, built.svm, options.cpu)
     # First what can be missing, then what takes time.
     qemu.command(machine, [])
     with (
