@@ -1,141 +1,175 @@
-"""The resident part of the partition launcher under QEMU, entered by PVH with the host's data behind it: what it prints
-is what is computed, and the demo kernel runs in each of its domains.
+"""Partitions under QEMU: every line of the resident part is the reference's, and so is every refusal, each before any
+domain has got its memory.
 """
 
 from __future__ import annotations
 
-import io
-import subprocess
-import sys
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from elftools.elf.elffile import ELFFile
+from comparing import compare_boot, variant
 from project import ROOT
 
-from bootwright.common.abi import load as load_abi
-from bootwright.common.pieces import Piece
-from bootwright.common.ranges import MIB, Range
-from bootwright.inputs import resolve
-from bootwright.kernels import pvh
-from bootwright.link.program import program
-from bootwright.partition import resident
-from bootwright.partition.boot import Booted, Machine, boot
-from bootwright.partition.compute import compute
-from bootwright.partition.regions import MapEntry
-from bootwright.partition.request import (
-    DomainConsole,
-    DomainRequest,
-    GuestKernel,
-    ImageSettings,
-    Request,
-    Share,
-    SharedRange,
-    guest_kernel,
-)
+from bootwright.common import paths
+from bootwright.emulate import qemu, run
+from bootwright.emulate.qemu import Outcome
+from bootwright.image import build
+from bootwright.image import built as image_built
 
 pytestmark = pytest.mark.slow
+MIB = 1 << 20
+LAUNCHED = "bootwright: launch: {} domains on {} cpus"
+# Two kernels of our own; verify = false leaves what is damaged to the resident part.
+TWO = """
+[image]
+name = "two"
+launcher = "partition"
+console = ["com1,115200"]
+log = "debug"
+verify = false
 
-C = load_abi().constants
-VIRTUAL = DomainConsole(C["CONSOLE_VIRTUAL"], C["UART_COM1"])
-QEMU = ["-accel", "tcg", "-m", "512M", "-display", "none", "-no-reboot", "-serial", "stdio"]
-PATIENCE = 120  # seconds; two or three are usual
+[[domain]]
+name = "first"
+permissions = ["control", "hardware"]
+functions = ["console", "xenstore", "initial-domain"]
+memory = "32M"
+kernel = "stub/kernels/demo.asm"
+ramdisk = "images/demo.txt"
+cmdline = "hello"
 
+[[domain]]
+name = "second"
+memory = "48M"
+kernel = "stub/kernels/ticks.asm"
 
-def demo(folder: Path) -> GuestKernel:
-    """The demo kernel as module 0, as it is."""
-    path = folder / "demo.elf"
-    path.write_bytes(program([ROOT / "stub/kernels/demo.asm"], "kernel", resolve.cache_directory()).image)
-    kernel = pvh.parse(path, folder)
-    pieces = tuple(
-        Piece(s.p_offset, s.p_filesz, s.p_paddr, s.p_filesz, s.p_memsz - s.p_filesz, C["PACK_STORED"])
-        for s in kernel.segments
-    )
-    return guest_kernel("demo", kernel, 0, pieces)
-
-
-def trio(folder: Path) -> Request:
-    """Three domains: of two cpus, and of one each; the first writes to what all share."""
-    kernel = demo(folder)
-    domains = tuple(
-        DomainRequest(
-            f"dom{number}",
-            number,
-            (32 + 2 * number) * MIB,
-            (None,) * (1 if number else 2),
-            kernel,
-            f"number={number}",
-            console=VIRTUAL,
-            shares=(Share("log", not number),),
-            initial=not number,
-        )
-        for number in range(3)
-    )
-    image = ImageSettings("trio", C["CONSOLE_SERIAL"], C["UART_COM1"], 1, C["LOG_NORMAL"])
-    return Request(image, domains, (SharedRange("log", 2 * MIB),))
+[[shared]]
+name = "count"
+size = "2M"
+between = ["second", "first"]
+"""
+Make = Callable[..., image_built.Built]
 
 
-def launched(folder: Path, asked: Request, cpus: int, ends: int, cpu: str = "EPYC,+svm,+npt") -> list[str]:
-    """What a machine of that many cpus prints until so many domains have ended, or the resident part has."""
-    linked = resident.link(resolve.cache_directory())
-    kernel = folder / "resident.elf"
-    kernel.write_bytes(resident.with_data(linked.image, compute(asked)))
-    there = ["-smp", str(cpus), "-kernel", str(kernel), "-initrd", str(folder / "demo.elf")]
-    command = ["timeout", str(PATIENCE), "qemu-system-x86_64", "-cpu", cpu, *QEMU, *there]
-    found: list[str] = []
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as machine:
-        assert machine.stdout
-        for text in machine.stdout:
-            found.append(text.rstrip("\r\n"))
-            ends -= ": ended: " in text
-            if ends == 0 or ": halted" in text:
-                break
-        machine.terminate()
-    print("\n".join(found), file=sys.stderr)
-    return found
+def make_in(folder: Path, *changes: tuple[str, str]) -> image_built.Built:
+    """The image of TWO with other text in it, built below `folder`, which places.root gives."""
+    text = TWO
+    for old, new in changes:
+        assert text.count(old) == 1, f"{old!r} is there {text.count(old)} times"
+        text = text.replace(old, new)
+    for name in ("stub", "images"):
+        (folder / name).symlink_to(ROOT / name)
+    path = folder / "two.toml"
+    path.write_text(text)
+    return build.build(path, lambda stage: None)
 
 
-def computed(asked: Request, cpus: int, tsc: int) -> Booted:
-    """What is computed for QEMU's pc machine; what lies at the end of its RAM is in nobody's way."""
-    ram = (MapEntry(Range(0, 0x9FC00), 1), MapEntry(Range(MIB, 500 * MIB), 1))
-    symbols = resident.link(resolve.cache_directory()).symbols
-    code = Range(symbols["__start_text"], symbols["__end_fixups"])
-    return boot(asked, compute(asked), Machine(ram, tuple(range(cpus)), 0, tsc), [], code)
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> image_built.Built:
+    folder = tmp_path_factory.mktemp("two")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(paths, "root", lambda: folder)
+        return make_in(folder)
 
 
-def test_three_domains_run_at_once(tmp_path: Path) -> None:
-    asked = trio(tmp_path)
-    found = launched(tmp_path, asked, 4, 3)
-    tsc = int(found[0].rpartition("TSC ")[2].removesuffix(" MHz"))
-    lines = computed(asked, 4, tsc).lines
-    assert found[: len(lines)] == list(lines)
-    for number, domain in enumerate(asked.domains):
-        own = [text.removeprefix(f"d{number}: ") for text in found if text.startswith(f"d{number}: ")]
-        assert f"demo: command line: number={number}" in own
-        assert f"demo: memory: [{MIB:#x}, {domain.memory:#x}) type 1" in own
-        assert own[-1] == "demo: powering off"
-        assert f"bootwright: d{number}: ended: powered off" in found
+@pytest.fixture
+def make(project: Path) -> Make:
+    return lambda *changes: make_in(project, *changes)
 
 
-def test_too_few_cpus_end_it_before_anything_is_lost(tmp_path: Path) -> None:
-    found = launched(tmp_path, trio(tmp_path), 3, 3)
-    assert found[1:] == [
-        "bootwright: E0827: domain dom2: there is no cpu left for its cpu 0: all domains need 4, this machine has 3",
-        "bootwright: halted",
-    ]
+def boot(built: image_built.Built, **options: Any) -> qemu.Result:
+    return run.boot(built, run.Options(timeout=90, **options), lambda text: None)
 
 
-def test_a_cpu_without_svm(tmp_path: Path) -> None:
-    assert launched(tmp_path, trio(tmp_path), 4, 3, "qemu64,-svm") == [
-        "bootwright: E0811: launcher = partition needs AMD's SVM, which this cpu does not have",
-        "bootwright: halted",
-    ]
+def launched(built: image_built.Built, *expect: str) -> str:
+    result = boot(built, expect=expect)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    return result.transcript
 
 
-def test_the_program_is_where_the_stub_leaves_room() -> None:
-    linked = resident.link(resolve.cache_directory())
-    with io.BytesIO(linked.image) as image:
-        loaded = [s for s in ELFFile(image).iter_segments("PT_LOAD") if s["p_memsz"]]
-    assert all(C["IMAGE_LIMIT"] <= s["p_paddr"] + s["p_memsz"] <= C["PARTITION_BASE"] for s in loaded[1:])
+def test_every_line_of_two_small_domains(two: image_built.Built) -> None:
+    """What they say themselves comes behind the launch, and is no part of the boot."""
+    transcript = launched(two, "bootwright: d0: ended: powered off\n", "ticks: counting")
+    found = compare_boot(transcript, two)
+    assert found.lines[-1] == LAUNCHED.format(2, 2)
+    assert "d0: demo: command line: hello\n" in transcript
+
+
+def test_cpus_by_id_and_memory_beyond_4_gib(make: Make) -> None:
+    """The boot cpu is the second domain's, which has three, and more memory than lies in one piece."""
+    built = make(('memory = "32M"', 'memory = "32M"\ncpu-ids = [2]'), ('memory = "48M"', 'memory = "1072M"\ncpus = 3'))
+    transcript = launched(built, LAUNCHED.format(2, 4) + "\n")
+    compare_boot(transcript, built)
+    assert "d1: cpus 0 1 3, nested tables" in transcript and "from its address 0x100000000 on" in transcript
+
+
+def test_every_line_of_two_debians(project: Path) -> None:
+    built = variant(project, "pair")
+    compare_boot(launched(built, LAUNCHED.format(2, 2) + "\n"), built)
+
+
+def refused(built: image_built.Built, name: str, *, platform: dict[str, Any], **options: Any) -> None:
+    """The reference fails as the machine does, and nothing was said of any domain's memory."""
+    result = boot(built, **options)
+    assert result.outcome is Outcome.STUB_FAILURE, result
+    found = compare_boot(result.transcript, built, **platform)
+    assert found.failure is not None and found.failure.name == name
+    assert not any(": memory [" in line for line in found.lines)
+
+
+@pytest.mark.provokes("E_PARTITION_INTEL", "E_NO_SVM", "E_NO_NESTED_PAGING")
+@pytest.mark.parametrize(
+    ("name", "cpu", "platform"),
+    [
+        ("E_PARTITION_INTEL", "Nehalem", {"svm": False, "intel": True}),
+        ("E_NO_SVM", "EPYC,-svm", {"svm": False}),
+        ("E_NO_NESTED_PAGING", "EPYC,+svm,-npt", {"nested_paging": False}),
+    ],
+)
+def test_a_cpu_that_cannot(
+    name: str, cpu: str, platform: dict[str, bool], two: image_built.Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = qemu.command
+    monkeypatch.setattr(qemu, "command", lambda machine, medium: [*command(machine, medium), "-cpu", cpu])
+    refused(two, name, platform=platform)
+
+
+@pytest.mark.provokes("E_TOO_FEW_CPUS")
+def test_too_few_cpus(two: image_built.Built) -> None:
+    refused(two, "E_TOO_FEW_CPUS", cpus=1, platform={"cpus": (0,)})
+
+
+@pytest.mark.provokes("E_CPU_MISSING")
+def test_a_cpu_that_is_not_there(make: Make) -> None:
+    refused(make(('memory = "48M"', 'memory = "48M"\ncpu-ids = [2]')), "E_CPU_MISSING", platform={})
+
+
+@pytest.mark.provokes("E_NO_BANK")
+def test_too_little_memory(two: image_built.Built) -> None:
+    refused(two, "E_NO_BANK", memory=80 * MIB, platform={})
+
+
+def damage(built: image_built.Built, module: str) -> None:
+    """Writes over the first bytes of a module in the image, which then do not unpack."""
+    places = json.loads(built.elf.with_suffix(".json").read_text())["file"]
+    start = next(place["start"] for place in places if place["what"] == f"module {module}")
+    with built.elf.open("r+b") as file:
+        file.seek(start)
+        file.write(b"\xff" * 64)
+
+
+@pytest.mark.parametrize(("module", "name"), [("ticks", ""), ("demo", "E_DOMAIN_LOAD")])
+@pytest.mark.provokes("E_DOMAIN_LOAD")
+def test_a_kernel_that_is_damaged(module: str, name: str, make: Make) -> None:
+    """The others go on, unless it is the initial domain's."""
+    built = make(("verify = false", 'verify = false\npack = "lz4"'))
+    damage(built, module)
+    result = boot(built, expect="demo: powering off")
+    found = compare_boot(result.transcript, built)
+    assert (found.failure.name if found.failure else "") == name
+    assert result.outcome is (Outcome.STUB_FAILURE if name else Outcome.AS_EXPECTED), result
+    if not name:
+        assert any("warning: domain second is not launched: a piece does not unpack" in line for line in found.lines)
+        assert found.lines[-1] == LAUNCHED.format(1, 1)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import lief
 from elftools.elf.elffile import ELFFile
@@ -17,11 +18,13 @@ from bootwright.common import abi
 from bootwright.common.ranges import Range
 from bootwright.image import build
 from bootwright.image import built as image_built
+from bootwright.inputs import resolve
+from bootwright.partition import resident
 from bootwright.plan import tables
 from bootwright.plan.records import Plan
 from bootwright.reference import boot
 from bootwright.reference import transcript as reference_transcript
-from bootwright.reference.machine import LoaderModule, Machine
+from bootwright.reference.machine import LoaderModule, Machine, Platform
 
 C = abi.load().constants
 # Position and size of red, green and blue on QEMU's screen in a graphics mode.
@@ -111,6 +114,12 @@ def without_firmware(transcript: str) -> reference_transcript.Seen:
     return reference_transcript.parse_transcript("\n".join(lines))
 
 
+def _platform(said: reference_transcript.Seen, **fields: Any) -> Platform:
+    symbols = resident.link(resolve.cache_directory()).symbols
+    code = Range(symbols["__start_text"], symbols["__end_fixups"])
+    return Platform(resident=code, x2apic=said.x2apic, tsc_mhz=said.tsc_mhz, **fields)
+
+
 def compare_boot(
     transcript: str,
     built: image_built.Built,
@@ -118,11 +127,13 @@ def compare_boot(
     cmdline: str = "",
     memory: Sequence[bytes] = (),
     application: bool = False,
+    **platform: Any,
 ) -> boot.Boot:
     """Compare every line of a boot at log = "debug"; the last has a checksum of what the kernel was told.
 
     cmdline: the stub's own; memory: what was inspected (facts), where the protocol hands it over; application: it was
-    NAME.efi that was loaded, though not by EFI.
+    NAME.efi that was loaded, though not by EFI; platform: of a partition, what Platform has, by default the cpus that
+    the image needs, by QEMU's numbers.
     """
     said = without_firmware(transcript)
     assert said.stub is not None
@@ -158,6 +169,7 @@ def compare_boot(
         boot_device=said.boot_device,
         cpu=said.cpu,
         memory_type=said.memory_type,
+        platform=_platform(said, **{"cpus": tuple(range(built.machine_cpus)), **platform}) if plan.partition else None,
         contents=contents(built, file, plan),
     )
     expected = boot.boot(machine, plan, len(file.tables))

@@ -12,7 +12,6 @@
     guest           all of that by guest address
     layout          every part a place, records and strings
     compute         the whole data
-    boot            which cpus and what memory domains get at boot, and what is printed
     resident        the resident part's program and its data as one kernel
 
     from bootwright.partition import compute, resident

@@ -8,6 +8,9 @@ records of stub/abi with the stub, and no code.
     kernel_probe    a kernel that no host has looked into, as the generic stub reads it
     tree_reader     the same for a device tree
     handover        what the kernel is told, by each protocol
+    resident        a partition's data, read back from an image
+    nested          what its nested tables lead to
+    partition       the boot of its resident part: places, cpus, what is put into domains
     boot            all of that: the transcript
     transcript      a transcript read back into a machine
 

@@ -5,7 +5,7 @@
 
 This is the reference for stub/boot/main.asm and what it calls, with the stub's choices of memory: the same steps
 in the same order, and the same failures. Not checked is what only the machine can know: hashes, and whether
-LZ4 blocks are sound.
+LZ4 blocks are sound. Where a partition is launched, its resident part's boot follows (reference/partition.py).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from bootwright.kernels import protocols, sections
 from bootwright.kernels.sections import Sections
 from bootwright.plan import xen
 from bootwright.plan.records import Generic, Plan, PlannedModule
-from bootwright.reference import handover, kernel_probe, loading, tree_reader
+from bootwright.reference import handover, kernel_probe, loading, partition, resident, tree_reader
 from bootwright.reference.loading import Loading
-from bootwright.reference.machine import Efi, LoaderModule, Machine, all_ram, joined, normalise
+from bootwright.reference.machine import Efi, LoaderModule, Machine, Platform, all_ram, joined, normalise
 
 KIND_NAMES = ("unknown", "xen", "fdt", "kernel", "ramdisk", "xsm", "ucode", "dtb", "config", "module")
 LAUNCHER_NAMES = {  # others are called as they are
@@ -47,7 +47,7 @@ class Boot:
 
     protocol, entry: how the kernel is entered; information: the bytes it is told, from address
     information_start on, in the area `handover`; modules: where each module of the tables is in the end; pieces: where
-    those of each are.
+    those of each are; memory: of a partition, what was given to whom.
     """
 
     lines: tuple[str, ...]
@@ -59,6 +59,7 @@ class Boot:
     modules: tuple[Range, ...] = ()
     pieces: tuple[tuple[Range, ...], ...] = ()
     handover: Range | None = None
+    memory: tuple[tuple[str, Range], ...] = ()
 
     def shown(self, log: int) -> tuple[str, ...]:
         """The lines that are printed at a log level (LOG_*), with that of the failure."""
@@ -79,7 +80,7 @@ def boot(machine: Machine, plan: Plan | Generic, tables_size: int = 0) -> Boot:
     """Boot an image with this plan, or the generic stub, on this machine.
 
     For the generic stub, and for a kernel entered by the Linux boot protocol, machine.contents has the modules that
-    the stub looks into.
+    the stub looks into; for a partition all of them.
     """
     run = _Run(machine, plan, tables_size)
     failure = None
@@ -276,6 +277,23 @@ class _Run(builder.Machine):
         others = [number for number in numbers if number != found.module]
         protocol = protocols.name(found.protocol)
         yield from self._launch(name, found.module, protocol, found.entry, found.cmdline, others)
+        if plan.partition and self._machine.platform is not None:
+            yield from self._partition(plan.modules[found.module], found.module, others, self._machine.platform)
+
+    def _partition(self, own: PlannedModule, number: int, others: Sequence[int], platform: Platform) -> Iterator[str]:
+        """What the resident part does with what it was told."""
+        contents, places = self._machine.contents, self._loading.places
+        told = partition.Told(
+            self._ranges,
+            tuple(places[other] for other in others),
+            tuple(contents[other] for other in others),
+            self._machine.rsdp,
+        )
+        found = partition.Partition(resident.unpack(own, contents[number]), platform, told)
+        try:
+            yield from found.lines()
+        finally:
+            self.result = replace(self.result, memory=tuple(found.memory))
 
     def _launch_domain(self, built: builder.BuiltDomain) -> Iterator[str]:
         domain = built.domain

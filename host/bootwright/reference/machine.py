@@ -19,6 +19,7 @@ from bootwright.hyperlaunch.model import MemoryRange
 # and data of loaders and of boot services, and what is free (UEFI 2.10, table 7.10).
 EFI_TYPES = (2, 1, 1, 1, 1, 2, 2, 1, 5, 3, 4, 2, 2, 2, 7)
 HIGHEST = (1 << 64) - 1
+X2APIC, XAPIC = "x2APIC", "xAPIC"  # ways to use the local APIC, as they are printed
 
 
 @dataclass(frozen=True)
@@ -119,13 +120,31 @@ class Efi:
 
 
 @dataclass(frozen=True)
+class Platform:
+    """What of a machine the resident part alone asks for. cpus: APIC ids of the enabled ones, in the order of ACPI's
+    MADT, each once. svm_off: "" or what VM_CR says of a firmware that has switched SVM off. resident: where its code
+    and constants lie.
+    """
+
+    cpus: tuple[int, ...]
+    resident: Range
+    boot_cpu: int = 0
+    intel: bool = False
+    svm: bool = True
+    nested_paging: bool = True
+    svm_off: str = ""
+    x2apic: bool = False
+    tsc_mhz: int = 0
+
+
+@dataclass(frozen=True)
 class Machine:
     """entry: name of the boot protocol, as the stub prints it. ranges: the loader's memory map. rsdp: address
     of the ACPI RSDP and its bytes, as many as it has. stub: where the stub lies, with all that it uses; build: what it
     shows of its build id.
     contents: of boot modules that the stub looks into, by their number in the tables. bios: whether the interrupt
     vectors of a BIOS are there; with EFI they do not count. memory_type: by the MTRRs, of where
-    the stub lies; None for write-back.
+    the stub lies; None for write-back. platform: for a partition; None ends its boot where it begins.
     """
 
     entry: str
@@ -143,6 +162,7 @@ class Machine:
     cpu: str = ""
     bios: bool = True
     memory_type: int | None = None
+    platform: Platform | None = None
     contents: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
 

@@ -7,13 +7,14 @@ seen.ranges, seen.modules, seen.rsdp    # as the stub found them
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bootwright.common.abi import load as load_abi
-from bootwright.common.messages import pattern
+from bootwright.common.messages import failure_pattern, pattern
 from bootwright.common.ranges import Range
 from bootwright.hyperlaunch.model import MemoryRange
-from bootwright.reference.machine import BootDevice, Efi, Framebuffer
+from bootwright.reference.machine import X2APIC, BootDevice, Efi, Framebuffer
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,11 @@ class SeenModule:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the lines say. lines: but for signs of life, which depend on how fast the machine is. build: the beginning
-    of the build id. loader: None where the protocol names none. screen: RGB in an unknown order, unless it is VGA's
-    text. efi: without the bytes of its memory map, which lie at efi_map; with what the firmware must have given of its
-    memory while boot services went on. information: where what the kernel was told lay, None without a launch.
+    """What the lines say. lines: but for signs of life, which depend on how fast the machine is, and for what follows
+    on a failure or on the launch of a partition. build: the beginning of the build id. loader: None where the protocol
+    names none. screen: RGB in an unknown order, unless it is VGA's text. efi: without the bytes of its memory map,
+    which lie at efi_map; with what the firmware must have given of its memory while boot services went on. information:
+    where what the kernel was told lay, None without a launch. x2apic, tsc_mhz: of a partition.
     """
 
     lines: tuple[str, ...]
@@ -50,17 +52,20 @@ class Seen:
     efi_map: Range | None = None
     information: Range | None = None
     memory_type: int | None = None
+    x2apic: bool = False
+    tsc_mhz: int = 0
 
 
 def parse_transcript(text: str) -> Seen:
     """Read a console's text; lines that are not the stub's are left out. Pure: raises nothing."""
     prefix = load_abi().strings["M_PREFIX"]
-    lines = tuple(line for line in text.splitlines() if line.startswith(prefix) and not _is_sign_of_life(line))
+    lines = tuple(line for line in _booting(text) if line.startswith(prefix) and not _is_sign_of_life(line))
     image, build, start, end, entry, loader = (_all(lines, "M_ENTRY") or [["", "", "", "", "", "-"]])[0]
     memory = _all(lines, "M_MEMORY")
     launch = _all(lines, "M_LAUNCH")
     information = Range(int(launch[0][2], 16), int(launch[0][3], 16)) if launch else None
     efi, efi_map = _efi(lines, information)
+    platform = _all(lines, "M_PARTITION")
     return Seen(
         lines,
         image,
@@ -81,7 +86,17 @@ def parse_transcript(text: str) -> Seen:
         efi_map,
         information,
         next((int(kind) for _, kind in _all(lines, "M_UNCACHED")), None),
+        any(apic == X2APIC for _, apic, _ in platform),
+        next((int(mhz) for _, _, mhz in platform), 0),
     )
+
+
+def _booting(text: str) -> Iterator[str]:
+    """The lines up to the one that ends the boot."""
+    for line in text.splitlines():
+        yield line
+        if failure_pattern().fullmatch(line) or pattern("M_PARTITION_LAUNCH").fullmatch(line):
+            return
 
 
 def _is_sign_of_life(line: str) -> bool:
