@@ -17,6 +17,7 @@ set_clock:
         call find_guest_memory
         jne  .done
         mov  qword ptr [rbp + VCPU_CLOCK], rsi
+        call open_window
         or   dword ptr [rdi + PVCLOCK_VCPU_TIME_INFO_VERSION], 1
         mov  rax, qword ptr [rip + clock_start]
         mov  qword ptr [rdi + PVCLOCK_VCPU_TIME_INFO_TSC_TIMESTAMP], rax
@@ -27,6 +28,7 @@ set_clock:
         or   eax, PVCLOCK_TSC_STABLE << 8
         mov  dword ptr [rdi + PVCLOCK_VCPU_TIME_INFO_TSC_SHIFT], eax
         inc  dword ptr [rdi + PVCLOCK_VCPU_TIME_INFO_VERSION]
+        call close_window
         jmp  .set
 .off:
         mov  qword ptr [rbp + VCPU_CLOCK], rsi
@@ -37,7 +39,7 @@ set_clock:
 .assert PVCLOCK_VCPU_TIME_INFO_FLAGS == PVCLOCK_VCPU_TIME_INFO_TSC_SHIFT + 1, "shift and flags are written at once"
 
 ; The time of day when the guests' time began.
-; in:  rsi = guest address, r12
+; in:  rsi = guest address, rbp, r12
 ; out: ZF set if it lies in the domain's memory
 ; clobbers: rax, rcx, rdx, rdi
 set_wall_clock:
@@ -45,18 +47,20 @@ set_wall_clock:
         mov  eax, PVCLOCK_WALL_CLOCK_SIZEOF
         call find_guest_memory
         jne  .done
+        call open_window
         or   dword ptr [rdi + PVCLOCK_WALL_CLOCK_VERSION], 1
         mov  eax, dword ptr [rip + clock_start_seconds]
         mov  dword ptr [rdi + PVCLOCK_WALL_CLOCK_SEC], eax
         mov  dword ptr [rdi + PVCLOCK_WALL_CLOCK_NSEC], 0
         inc  dword ptr [rdi + PVCLOCK_WALL_CLOCK_VERSION]
+        call close_window
         cmp  eax, eax                   ; sets ZF
 .done:
         ret
 
 ; Where some bytes of a domain's memory are in the machine's. They must lie in one page.
 ; in:  rdi = guest address, eax = bytes, at least 1, r12 = struct domain
-; out: ZF set if they are the domain's, and below 4 GiB of the machine; rdi = machine address
+; out: ZF set if they are the domain's; rdi = machine address
 ; clobbers: rcx, rdx
 find_guest_memory:
         mov  ecx, edi
@@ -79,8 +83,7 @@ find_guest_memory:
         ret
 .found:
         add  rdi, qword ptr [rdx + BANK_MACHINE]
-        mov  rcx, rdi
-        shr  rcx, 32                    ; sets ZF: what is beyond 4 GiB is not mapped here
+        cmp  eax, eax                   ; sets ZF
         ret
 
 .section .bss

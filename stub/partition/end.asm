@@ -109,7 +109,9 @@ serve_restart:
         jne  .served
         call wait_for_vcpus
         jne  .stuck
+        call reach_all
         call load_domain
+        call reach_own
         test rax, rax
         jnz  .not_loaded
         inc  dword ptr [r12 + DOMAIN_RESTARTS_OFFSET]

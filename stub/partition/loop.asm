@@ -12,6 +12,7 @@
 vcpu_start:
         clgi
         lea  rsp, [rbp + VCPU_STACK_SIZE]
+        call reach_own
         mov  rbx, qword ptr [rbp + VCPU_VMCB]
         mov  r12, qword ptr [rbp + VCPU_DOMAIN]
         cmp  dword ptr [rbp + VCPU_STATE], VCPU_RUNS

@@ -34,6 +34,7 @@ start:
         call place_domains
         call build_domains
         call check_isolation
+        call make_reach
         jmp  launch_domains
 
 ; Checks what the host made, and takes the console's settings from it.

@@ -50,7 +50,8 @@ def test_a_restart_waits_for_all_cpus_and_loads_the_memory_again() -> None:
     machine.call("serve_requests")
     assert machine.of_vcpu("request") == RESTART
     machine.call("serve_restart")
-    assert machine.calls == ["load_domain", "prepare_vcpus"] and machine.of_vcpu("request") == 0
+    assert machine.calls == ["reach_all", "load_domain", "reach_own", "prepare_vcpus"]
+    assert machine.of_vcpu("request") == 0
     assert machine.of_domain("state") == C["DOMAIN_RUNS"] and machine.of_domain("restarts") == 1
     assert [machine.of_domain(f"uart_{name}") for name in ("lcr", "has_input", "ier")] == [0, 0, 0]
     assert machine.of_domain("line_length") == 0
@@ -75,7 +76,8 @@ def test_memory_that_cannot_be_filled_again_keeps_its_domain_from_starting() -> 
     machine.serial.clear()
     machine.call("serve_restart")
     assert machine.transcript == "bootwright: d0: not restarted: its memory could not be filled again\n"
-    assert machine.calls == ["load_domain"] and machine.of_domain("state") == C["DOMAIN_FAILED"]
+    assert machine.calls == ["reach_all", "load_domain", "reach_own"]
+    assert machine.of_domain("state") == C["DOMAIN_FAILED"]
 
 
 def end_and_restart(machine: RunTime) -> bool:

@@ -49,6 +49,7 @@ FILES = (
 # What other files provide: routines that a test carries out, and variables of the boot.
 PROVIDED = """
 .global take_nmi, accept_interrupts, read_msr, write_msr, send_ipi, load_domain, prepare_vcpus, reset_vcpu
+.global open_window, close_window, reach_own, reach_all
 .global x2apic, tsc_khz, clock_multiplier, clock_shift, idt_pointer, sweep_ports
 .section .text
 start:
@@ -60,6 +61,10 @@ send_ipi: ret
 load_domain: ret
 prepare_vcpus: ret
 reset_vcpu: ret
+open_window: ret
+close_window: ret
+reach_own: ret
+reach_all: ret
 
 ; exit_io for every port: in rdi = EXITINFO1 of port 0, rsi = RAX, rdx = 65536 words for RAX then; rbp, rbx, r12
 sweep_ports:
@@ -113,6 +118,8 @@ LAYOUT = Layout(
     ),
 )
 
+# What a cpu reaches is not looked at: guest memory lies at its machine addresses.
+REACH = ("reach_own", "reach_all", "open_window", "close_window")
 RAM = 64 << 20
 RETURN = 0x9000
 PAGE = C["PAGE_SIZE"]
@@ -185,7 +192,15 @@ class RunTime:
         self._put_partition(cpuid_rules, msr_rules)
         self.set_variable("x2apic", int(x2apic), 4)
         self.set_variable("console_sinks", C["CONSOLE_SERIAL"], 1)
-        for name in ("take_nmi", "accept_interrupts", "load_domain", "prepare_vcpus", "reset_vcpu", "write_xcr"):
+        for name in (
+            "take_nmi",
+            "accept_interrupts",
+            "load_domain",
+            "prepare_vcpus",
+            "reset_vcpu",
+            "write_xcr",
+            *REACH,
+        ):
             self._provide(name, functools.partial(self._on_call, name))
         self._provide("read_msr", self._read_msr)
         self._provide("write_msr", self._write_msr)
