@@ -4,6 +4,7 @@ the resident part. A sample of the tries; `invoke test --hostile` makes them all
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -11,13 +12,15 @@ import hostile
 import pytest
 from hostile import Run
 from project import TESTS
+from unpacked import Unavailable, newer_qemu
 
-from bootwright.emulate.qemu import Outcome
+from bootwright.emulate.qemu import SVM_CPU, Outcome
 
 pytestmark = pytest.mark.slow
 
 BY_NAME_ALONE = {"debug-frame", "reset-storm"}
 RESTARTS = 3
+OF_X2APIC = ("msrs", "apic-base", "icr", "lvt", "lapic-forms", "storms")
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +94,18 @@ def test_a_reset_storm_ends_at_the_limit(tmp_path: Path) -> None:
     gone = hostile.GONE.search(run.transcript)
     assert gone and int(gone[1], 16) == run.first[0] and int(gone[3]) == RESTARTS
     assert run.before == run.behind
+
+
+def test_nor_with_x2apic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the local APIC is MSRs, most of which pass; its page is not there."""
+    try:
+        folder = newer_qemu()
+    except Unavailable as reason:
+        pytest.skip(f"not run: no QEMU with x2APIC is installed, and the backports have none: {reason}")
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    run = hostile.boot(",".join(OF_X2APIC), short=True, folder=tmp_path, timeout=200, cpu=f"{SVM_CPU},+x2apic")
+    assert run.outcome is Outcome.AS_EXPECTED, run.transcript[-4000:]
+    assert "nested paging, x2APIC, " in run.transcript
+    assert {section.name for section in run.sections} == set(OF_X2APIC)
+    assert [section for section in run.sections if section.effects] == []
+    assert run.before and run.before == run.behind

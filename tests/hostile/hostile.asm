@@ -1,5 +1,5 @@
 ; A kernel that tries what no domain may: entered by PVH in a domain of 32 MiB. It is made of sections, each a list of
-; tries; which, its command line says: `try=all`, or `try=` and a name, and `short` for a sample of each.
+; tries; which, its command line says: `try=all`, or `try=` and names with commas between, and `short` for a sample of each.
 ;
 ; A try may raise an exception, which counts as refused; it may end the domain, or make it stand still. Then another life
 ; goes on with the next one.
@@ -188,6 +188,7 @@ find_text:
 ; clobbers: rax, rcx, rdx, rsi
 is_wanted:
         mov  rdx, qword ptr [rip + wanted]
+.word:
         lea  rcx, [rip + sections_of_all]
         cmp  rbp, rcx
         jae  .name
@@ -196,6 +197,18 @@ is_wanted:
         je   .done
 .name:
         mov  rsi, qword ptr [rbp + SECTION_NAME]
+        call .compare
+        je   .done
+.next:                                  ; the word behind the next comma
+        movzx eax, byte ptr [rdx]
+        inc  rdx
+        cmp  al, ','
+        je   .word
+        test al, ~' ' & 0xff
+        jnz  .next
+        test rsp, rsp                   ; clears ZF
+.done:
+        ret
 .compare:                               ; whether the word at rdx is the string at rsi
         xor  ecx, ecx
 .character:
@@ -207,8 +220,9 @@ is_wanted:
         je   .character
         ret
 .end:
+        cmp  byte ptr [rdx + rcx], ','
+        je   .done
         test byte ptr [rdx + rcx], ~' ' & 0xff          ; a space, or the string's end
-.done:
         ret
 
 .section .rodata

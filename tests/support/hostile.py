@@ -146,8 +146,10 @@ class _Monitor:
         self._connection.close()
 
 
-def boot(tried: str, *, short: bool, folder: Path, timeout: float, restarts: int = 1000, show: Any = None) -> Run:
-    """Build both kernels and the image, and run it until the watcher has seen all."""
+def boot(tried: str, *, short: bool, folder: Path, timeout: float, restarts: int = 1000, cpu: str = "") -> Run:
+    """Build both kernels and the image, and run it until the watcher has seen all. tried: sections with commas between,
+    or all; cpu: QEMU's model, if it is not the usual one.
+    """
     description = folder / "hostile.toml"
     description.write_text(DESCRIPTION % (f"try={tried}{' short' * short}", restarts))
     with pytest.MonkeyPatch.context() as patched:
@@ -159,8 +161,6 @@ def boot(tried: str, *, short: bool, folder: Path, timeout: float, restarts: int
     def see(text: str) -> None:
         nonlocal seen, monitor
         seen += text
-        if show:
-            show(text)
         if not run.before and "watcher: begins" in seen:
             monitor = _Monitor(place)
             run.before = _fixed(monitor, folder, seen)
@@ -172,7 +172,7 @@ def boot(tried: str, *, short: bool, folder: Path, timeout: float, restarts: int
     expect = LAST[1] if tried == "reset-storm" else LAST[0]
     try:
         with BOOT_METHODS["kernel"].attach(built, "bios") as medium:
-            machine = qemu.Machine(MEMORY, cpus=built.machine_cpus, svm=True)
+            machine = qemu.Machine(MEMORY, cpus=built.machine_cpus, svm=True, cpu=cpu)
             arguments = [*qemu.command(machine, medium), "-qmp", f"unix:{place},server=on,wait=off"]
             result = qemu.run(arguments, expect=f"{expect}\n", timeout=timeout, show=see, directory=built.elf.parent)
     finally:
