@@ -226,7 +226,8 @@ def _partition() -> dict[str, Field]:
             form='`"virtual"`, `"ring"`, `"none"`, or a UART of the machine: `"com1"` to `"com4"`, or a port such as '
             '`"0x3f8"`',
             says="partition: its serial port; a virtual one is com1 to the domain, whose lines go to the image's "
-            "console with `d` and its domid in front; of a ring the monitor shows the text; a UART of the machine is its own",
+            "console with `d` and its domid in front; of a ring the monitor shows the text; a UART of the machine is "
+            "its own",
             usual='`"virtual"`',
         ),
         "on-end": Field(
