@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from comparing import variant
+from comparing import compare_boot, variant
 from unpacked import Unavailable, newer_qemu
 
 from bootwright.common import paths
@@ -31,6 +31,7 @@ def test_domains_have_x2apic_where_the_machine_has(tmp_path: Path, monkeypatch: 
     options = run.Options(expect=["INIT-OK"] * 2, timeout=300, cpu=f"{SVM_CPU},+x2apic")
     result = run.boot(built, options, lambda text: None)
     assert result.outcome is Outcome.AS_EXPECTED, result
+    compare_boot(result.transcript, built)
     lines = result.transcript.splitlines()
     assert any(line.startswith("bootwright: partition: AMD SVM, nested paging, x2APIC, ") for line in lines)
     for domain in ("d0", "d1"):

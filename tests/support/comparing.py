@@ -115,8 +115,7 @@ def without_firmware(transcript: str) -> reference_transcript.Seen:
 
 
 def _platform(said: reference_transcript.Seen, **fields: Any) -> Platform:
-    symbols = resident.link(resolve.cache_directory()).symbols
-    code = Range(symbols["__start_text"], symbols["__end_fixups"])
+    code = resident.code(resolve.cache_directory())
     return Platform(resident=code, x2apic=said.x2apic, tsc_mhz=said.tsc_mhz, **fields)
 
 

@@ -14,8 +14,10 @@ from bootwright.common.messages import shown_build
 from bootwright.common.ranges import Range
 from bootwright.image import build as image_build
 from bootwright.image.stub import link_stubs
+from bootwright.inputs import resolve
 from bootwright.lab import abilities, fit, serial
 from bootwright.lab import report as lab_report
+from bootwright.partition import resident
 from bootwright.plan.records import Generic
 
 
@@ -87,4 +89,5 @@ def fitted(path: Path, report: lab_report.Report, stage: image_build.Stage) -> f
         symbols = stubs.elf.symbols
         stub = Range(symbols["__image_start"], symbols["__image_end"])
         build = shown_build(stubs.build_id.hex())
-        return fit.fit(planned, stub, build, len(stubs.tables), report)
+        code = resident.code(resolve.cache_directory()) if planned.partition else None
+        return fit.fit(planned, stub, build, len(stubs.tables), report, code)

@@ -1,6 +1,6 @@
 """Whether an image boots on a machine that was probed, and where everything lies on it then.
 
-    found = fit(plan, stub, build, tables_size, report)
+    found = fit(plan, stub, build, tables_size, report)     # and of a partition, where its resident part's code lies
     found.reason        # None, or why it does not
     found.lines         # what the boot will print
 
@@ -18,6 +18,7 @@ from bootwright.common.messages import BootFailure
 from bootwright.common.ranges import Range, span
 from bootwright.hyperlaunch.model import MemoryRange
 from bootwright.image import efi_image
+from bootwright.lab import platform
 from bootwright.lab.report import Report
 from bootwright.plan.records import Plan, PlannedModule
 from bootwright.reference import boot, machine
@@ -53,9 +54,9 @@ class Fit:
     notes: tuple[str, ...]
 
 
-def fit(plan: Plan, stub: Range, build: str, tables_size: int, report: Report) -> Fit:
+def fit(plan: Plan, stub: Range, build: str, tables_size: int, report: Report, resident: Range | None = None) -> Fit:
     """Boot the image of `plan` on the machine of `report`. stub: link addresses of stub and tables; build: what the
-    first line of a boot shows."""
+    first line of a boot shows; resident: where the code of a partition's resident part lies."""
     name, notes = plan.image.name, tuple(_notes(plan, report))
     try:
         ranges = machine.normalise(report.ranges)
@@ -69,9 +70,13 @@ def fit(plan: Plan, stub: Range, build: str, tables_size: int, report: Report) -
     if outside:
         reason = f"{outside[0].what} {outside[0].range} would not lie in RAM"
         return Fit(name, reason, (), ranges, tuple(loaded), notes)
-    found = boot.boot(_machine(plan, stub, build, modules, report), plan, tables_size)
+    described = _machine(plan, stub, build, modules, report)
+    if resident is not None:
+        known, guesses = platform.platform(report, resident)
+        described, notes = replace(described, platform=known), (*notes, *guesses)
+    found = boot.boot(described, plan, tables_size)
     claims = [*loaded, *_launched(plan, stub, found)]
-    notes = (*notes, *_moved(plan, found))
+    notes = (*notes, *_moved(plan, found), *platform.shared_cores(report, found.cpus))
     failed = found.failure.message if found.failure else None
     return Fit(name, failed, found.shown(plan.image.log), ranges, tuple(claims), notes)
 
@@ -88,17 +93,17 @@ def _efi_system(report: Report) -> int:
 def _notes(plan: Plan, report: Report) -> Iterator[str]:
     cpus = report.document["cpus"]
     for planned in plan.domains:
-        if planned.protocol and cpus and planned.domain.ncpus > cpus:
+        if planned.protocol and cpus and planned.domain.ncpus > cpus and not plan.partition:
             yield f"domain {planned.domain.name} asks for {planned.domain.ncpus} cpus; the machine has {cpus}"
     if report.entered is None:
         yield "the capture had no lines of the stub: how it was entered, and its RSDP, are not known"
     elif report.entered["protocol"] == EFI:
         yield "the firmware decides where an EFI application lies; shown is one place that it may choose"
-        if plan.hypervisor is not None:
+        if plan.hypervisor is not None and plan.hypervisor.efi_entry:
             yield "by EFI the hypervisor is entered with boot services running: the last line differs"
     elif report.entered["protocol"] != MULTIBOOT2:
         pass
-    elif plan.hypervisor is None and all(module.embedded for module in plan.modules):
+    elif (plan.hypervisor is None or plan.partition) and all(module.embedded for module in plan.modules):
         yield "shown is NAME.elf; on an ISO or a disk GRUB loads NAME.efi, and decides where it lies"
     elif plan.hypervisor is not None and plan.hypervisor.efi_entry:
         yield "GRUB decides where the image lies; shown is its link address"
@@ -152,15 +157,15 @@ def _machine(plan: Plan, stub: Range, build: str, modules: tuple[LoaderModule, .
         framebuffer=report.framebuffer,
         efi=Efi(system) if system and plan.hypervisor is None else None,
         cpu=report.cpu,
-        contents={number: _head(module) for number, module in enumerate(plan.modules)},
+        contents={number: _head(module, plan.partition) for number, module in enumerate(plan.modules)},
     )
 
 
-def _head(module: PlannedModule) -> bytes:
+def _head(module: PlannedModule, whole: bool) -> bytes:
     if module.payload is None:
         return b""
     with module.payload.open("rb") as stream:
-        return stream.read(_HEADER)
+        return stream.read(-1 if whole else _HEADER)
 
 
 # --- what lies where ---
@@ -191,6 +196,8 @@ def _launched(plan: Plan, stub: Range, found: boot.Boot) -> Iterator[Claim]:
             yield Claim(found.modules[number], f"module {module.name}, moved")
     if found.handover is not None:
         yield Claim(found.handover, "hand-over area")
+    for whose, part in found.memory:
+        yield Claim(part, f"memory of {whose}")
 
 
 def _moved(plan: Plan, found: boot.Boot) -> Iterator[str]:

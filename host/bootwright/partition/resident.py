@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bootwright.common import abi
+from bootwright.common.ranges import Range
 from bootwright.link import elf_writer, layout
 from bootwright.link.linked import Linked
 from bootwright.link.program import program
@@ -24,6 +25,12 @@ def link(cache: Path | None) -> Linked:
     files = layout.load(LAYOUT).files
     paths = [abi.stub_directory() / f"{name}.asm" for names in files.values() for name in names]
     return program(paths, LAYOUT, cache, reasons=set(files), spare_headers=1)
+
+
+def code(cache: Path | None) -> Range:
+    """Where its code and constants lie: what stays as it is."""
+    symbols = link(cache).symbols
+    return Range(symbols["__start_text"], symbols["__end_fixups"])
 
 
 def with_data(image: bytes, found: Partition) -> bytes:

@@ -47,7 +47,7 @@ class Boot:
 
     protocol, entry: how the kernel is entered; information: the bytes it is told, from address
     information_start on, in the area `handover`; modules: where each module of the tables is in the end; pieces: where
-    those of each are; memory: of a partition, what was given to whom.
+    those of each are; memory, cpus: of a partition, what was given to whom.
     """
 
     lines: tuple[str, ...]
@@ -60,6 +60,7 @@ class Boot:
     pieces: tuple[tuple[Range, ...], ...] = ()
     handover: Range | None = None
     memory: tuple[tuple[str, Range], ...] = ()
+    cpus: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def shown(self, log: int) -> tuple[str, ...]:
         """The lines that are printed at a log level (LOG_*), with that of the failure."""
@@ -293,7 +294,7 @@ class _Run(builder.Machine):
         try:
             yield from found.lines()
         finally:
-            self.result = replace(self.result, memory=tuple(found.memory))
+            self.result = replace(self.result, memory=tuple(found.memory), cpus=tuple(found.cpus))
 
     def _launch_domain(self, built: builder.BuiltDomain) -> Iterator[str]:
         domain = built.domain

@@ -48,7 +48,7 @@ class Wrong:
 
 
 class Partition:
-    """A boot of the resident part. memory: what was given to whom, with whose it is."""
+    """A boot of the resident part. memory: what was given to whom, with whose it is; cpus: APIC ids, by domain."""
 
     def __init__(self, data: Data, platform: Platform, told: Told) -> None:
         self._constants = load_abi().constants
@@ -60,12 +60,14 @@ class Partition:
         self._shared: list[int] = []  # of each shared range
         self._taken: list[Range] = []
         self.memory: list[tuple[str, Range]] = []
+        self.cpus: list[tuple[str, tuple[int, ...]]] = []
 
     def lines(self) -> Iterator[str]:
         """Every line, until the launch. Raises BootFailure."""
         self._check_data()
         yield from self._machine()
         self._assign_cpus()
+        self.cpus = [(self._data.string(domain.name), tuple(self._ids_of(domain))) for domain in self._data.domains]
         yield from self._start_cpus()
         self._place()
         built = yield from self._build()
