@@ -9,7 +9,7 @@ from bootwright.common import paths
 from bootwright.image import build, built
 
 # They assert for the tests that import them.
-pytest.register_assert_rewrite("booting", "firmware", "probe_machine", "worlds")
+pytest.register_assert_rewrite("booting", "comparing", "firmware", "probe_machine", "worlds")
 
 
 @pytest.fixture

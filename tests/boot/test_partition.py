@@ -5,6 +5,7 @@ domain has got its memory.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,11 +99,28 @@ def test_every_line_of_two_small_domains(two: image_built.Built) -> None:
 
 
 def test_cpus_by_id_and_memory_beyond_4_gib(make: Make) -> None:
-    """The boot cpu is the second domain's, which has three, and more memory than lies in one piece."""
-    built = make(('memory = "32M"', 'memory = "32M"\ncpu-ids = [2]'), ('memory = "48M"', 'memory = "1072M"\ncpus = 3'))
+    """The boot cpu is the second domain's, which has three, and more memory than lies in one piece. So says the map."""
+    built = make(
+        ('memory = "32M"', 'memory = "32M"\ncpu-ids = [2]\non-end = "restart"'),
+        ('memory = "48M"', 'memory = "1072M"\ncpus = 3\nconsole = "ring"'),
+    )
     transcript = launched(built, LAUNCHED.format(2, 4) + "\n")
     compare_boot(transcript, built)
     assert "d1: cpus 0 1 3, nested tables" in transcript and "from its address 0x100000000 on" in transcript
+    text = built.elf.with_suffix(".map").read_text()
+    for part in ("1, APIC ids 2", "virtual, port 0x3f8", "restart, 3 times a minute", "3", "ring, port 0x3f8", "stop"):
+        assert re.search(rf"^  (cpus|console|on-end) +{re.escape(part)}$", text, re.MULTILINE)
+    for part in (
+        r"\[0x0, 0x2000000\) +33554432  memory",
+        r"\[0x0, 0x40000000\) +1073741824  memory",
+        r"\[0x100000000, 0x103000000\) +50331648  memory",
+        r"\[0xc0000000, 0xc0200000\) +2097152  shared range count, read-only",
+        r"\[0xc0000000, 0xc0200000\) +2097152  shared range count, writable",
+    ):
+        assert re.search(rf"^    {part}$", text, re.MULTILINE)
+    for number, name in enumerate(("first", "second")):
+        (place,) = re.findall(rf"d{number}: cpus .* pages at (0x\w+)", transcript)
+        assert re.search(rf"^  \[{place}, 0x\w+\) +\d+  nested tables of {name}$", text, re.MULTILINE)
 
 
 def test_every_line_of_two_debians(project: Path) -> None:

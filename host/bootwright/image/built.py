@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from bootwright.common import abi, scratch
 from bootwright.common.columns import aligned
 from bootwright.common.errors import SourceError, Where, format_range, why
 from bootwright.common.json_shape import BOOLEAN, NUMBER, PATH, TEXT, WORD, Items, Keys, Nullable, check, check_text
+from bootwright.common.ranges import Range
 from bootwright.description.records import ImageDescription
 from bootwright.description.values import COM_PORTS
 from bootwright.devicetree.bindings import HANDED_KIND, KINDS
@@ -63,10 +64,22 @@ class Module:
 
 
 @dataclass(frozen=True)
+class Partition:
+    """What a domain of a partition has. cpus: APIC ids, None for any; regions: what there is at which of its own
+    addresses; restarts: within a minute, None where its end is one.
+    """
+
+    cpus: tuple[int | None, ...]
+    regions: tuple[Place, ...]
+    console: str
+    restarts: int | None
+
+
+@dataclass(frozen=True)
 class Domain:
     """A domain: whether it is built at boot, memory in bytes, names of its modules (None for none), command line, and
-    by which protocol and at which address the stub enters it ("" and 0 where it does not). modules: those that are
-    handed over behind the ramdisk.
+    by which protocol and at which address it is entered ("" and 0 where a hypervisor does that). modules: those that
+    are handed over behind the ramdisk. partition: None where it is none's.
     """
 
     name: str
@@ -78,6 +91,7 @@ class Domain:
     protocol: str
     entry: int
     modules: tuple[str, ...] = ()
+    partition: Partition | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +111,7 @@ class Map:
     machine_memory, machine_cpus: what a machine needs to boot it; svm: it needs AMD's virtualisation;
     serial_port: I/O port that the stub prints on, None for none;
     stub_size: code and read-only data of the stub;
+    partition: parts of the data of a partition's resident part, in memory;
     notes: sentences that a user may want to know.
     """
 
@@ -115,6 +130,7 @@ class Map:
     domains: tuple[Domain, ...]
     hypervisor: Hypervisor | None
     notes: tuple[str, ...]
+    partition: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -206,6 +222,7 @@ def _with_plan(found: Map, plan: Plan, offsets: Sequence[int]) -> Map:
         domains=tuple(_domain(domain, plan) for domain in plan.domains),
         hypervisor=_hypervisor(plan),
         notes=plan.notes,
+        partition=_places(plan.partitioned.parts) if plan.partitioned else (),
     )
 
 
@@ -249,7 +266,7 @@ def _domain(planned: PlannedDomain, plan: Plan) -> Domain:
         return None if index is None else plan.modules[index]
 
     kernel, ramdisk = module(planned.domain.kernel), module(planned.domain.ramdisk)
-    return Domain(
+    found = Domain(
         name=planned.domain.name,
         built=planned.domain.kernel is not None,
         memory=_memory(planned),
@@ -260,6 +277,17 @@ def _domain(planned: PlannedDomain, plan: Plan) -> Domain:
         entry=planned.entry,
         modules=tuple(plan.modules[number].name for number in planned.domain.handed),
     )
+    for own in plan.partitioned.domains if plan.partitioned else ():
+        if own.name == found.name:
+            partition = Partition(own.cpus, _places(own.regions), own.console, own.restarts)
+            return dataclasses.replace(
+                found, cmdline=own.cmdline, protocol=own.protocol, entry=own.entry, partition=partition
+            )
+    return found
+
+
+def _places(parts: Iterable[tuple[Range, str]]) -> tuple[Place, ...]:
+    return tuple(Place(part.start, part.end, what) for part, what in parts)
 
 
 def text(found: Map) -> str:
@@ -287,11 +315,14 @@ def text(found: Map) -> str:
         head = ("name", "kind", "packed as", "bytes", "unpacked", "where", "SHA-256 (as packed)")
         lines += ["", "modules", *_indented([head, *columns], right=(3, 4))]
     if found.hypervisor is not None:
-        lines += ["", "hypervisor", *_launched(found.hypervisor, None)]
+        lines += ["", "resident part" if found.partition else "hypervisor", *_launched(found.hypervisor, None)]
     for domain in found.domains:
         lines += ["", f"domain {domain.name}{'' if domain.built else ', not built'}"]
         lines += [f"  memory   {domain.memory >> 20} MiB"]
         lines += _launched(domain, domain.ramdisk, domain.modules)
+        lines += _partition(domain.partition) if domain.partition else []
+    if found.partition:
+        lines += ["", "data of the resident part", *_ranges(found.partition)]
     if found.notes:
         lines += ["", "notes", *(f"  {note}" for note in found.notes)]
     return "\n".join(lines) + "\n"
@@ -303,6 +334,17 @@ def _launched(what: Domain | Hypervisor, ramdisk: str | None, modules: Sequence[
     shown += [f"  ramdisk  {ramdisk}"] if ramdisk is not None else []
     shown += [f"  modules  {', '.join(modules)}"] if modules else []
     return shown + ([f"  cmdline  {what.cmdline}"] if what.cmdline else [])
+
+
+def _partition(found: Partition) -> list[str]:
+    ids = [str(cpu) for cpu in found.cpus if cpu is not None]
+    restarts = "stop" if found.restarts is None else f"restart, {found.restarts} times a minute"
+    return [
+        f"  cpus     {', '.join([str(len(found.cpus)), *(['APIC ids ' + ' '.join(ids)] if ids else [])])}",
+        f"  console  {found.console}",
+        f"  on-end   {restarts}",
+        *(f"  {line}" for line in _ranges(found.regions)),
+    ]
 
 
 def _ranges(places: Sequence[Place]) -> list[str]:

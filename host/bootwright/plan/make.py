@@ -61,10 +61,10 @@ def make(description: Description, info: BootInfo, workdir: Path, progress: Prog
     jobs = Jobs(description, info, workdir, progress)
     for index in built:
         jobs.add_domain(index)
-    image, done = settings(description.image), jobs.done
+    image, done, partitioned = settings(description.image), jobs.done, None
     if description.image.launcher == partitions.LAUNCHER:
         info, done = partitions.joined(info, done)
-        info, done = partitions.add(description, image, info, outcome.built, done, workdir)
+        info, done, partitioned = partitions.add(description, image, info, outcome.built, done, workdir)
         lines = xen.lines(info, built, partition=True)
     elif info.hypervisor is not None:
         jobs.add_hypervisor()
@@ -89,6 +89,7 @@ def make(description: Description, info: BootInfo, workdir: Path, progress: Prog
             *said,
             *jobs.notes,
         ),
+        partitioned,
     )
 
 
@@ -151,8 +152,10 @@ def _hypervisor(description: Description, info: BootInfo, jobs: Sequence[Job]) -
             kernel = job.kernel
             name = kernel.protocol if kernel.efi_entry is None else protocols.HYPERVISOR
             protocol = load_abi().constants[f"PROTOCOL_{name.upper()}"]
-            with about("", description.table(job.owner).place("cmdline")):
-                cmdline = xen.cmdline(info, microcode)
+            cmdline = info.mods[job.mod].name
+            if description.image.launcher != partitions.LAUNCHER:
+                with about("", description.table(job.owner).place("cmdline")):
+                    cmdline = xen.cmdline(info, microcode)
             return PlannedHypervisor(number, protocol, cmdline, kernel.entry, kernel.efi_entry or 0)
     return None
 

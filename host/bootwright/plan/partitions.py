@@ -1,6 +1,6 @@
 """The partition launcher's image: modules as its resident part wants them, and that itself in place of a hypervisor.
 
-    info, jobs = add(description, info, outcome, jobs, workdir)
+    info, jobs, planned = add(description, image, info, outcome.built, jobs, workdir)
 
 The stub hands the resident part the packed kernels and ramdisks as they lie; how they are unpacked into the domains'
 memory stands in the data that `partition` computes.
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import BootwrightError, ErrorList, PlanError, Where
+from bootwright.common.ranges import Range
 from bootwright.description.load import Description, DomainDescription
 from bootwright.description.partitions import LAUNCHER as LAUNCHER
 from bootwright.description.records import OfHypervisor
@@ -22,6 +23,7 @@ from bootwright.hyperlaunch.model import BootInfo, BootModule
 from bootwright.inputs import resolve
 from bootwright.kernels import pvh
 from bootwright.partition import compute, resident
+from bootwright.partition.guest import Guest
 from bootwright.partition.request import (
     DomainConsole,
     DomainRequest,
@@ -34,9 +36,10 @@ from bootwright.partition.request import (
 )
 from bootwright.plan.modules import Job
 from bootwright.plan.pack import pack_kernel
-from bootwright.plan.records import PlannedImage
+from bootwright.plan.records import PartitionedDomain, PlannedImage, PlannedPartition
 
 NAME = "partition"  # of the resident part, among the modules
+STRING = "string "  # how the names of strings begin, among the parts of its data
 CONSOLES = {"virtual": "CONSOLE_VIRTUAL", "ring": "CONSOLE_RING", "passed": "CONSOLE_PASSED"}
 
 
@@ -56,12 +59,13 @@ def add(
     built: Sequence[BuiltDomain],
     jobs: Sequence[Job],
     workdir: Path,
-) -> tuple[BootInfo, tuple[Job, ...]]:
+) -> tuple[BootInfo, tuple[Job, ...], PlannedPartition]:
     """The model with the resident part as its hypervisor, and all jobs: those of the domains as files that are used as
     they lie, and the resident part's own. built: the domains in their order. Raises PlanError.
     """
+    request = _request(description, image, info, built, jobs)
     try:
-        found = compute.compute(_request(description, image, info, built, jobs))
+        found = compute.compute(request)
     except BootwrightError as error:
         errors = error.errors if isinstance(error, ErrorList) else (error,)
         raise ErrorList(PlanError(one.message, _place(description, one.message)) for one in errors) from error
@@ -73,7 +77,34 @@ def add(
     module = BootModule(load_abi().constants["BOOTMOD_XEN"], kernel.size, name=NAME, path=path)
     info = replace(info, mods=(*info.mods, module), hypervisor=number)
     files = (replace(job, kernel=None, packed=replace(job.packed, pieces=())) for job in jobs)
-    return info, (*files, Job(number, OfHypervisor(), "kernel", packed, kernel))
+    return info, (*files, Job(number, OfHypervisor(), "kernel", packed, kernel)), _planned(request, found)
+
+
+def _planned(request: Request, found: compute.Partition) -> PlannedPartition:
+    pairs = zip(request.domains, found.domains, strict=True)
+    parts = ((place.range, place.name) for place in found.places if not place.name.startswith(STRING))
+    return PlannedPartition(tuple(_planned_domain(domain, places.guest) for domain, places in pairs), tuple(parts))
+
+
+def _planned_domain(domain: DomainRequest, guest: Guest) -> PartitionedDomain:
+    constants = load_abi().constants
+    regions = [(bank.guest, "memory") for bank in guest.regions.banks]
+    for view in guest.regions.views:
+        rights = "writable" if view.share.writable else "read-only"
+        regions.append((view.guest, f"shared range {view.share.name}, {rights}"))
+    regions.append((Range.sized(constants["LAPIC_ADDRESS"], constants["PAGE_SIZE"]), "local APIC"))
+    words = {constants[name]: word for word, name in CONSOLES.items()}
+    console = f"{words[domain.console.kind]}, port {domain.console.port:#x}" if domain.console else "none"
+    return PartitionedDomain(
+        domain.name,
+        domain.vcpus,
+        tuple(sorted(regions)),
+        console,
+        domain.restarts,
+        domain.kernel.protocol,
+        guest.entry,
+        domain.cmdline,
+    )
 
 
 def _request(

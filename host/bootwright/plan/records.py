@@ -84,10 +84,35 @@ class PlannedHypervisor:
 
 
 @dataclass(frozen=True)
+class PartitionedDomain:
+    """A domain as the resident part runs it, by name. cpus: APIC ids, None for any; regions: what there is at which of
+    its own addresses; console: in words; restarts: within a minute, None where its end is one; protocol, entry,
+    cmdline: of its kernel.
+    """
+
+    name: str
+    cpus: tuple[int | None, ...]
+    regions: tuple[tuple[Range, str], ...]
+    console: str
+    restarts: int | None
+    protocol: str
+    entry: int
+    cmdline: str
+
+
+@dataclass(frozen=True)
+class PlannedPartition:
+    """What the resident part's data say. parts: of them, with their machine addresses."""
+
+    domains: tuple[PartitionedDomain, ...]
+    parts: tuple[tuple[Range, str], ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """All of it. hypervisor: None where the stub launches the hardware domain itself. placements: what lies where in
     the machine, beside the stub, for the map. transcript: what the domain builder will print at boot. notes: sentences
-    a user may want to know. The last three are not part of the tables.
+    a user may want to know. partitioned: of a partition, for the map. The last four are not part of the tables.
     """
 
     image: PlannedImage
@@ -97,6 +122,7 @@ class Plan:
     placements: tuple[Placement, ...] = field(default=(), compare=False)
     transcript: tuple[str, ...] = field(default=(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
+    partitioned: PlannedPartition | None = field(default=None, compare=False)
 
     @property
     def partition(self) -> bool:
