@@ -7,7 +7,9 @@ import struct
 from collections.abc import Iterator
 
 import pytest
+import unicorn
 from resident import BASE, MIB, PAGE, C, Resident
+from unicorn import x86_const as x86
 
 PRESENT, WRITE, PWT, PCD, LARGE, NX = 1 << 0, 1 << 1, 1 << 3, 1 << 4, 1 << 7, 1 << 63
 ADDRESS = 0x000F_FFFF_FFFF_F000
@@ -106,3 +108,50 @@ def test_a_window_shows_one_page_to_one_cpu_until_it_is_closed(number: int, addr
     assert reached(machine) == before | {window: (address - address % PAGE, DATA)}
     machine.call("close_window", rbp=vcpu)
     assert reached(machine) == before
+
+
+# --- on a cpu that translates by these tables ---
+
+READS, WRITES = bytes.fromhex("8a0690"), bytes.fromhex("880690")  # mov al, [rsi] or mov [rsi], al; nop
+
+
+def happens(machine: Resident, code: bytes, address: int) -> bool:
+    """Whether an access by code of the resident part is carried out."""
+    place, uc = machine.symbols["reach_all"], machine.uc  # a routine that is not called here
+    uc.reg_write(x86.UC_X86_REG_CR0, C["CR0_PE"])
+    machine.write(place, code)
+    uc.reg_write(x86.UC_X86_REG_MSR, (C["MSR_EFER"], 1 << C["EFER_NXE_BIT"] | C["EFER_LMA"] | C["EFER_LME"]))
+    uc.reg_write(x86.UC_X86_REG_CR4, C["CR4_PAE"])
+    uc.reg_write(x86.UC_X86_REG_CR3, machine.symbols["host_map"])
+    uc.reg_write(x86.UC_X86_REG_CR0, C["CR0_OURS"])
+    uc.reg_write(x86.UC_X86_REG_RSI, address)
+    try:
+        uc.emu_start(place, place + 2)
+    except unicorn.UcError:
+        return False
+    return bool(uc.reg_read(x86.UC_X86_REG_RIP) == place + 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "reads", "writes"),
+    [
+        ("BASE", True, True),
+        ("text", True, False),
+        ("data", True, True),
+        ("boot", False, False),
+        ("bank", False, False),
+        ("first page", False, False),
+        ("behind the partition", False, False),
+        ("window", False, False),
+        ("open window", True, True),
+    ],
+)
+def test_a_cpu_does_what_the_tables_say(name: str, reads: bool, writes: bool) -> None:
+    machine = made(length=5 * PAGE)
+    s = machine.symbols
+    places = {"BASE": BASE, "text": s["__start_text"], "data": s["__start_data"], "boot": s["__start_boot"]}
+    places |= {"bank": 0x1000000, "first page": 0, "behind the partition": BASE + 5 * PAGE, "window": WINDOWS}
+    if name == "open window":
+        machine.call("open_window", rdi=0x1000123, rbp=VCPUS)
+        places[name] = machine.register("rdi")
+    assert (happens(machine, READS, places[name]), happens(machine, WRITES, places[name])) == (reads, writes)
