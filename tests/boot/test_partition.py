@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comparing import compare_boot, variant
+from comparing import compare_boot, facts, variant
 from project import ROOT
 
 from bootwright.common import paths
@@ -96,6 +96,14 @@ def test_every_line_of_two_small_domains(two: image_built.Built) -> None:
     found = compare_boot(transcript, two)
     assert found.lines[-1] == LAUNCHED.format(2, 2)
     assert "d0: demo: command line: hello\n" in transcript
+
+
+def test_every_line_by_efi(two: image_built.Built) -> None:
+    """The firmware's memory map, and modules that the image brings behind a stub that lies high."""
+    options = run.Options(via="efi", firmware="uefi", expect=LAUNCHED.format(2, 2) + "\n", timeout=90)
+    result = run.boot(two, options, lambda text: None, facts)
+    assert result.outcome is Outcome.AS_EXPECTED, result
+    compare_boot(result.transcript, two, memory=result.memory)
 
 
 def test_cpus_by_id_and_memory_beyond_4_gib(make: Make) -> None:
