@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -124,8 +125,12 @@ def test_domains_reach_their_own_memory_and_what_they_share(asked: Request, seed
     check_isolation(asked, seed)
 
 
+# More of them, which takes minutes: BOOTWRIGHT_DESCRIPTIONS=3000 ./bootstrap test tests/partition -k hundreds
+DESCRIPTIONS = int(os.environ.get("BOOTWRIGHT_DESCRIPTIONS", "150"))
+
+
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=DESCRIPTIONS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(requests(), st.integers(0, 1 << 32))
 def test_hundreds_of_descriptions_are_isolated(asked: Request, seed: int) -> None:
     check_isolation(asked, seed)
