@@ -24,6 +24,7 @@ from bootwright.cli.tasks import namespace  # noqa: E402
         "matrix": "instead: every image by every way on both firmwares, kept in docs/media.md; "
         "with -k only the cells that match, as `xen, uefi` or `^pxe`",
         "benchmark": "instead: what building costs, as ratios",
+        "partition": "instead: what a partition costs under QEMU: exits by kind, processor time of boots",
         "coverage": "instead: what of the stub no test under Unicorn executes",
         "hostile": "instead: all that a hostile domain tries beside another one, which takes minutes",
     },
@@ -35,6 +36,7 @@ def test(
     fast: bool = False,
     matrix: bool = False,
     benchmark: bool = False,
+    partition: bool = False,
     coverage: bool = False,
     hostile: bool = False,
 ) -> None:
@@ -49,6 +51,11 @@ def test(
         from benchmark import main as measure
 
         measure()
+        return
+    if partition:
+        from partition_costs import main as cost
+
+        cost()
         return
     if coverage:
         from stub_coverage import main as cover
