@@ -16,7 +16,7 @@ from bootwright.common import paths
 from bootwright.common.errors import BootwrightError, ErrorList, SourceError
 from bootwright.image import build as image_build
 from bootwright.image import built as image_built
-from bootwright.image.stub import link_stub
+from bootwright.image.stub import link_generic, link_stub
 from bootwright.kernels import multiboot
 
 KERNEL = ROOT / "stub/kernels/demo.asm"
@@ -156,8 +156,8 @@ def test_modules_that_the_loader_brings(project: Path) -> None:
 def test_only_a_hypervisor_with_an_entry_for_efi_has_boot_services_left_running(tmp_path: Path) -> None:
     """The image's own multiboot2 header, read as a loader reads it."""
     path = tmp_path / "stub.elf"
-    for used in (("pvh",), ("multiboot2",), None):
-        path.write_bytes(link_stub(512, 0, used).image)
+    for linked in (link_stub(512, 0, ("pvh",)), link_stub(512, 0, ("multiboot2",)), link_generic()):
+        path.write_bytes(linked.image)
         plain = multiboot.parse2(path, tmp_path)
         assert (plain.entry, plain.efi_entry) == (plain_start(path), None)
     linked = link_stub(512, 0, ("multiboot2", "multiboot2_efi"))

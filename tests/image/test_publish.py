@@ -192,7 +192,7 @@ def test_a_build_that_is_killed_anywhere_leaves_what_was_there_or_nothing_wrong(
                     break
         else:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                doomed.wait(dice.uniform(0.2, 4))
+                doomed.wait(dice.uniform(0.2, 2))
         doomed.send_signal(dice.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGHUP)))
         killed += doomed.wait(60) != 0
         record = output / "lab.json"

@@ -12,7 +12,7 @@ from bootwright.common.abi import load as load_abi
 from bootwright.common.messages import BootFailure
 from bootwright.common.ranges import Range
 
-LEVELS = 4
+ROOT_LEVEL = 4
 _ENTRIES, _ENTRY_SIZE = 512, 8
 _LARGE_LEVEL = 2  # of tables whose entries may be pages of 2 MiB
 
@@ -47,7 +47,7 @@ class Tables:
         """Whether a table lies at this address."""
         return table in self._range and table % load_abi().constants["PAGE_SIZE"] == 0
 
-    def walk(self, table: int, level: int = LEVELS, guest: int = 0) -> Iterator[tuple[int, int, int]]:
+    def walk(self, table: int, level: int = ROOT_LEVEL, guest: int = 0) -> Iterator[tuple[int, int, int]]:
         """Of every entry that is there and leads to no other table: its guest address, itself, where it stands."""
         constants = load_abi().constants
         first = (table - self._range.start) // _ENTRY_SIZE
