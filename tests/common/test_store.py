@@ -171,6 +171,21 @@ def test_many_sources_are_assembled_by_two_processes(
     assert here == ["3.asm"]
 
 
+def test_the_next_link_is_made_meanwhile(sources: list[Path], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another process, into the store: here it is not linked, and it is what it would have been."""
+    monkeypatch.setattr("threading.active_count", lambda: 1)
+    monkeypatch.setattr("os.sched_getaffinity", lambda number: {0, 1})
+
+    def second() -> object:
+        return program.program(sources[:5], "kernel", folder)
+
+    program.program(sources, "kernel", folder, meanwhile=second)
+    monkeypatch.setattr(linker, "link", lambda *rest, **named: pytest.fail("it is there"))
+    kept = second()
+    monkeypatch.undo()
+    assert kept == program.program(sources[:5], "kernel", None)
+
+
 @pytest.mark.parametrize("alone", [False, True])
 def test_the_first_source_that_is_wrong_is_named_whoever_assembles_it(
     alone: bool, sources: list[Path], folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -9,7 +9,7 @@ The files are listed in linker/stub.toml, by the reason for which they are there
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bootwright.common import abi
@@ -59,9 +59,13 @@ def link_stubs(planned: Plan | Generic) -> Stubs:
     if isinstance(planned, Generic):
         return _stubs(link_generic(), None)
     blob, used, carried = tables.encode(planned), launch_files(planned), payloads(planned)
-    elf = link_stub(len(blob), len(carried), used)
+
+    def application() -> Linked:
+        return link_stub(len(blob), 0, used, efi=True)
+
     able = planned.hypervisor is None or planned.partition or planned.hypervisor.efi_entry
-    return _stubs(elf, link_stub(len(blob), 0, used, efi=True) if able else None, blob, carried)
+    elf = link_stub(len(blob), len(carried), used, meanwhile=application if able else None)
+    return _stubs(elf, application() if able else None, blob, carried)
 
 
 def _stubs(elf: Linked, efi: Linked | None, blob: bytes = b"", carried: tuple[Payload, ...] = ()) -> Stubs:
@@ -86,9 +90,16 @@ def link_generic(tables_size: int = 0) -> Linked:
     return _link({"generic", *protocols.NAMES, RELOCATE}, tables_size)
 
 
-def link_stub(tables_size: int, modules: int, used: Sequence[str] = ("pvh",), *, efi: bool = False) -> Linked:
+def link_stub(
+    tables_size: int,
+    modules: int,
+    used: Sequence[str] = ("pvh",),
+    *,
+    efi: bool = False,
+    meanwhile: Callable[[], Linked] | None = None,
+) -> Linked:
     """The stub with that many bytes reserved for tables, that many spare program headers, and the launchers that are
-    `used`.
+    `used`; meanwhile: as program's.
 
     efi adds the entry of an EFI application; a hypervisor that is entered with boot services running needs that as
     well, and that of a loader that leaves them running.
@@ -98,10 +109,12 @@ def link_stub(tables_size: int, modules: int, used: Sequence[str] = ("pvh",), *,
     reasons |= {"efi"} if efi or services else set()
     reasons |= {"application"} if efi else set()
     reasons |= {"services"} if services else set()
-    return _link(reasons, tables_size, modules)
+    return _link(reasons, tables_size, modules, meanwhile)
 
 
-def _link(reasons: set[str], tables_size: int, modules: int = 0) -> Linked:
+def _link(
+    reasons: set[str], tables_size: int, modules: int = 0, meanwhile: Callable[[], Linked] | None = None
+) -> Linked:
     """The files that are there for one of these reasons, or always."""
     files = layout.load(LAYOUT).files
     wanted = {"always", *reasons}
@@ -110,7 +123,15 @@ def _link(reasons: set[str], tables_size: int, modules: int = 0) -> Linked:
         abi.stub_directory() / f"{name}.asm" for reason, names in files.items() if reason in wanted for name in names
     ]
     reserve = {"tables": tables_size}
-    return program(paths, LAYOUT, resolve.cache_directory(), reasons=wanted, reserve=reserve, spare_headers=modules)
+    return program(
+        paths,
+        LAYOUT,
+        resolve.cache_directory(),
+        reasons=wanted,
+        reserve=reserve,
+        spare_headers=modules,
+        meanwhile=meanwhile,
+    )
 
 
 def payloads(planned: Plan) -> tuple[Payload, ...]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache as once
 from pathlib import Path
 from types import MappingProxyType
@@ -44,10 +44,12 @@ def program(
     reasons: Collection[str] = (),
     reserve: Mapping[str, int] = _NOTHING,
     spare_headers: int = 0,
+    meanwhile: Callable[[], object] | None = None,
 ) -> Linked:
     """Assemble and link sources, in this order within each section, by linker/NAME.toml; cache: where results are kept.
 
-    reasons: those of the layout's files for which the sources are linked.
+    reasons: those of the layout's files for which the sources are linked. meanwhile: another link that will be wanted,
+    with most of the same sources: where this one has to be made, a copy of this process makes that one for the cache.
 
     The result has no `instructions`. Raises as assemble, layout.load and link do.
     """
@@ -59,7 +61,8 @@ def program(
 
         objects = _objects(sources, store) if cache else [_object(path, store) for path in sources]
         how = layout.load(layout_path, reasons)
-        found = linker.link(objects, how, reserve=reserve, spare_headers=spare_headers, instructions=False)
+        with _beside(meanwhile) if meanwhile and cache and _may_fork() else nullcontext():
+            found = linker.link(objects, how, reserve=reserve, spare_headers=spare_headers, instructions=False)
         files = [file for item in objects for file in item.files]
         return found, dict.fromkeys([*files, *_headers(), layout_path])
 
@@ -72,26 +75,29 @@ def _objects(sources: Sequence[Path], store: Store) -> list[Object]:
     found: dict[Path, Object] = {path: kept for path in sources for kept in store.find(_key(path))}
     missing = [path for path in sources if path not in found]
     missing.sort(key=lambda path: path.stat().st_size if path.exists() else 0)
-    # A fork has none of the other threads, and what they had locked stays locked there.
-    if len(missing) > _FEW and threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1:
-        with _beside(missing[::2], store):
+    if len(missing) > _FEW and _may_fork():
+        from bootwright.asm import assemble  # noqa: F401  (imported once for both)
+
+        abi.load()
+        with _beside(lambda: [_object(path, store) for path in missing[::2]]):
             for path in missing[1::2]:
                 with suppress(BootwrightError):
                     found[path] = _object(path, store)
     return [found[path] if path in found else _object(path, store) for path in sources]
 
 
-@contextmanager
-def _beside(sources: Iterable[Path], store: Store) -> Iterator[None]:
-    """A copy of this process assembles sources meanwhile, for the store: what goes wrong there is met here again."""
-    from bootwright.asm import assemble  # noqa: F401  (imported once for both)
+def _may_fork() -> bool:
+    """A fork has none of the other threads, and what they had locked stays locked there."""
+    return threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1
 
-    abi.load()
+
+@contextmanager
+def _beside(work: Callable[[], object]) -> Iterator[None]:
+    """A copy of this process works for the store meanwhile: what goes wrong there is met here again."""
     copy = os.fork()
     if not copy:
         try:
-            for path in sources:
-                _object(path, store)
+            work()
         finally:
             os._exit(0)
     try:
