@@ -114,6 +114,7 @@ def test_cpus_by_id_and_memory_beyond_4_gib(make: Make) -> None:
     )
     transcript = launched(built, LAUNCHED.format(2, 4) + "\n")
     compare_boot(transcript, built)
+    assert built.machine_memory >= (3 << 30) + 48 * MIB, "a PC with less has no such piece above 4 GiB"
     assert "d1: cpus 0 1 3, nested tables" in transcript and "from its address 0x100000000 on" in transcript
     text = built.elf.with_suffix(".map").read_text()
     for part in ("1, APIC ids 2", "virtual, port 0x3f8", "restart, 3 times a minute", "3", "ring, port 0x3f8", "stop"):

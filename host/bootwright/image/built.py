@@ -36,6 +36,8 @@ MODULES = "modules"
 # What the stub needs on a machine of which nothing else is known, and what a hypervisor keeps for itself.
 LEAST_MEMORY = 64 << 20
 HYPERVISOR_MEMORY = 256 << 20
+# A second bank lies in one piece above 4 GiB, where QEMU's PC has what exceeds this (seen with a domain of 3584M).
+LOW_MEMORY = 3 << 30
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,10 @@ def _memory(planned: PlannedDomain) -> int:
 def _machine_memory(plan: Plan, top: int) -> int:
     domains = [_memory(planned) for planned in plan.domains if planned.domain.kernel is not None]
     if plan.hypervisor is not None:
-        return top + sum(domains) + HYPERVISOR_MEMORY
+        owned = plan.partitioned.domains if plan.partitioned else ()
+        seen = [range for own in owned for range, _ in own.regions]
+        high = sum(range.size for range in seen if range.start >= abi.load().constants["BANK_HIGH_BASE"])
+        return max(top + sum(domains) + HYPERVISOR_MEMORY, LOW_MEMORY + high if high else 0)
     return max([top, *domains, LEAST_MEMORY])
 
 
