@@ -106,3 +106,20 @@ def test_the_largest_size(sector: int, terabytes: int) -> None:
     assert (terabytes << 40) - (1 << 20) < fat.most(sector) < terabytes << 40
     with pytest.raises(struct.error):
         fat.build({}, 32, "", 0, 1 << 44, 512)
+
+
+@pytest.mark.parametrize(("bits", "clusters"), [(16, 4110), (16, 30848), (32, 65600)])
+def test_a_little_more_room_is_never_too_little(bits: int, clusters: int, tmp_path: Path) -> None:
+    """Where a sector more makes the FATs longer, fewer clusters are left: then some sectors stay unused."""
+    unused = 0
+    for more in range(300 if bits == 16 else 140):
+        files: dict[str, Piece] = {"A": Zeros((clusters + more) * fat.SECTOR)}
+        size = fat.least(files, bits)
+        for sectors in range(5):
+            image = fat.build(files, bits, "", 0, size + sectors * fat.SECTOR)
+            with extents.Reader(image[:1]) as reader:
+                boot = reader.read(64)
+            said = struct.unpack_from("<H", boot, 19)[0] or struct.unpack_from("<I", boot, 32)[0]
+            unused += size // fat.SECTOR + sectors - said
+            assert size // fat.SECTOR <= said, "never less than what is enough"
+    assert unused, "this finds such sizes"

@@ -11,7 +11,7 @@ import re
 import struct
 from array import array
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bootwright.media.extents import Piece, padded, size_of
 
@@ -117,7 +117,7 @@ def least(files: Files, bits: int, sector: int = SECTOR) -> int:
     size = _LARGE if bits == 32 and sum(size_of(f) for f in files.values()) > _LARGE - (8 << 20) else 1 << 20
     while True:
         geometry = _Geometry(bits, size // sector, sector)
-        clusters = max(_needed(_tree(files), geometry), _LEAST_CLUSTERS[bits])
+        clusters = _wanted(_tree(files), geometry)
         if bits == 16 and clusters > _FAT16_LIMIT:
             raise ValueError("too large for FAT16")
         if geometry.clusters >= clusters:
@@ -130,8 +130,8 @@ def build(files: Files, bits: int, label: str, serial: int, size: int, sector: i
 
     files: contents by path, as "EFI/BOOT/BOOTX64.EFI"; label: what fits of it is taken; serial: 32 bits.
     """
-    geometry = _Geometry(bits, size // sector, sector)
     tree = _tree(files)
+    geometry = _fitting(tree, _Geometry(bits, size // sector, sector))
     used = _allocate(tree, geometry)
     name = re.sub(r"[^A-Z0-9_-]", "_", label.upper()).encode()[:11].ljust(11)
     pieces: list[Piece] = list(_reserved(geometry, name, serial, used))
@@ -146,6 +146,20 @@ def build(files: Files, bits: int, label: str, serial: int, size: int, sector: i
             content = _contents(node, tree, geometry, root)
             pieces += padded([content], node.clusters * geometry.cluster)
     return padded(pieces, size)
+
+
+def _wanted(tree: _Node, geometry: _Geometry) -> int:
+    """Clusters that there must be: for the files, and for the kind of FAT that it is to be taken for."""
+    return max(_needed(tree, geometry), _LEAST_CLUSTERS[geometry.bits])
+
+
+def _fitting(tree: _Node, geometry: _Geometry) -> _Geometry:
+    """The geometry, or that of a few sectors less, the rest unused: where a sector more makes the FATs longer, fewer
+    clusters are left than there were without it.
+    """
+    while geometry.clusters < _wanted(tree, geometry):
+        geometry = replace(geometry, sectors=geometry.sectors - 1)
+    return geometry
 
 
 def _tree(files: Files) -> _Node:
