@@ -160,10 +160,11 @@ def _request(
 
 
 def _place(description: Description, message: str) -> Where | None:
-    """Where what an error is about is written: it begins with a subject and, where there is one, a key."""
+    """Where what an error is about is written: it begins with a subject and, where there is one, a key, as a word."""
     for table in (*description.domains, *description.shared):
-        if message.startswith(f"{table.subject}: "):
-            return table.place(message.removeprefix(f"{table.subject}: ").partition(":")[0])
+        lead, _, sentence = message.partition(": ")
+        if lead == table.subject:
+            return table.place(sentence.split(" ")[0].rstrip(":"))
     return description.image.where
 
 
