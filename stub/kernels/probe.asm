@@ -37,16 +37,7 @@ multiboot2_header_end:
 
 ; in: ebx = hvm_start_info or multiboot2_info
 start:
-        cli
-        cld
-        mov  esp, stack_end
-        mov  esi, ebx
-        xor  ebp, ebp                   ; it lies where it is linked
-        call check_long_mode
-        call enter_long_mode
-.code64
-        mov  ebp, esi                   ; ebp = what the loader told
-        call load_descriptors
+        to_long_mode                    ; ebp = what the loader told
         call catch_protection
         call read_information
         call read_words

@@ -13,16 +13,7 @@
 
 ; in: ebx = hvm_start_info; 32-bit protected mode, flat segments, paging off; all other registers are unspecified
 start:
-        cli
-        cld
-        mov  esp, stack_end
-        mov  esi, ebx
-        xor  ebp, ebp                   ; it lies where it is linked
-        call check_long_mode
-        call enter_long_mode
-.code64
-        mov  ebp, esi
-        call load_descriptors
+        to_long_mode                    ; ebp = what the loader told
         call set_gates
         mov  edi, ebp
         call keep_start_info

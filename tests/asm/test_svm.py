@@ -35,14 +35,7 @@ SOURCE = f"""
 .section .text
 .code32
 start:
-        cli
-        cld
-        mov  esp, stack_end
-        xor  ebp, ebp
-        call check_long_mode
-        call enter_long_mode
-.code64
-        call load_descriptors
+        to_long_mode
         mov  ecx, MSR_EFER
         rdmsr
         or   eax, EFER_SVME

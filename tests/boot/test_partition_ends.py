@@ -25,14 +25,7 @@ HEAD = """
 .section .text
 .code32
 start:
-        cli
-        cld
-        mov  esp, stack_end
-        xor  ebp, ebp
-        call check_long_mode
-        call enter_long_mode
-.code64
-        call load_descriptors
+        to_long_mode
         call console_start
 """
 CRASH = """

@@ -34,16 +34,7 @@
 
 ; in: ebx = hvm_start_info
 start:
-        cli
-        cld
-        mov  esp, stack_end
-        mov  esi, ebx
-        xor  ebp, ebp                   ; it lies where it is linked
-        call check_long_mode
-        call enter_long_mode
-.code64
-        mov  ebp, esi
-        call load_descriptors
+        to_long_mode                    ; ebp = what the loader told
         call console_start
         call start_cpu
         mov  rdi, qword ptr [rbp + HVM_START_INFO_CMDLINE_PADDR]
