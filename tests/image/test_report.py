@@ -9,9 +9,9 @@ import samples
 
 from bootwright.common import paths
 from bootwright.common.errors import SourceError
-from bootwright.image import build
+from bootwright.image import build, image_map
 from bootwright.image import built as image_built
-from bootwright.image.built import Domain, Map, Module, Place
+from bootwright.image.image_map import Domain, Map, Module, Place
 from bootwright.image.origin import Input, MadeMedium, Options, Origin, Output, Tool
 
 FOUND = Map(
@@ -86,7 +86,7 @@ notes
 
 
 def test_text() -> None:
-    assert image_built.text(FOUND) == TEXT
+    assert image_map.text(FOUND) == TEXT
 
 
 def test_json_holds_the_same_facts() -> None:

@@ -8,7 +8,8 @@
     sign            its signature for Secure Boot
     verify          NAME.elf read back, by pyelftools and a reader of ours
     origin          what an image was made of, and whether it is current
-    built           what is known of an image: NAME.map for people, NAME.json for the other packages
+    image_map       the map of an image: where everything lies; its text is NAME.map
+    built           a built image on disk, by NAME.json: for the other packages
     build           the recipe, from description to image, in one function
 
     from bootwright.image import build

@@ -22,7 +22,7 @@ from bootwright.description.load import Description, FaultyDescription
 from bootwright.devicetree import reader
 from bootwright.hyperlaunch import model
 from bootwright.image import built as image_built
-from bootwright.image import efi_image, embed, origin, patcher, verify
+from bootwright.image import efi_image, embed, image_map, origin, patcher, verify
 from bootwright.image.sign import Signing, check, sign
 from bootwright.image.stub import link_stubs, payloads
 from bootwright.inputs import resolve
@@ -110,8 +110,8 @@ def build(
         # As late as can be: LIEF is imported meanwhile.
         patched = embed.patch(linked.image, stubs.tables, stubs.payloads, stubs.build_id, elf)
         stage("reading it back")
-        found = image_built.map_image(described.image, planned, linked, patched, verify.verify(elf, planned))
-        elf.with_suffix(".map").write_text(image_built.text(found), encoding="utf-8")
+        found = image_map.map_image(described.image, planned, linked, patched, verify.verify(elf, planned))
+        elf.with_suffix(".map").write_text(image_map.text(found), encoding="utf-8")
         elf.with_suffix(".lst").write_text(linked.listing, encoding="utf-8")
         made_of = origin.Origin(tool, common_paths.recorded(path), inputs, options, _outputs(made))
         record = elf.with_suffix(".json")
@@ -197,7 +197,7 @@ def write_modules(planned: Plan, directory: Path) -> None:
     """Copy the modules that a loader is to bring to modules/NAME."""
     for module in planned.modules:
         if not module.embedded and module.payload is not None:
-            file = directory / image_built.module_file(module.name)
+            file = directory / image_map.module_file(module.name)
             file.parent.mkdir(exist_ok=True)
             shutil.copyfile(module.payload, file)
 
@@ -213,7 +213,7 @@ def publish(made: Path, output: Path) -> None:
         record = output / f"{output.name}.json"
         (made / record.name).replace(image_built.pending(record))
         record.unlink(missing_ok=True)
-        shutil.rmtree(output / image_built.MODULES, ignore_errors=True)
+        shutil.rmtree(output / image_map.MODULES, ignore_errors=True)
         if not (made / f"{output.name}.efi").exists():
             (output / f"{output.name}.efi").unlink(missing_ok=True)
         for file in sorted(made.iterdir()):

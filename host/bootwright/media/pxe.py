@@ -17,7 +17,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from bootwright.common.tool import Files
-from bootwright.image.built import MODULES, Built
+from bootwright.image.built import Built
+from bootwright.image.image_map import MODULES
 from bootwright.media.medium import (
     BOTH,
     BootMethod,
