@@ -61,7 +61,11 @@ def test_a_debugger_follows_a_boot(built: Built, tmp_path: Path) -> None:
     assert "launch () at stub/boot/main.asm:" in said
     ranges = next(line for line in said.splitlines() if line.startswith("$3 = "))
     assert 0 < int(ranges.split()[-1]) < 100
-    assert "error" not in done.stderr.lower()
+    # QEMU is gone with its answer to `kill`: gdb, which acknowledges that answer, may find nobody there.
+    last = f"{session}:{len(session.read_text().splitlines())}: Error in sourced command file:"
+    before, _, after = done.stderr.partition(last)
+    assert "error" not in before.lower()
+    assert not after or "Broken pipe" in after or "reset by peer" in after, after
 
 
 def test_every_stage_is_a_routine_of_the_stub() -> None:

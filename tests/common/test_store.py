@@ -171,19 +171,23 @@ def test_many_sources_are_assembled_by_two_processes(
     assert here == ["3.asm"]
 
 
-def test_the_next_link_is_made_meanwhile(sources: list[Path], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By another process, into the store: here it is not linked, and it is what it would have been."""
+def test_two_links_are_made_by_two_processes(
+    sources: list[Path], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first here, the other in a copy, from the same objects; both come out as alone."""
+    here: list[int] = []
+    link = linker.link
+    monkeypatch.setattr(
+        linker, "link", lambda objects, *rest, **named: here.append(len(objects)) or link(objects, *rest, **named)
+    )
     monkeypatch.setattr("threading.active_count", lambda: 1)
     monkeypatch.setattr("os.sched_getaffinity", lambda number: {0, 1})
-
-    def second() -> object:
-        return program.program(sources[:5], "kernel", folder)
-
-    program.program(sources, "kernel", folder, meanwhile=second)
-    monkeypatch.setattr(linker, "link", lambda *rest, **named: pytest.fail("it is there"))
-    kept = second()
-    monkeypatch.undo()
-    assert kept == program.program(sources[:5], "kernel", None)
+    recipes = [program.Recipe(tuple(sources[:count])) for count in (6, 5)]
+    found = program.programs(recipes, "kernel", folder)
+    assert here == [6]
+    assert found == program.programs(recipes, "kernel", folder) and here == [6], "both are kept"
+    assert found == [program.program(recipe.sources, "kernel", None) for recipe in recipes]
+    assert here == [6, 6, 5]
 
 
 @pytest.mark.parametrize("alone", [False, True])

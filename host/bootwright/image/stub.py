@@ -9,7 +9,7 @@ The files are listed in linker/stub.toml, by the reason for which they are there
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bootwright.common import abi
@@ -18,7 +18,7 @@ from bootwright.inputs import resolve
 from bootwright.kernels import protocols
 from bootwright.link import layout
 from bootwright.link.linked import Linked
-from bootwright.link.program import program
+from bootwright.link.program import Recipe, programs
 from bootwright.plan import tables
 from bootwright.plan.records import Generic, Plan
 
@@ -59,13 +59,11 @@ def link_stubs(planned: Plan | Generic) -> Stubs:
     if isinstance(planned, Generic):
         return _stubs(link_generic(), None)
     blob, used, carried = tables.encode(planned), launch_files(planned), payloads(planned)
-
-    def application() -> Linked:
-        return link_stub(len(blob), 0, used, efi=True)
-
-    able = planned.hypervisor is None or planned.partition or planned.hypervisor.efi_entry
-    elf = link_stub(len(blob), len(carried), used, meanwhile=application if able else None)
-    return _stubs(elf, application() if able else None, blob, carried)
+    recipes = [_recipe(_reasons(used), len(blob), len(carried))]
+    if planned.hypervisor is None or planned.partition or planned.hypervisor.efi_entry:
+        recipes.append(_recipe(_reasons(used, efi=True), len(blob)))
+    elf, *application = programs(recipes, LAYOUT, resolve.cache_directory())
+    return _stubs(elf, application[0] if application else None, blob, carried)
 
 
 def _stubs(elf: Linked, efi: Linked | None, blob: bytes = b"", carried: tuple[Payload, ...] = ()) -> Stubs:
@@ -87,51 +85,40 @@ def build_id(stubs: Sequence[bytes], tables: bytes, payloads: Sequence[Payload])
 
 def link_generic(tables_size: int = 0) -> Linked:
     """The generic stub: all launchers, and what finds out at boot which domains there are."""
-    return _link({"generic", *protocols.NAMES, RELOCATE}, tables_size)
+    return _linked(_recipe({"generic", *protocols.NAMES, RELOCATE}, tables_size))
 
 
-def link_stub(
-    tables_size: int,
-    modules: int,
-    used: Sequence[str] = ("pvh",),
-    *,
-    efi: bool = False,
-    meanwhile: Callable[[], Linked] | None = None,
-) -> Linked:
+def link_stub(tables_size: int, modules: int, used: Sequence[str] = ("pvh",), *, efi: bool = False) -> Linked:
     """The stub with that many bytes reserved for tables, that many spare program headers, and the launchers that are
-    `used`; meanwhile: as program's.
+    `used`.
 
     efi adds the entry of an EFI application; a hypervisor that is entered with boot services running needs that as
     well, and that of a loader that leaves them running.
     """
+    return _linked(_recipe(_reasons(used, efi=efi), tables_size, modules))
+
+
+def _reasons(used: Sequence[str], *, efi: bool = False) -> set[str]:
     services = protocols.HYPERVISOR in used
     reasons = {*used}
     reasons |= {"efi"} if efi or services else set()
     reasons |= {"application"} if efi else set()
     reasons |= {"services"} if services else set()
-    return _link(reasons, tables_size, modules, meanwhile)
+    return reasons
 
 
-def _link(
-    reasons: set[str], tables_size: int, modules: int = 0, meanwhile: Callable[[], Linked] | None = None
-) -> Linked:
+def _recipe(reasons: set[str], tables_size: int, modules: int = 0) -> Recipe:
     """The files that are there for one of these reasons, or always."""
     files = layout.load(LAYOUT).files
     wanted = {"always", *reasons}
     wanted |= {SECTIONS} if reasons & set(TOLD_OF_SECTIONS) else set()
-    paths = [
-        abi.stub_directory() / f"{name}.asm" for reason, names in files.items() if reason in wanted for name in names
-    ]
-    reserve = {"tables": tables_size}
-    return program(
-        paths,
-        LAYOUT,
-        resolve.cache_directory(),
-        reasons=wanted,
-        reserve=reserve,
-        spare_headers=modules,
-        meanwhile=meanwhile,
-    )
+    folder = abi.stub_directory()
+    paths = (folder / f"{name}.asm" for reason, names in files.items() if reason in wanted for name in names)
+    return Recipe(tuple(paths), frozenset(wanted), {"tables": tables_size}, modules)
+
+
+def _linked(recipe: Recipe) -> Linked:
+    return programs([recipe], LAYOUT, resolve.cache_directory())[0]
 
 
 def payloads(planned: Plan) -> tuple[Payload, ...]:

@@ -4,7 +4,7 @@
 
 A source that has not changed is not assembled again, nor the same sources linked in the same way. Sources are compared
 by their bytes, with all that they include, stub/abi, the layout and the assembler itself. Many that have changed are
-assembled by two processes, half of them each.
+assembled by two processes, half of them each, and so are two links made that are wanted together.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from functools import cache as once
 from pathlib import Path
 from types import MappingProxyType
@@ -36,6 +37,18 @@ _NOTHING: Mapping[str, int] = MappingProxyType({})
 _LIBRARIES = {"keystone": "keystone_engine-*.dist-info", "capstone": "capstone-*.dist-info"}
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What is linked: sources, in this order within each section; the reasons of the layout's files for which they are
+    there; bytes to reserve by section; spare program headers.
+    """
+
+    sources: tuple[Path, ...]
+    reasons: frozenset[str] = frozenset()
+    reserve: Mapping[str, int] = field(default_factory=dict)
+    spare_headers: int = 0
+
+
 def program(
     sources: Sequence[Path],
     layout_name: str,
@@ -44,30 +57,52 @@ def program(
     reasons: Collection[str] = (),
     reserve: Mapping[str, int] = _NOTHING,
     spare_headers: int = 0,
-    meanwhile: Callable[[], object] | None = None,
 ) -> Linked:
-    """Assemble and link sources, in this order within each section, by linker/NAME.toml; cache: where results are kept.
+    """One program, as `programs` makes several."""
+    recipe = Recipe(tuple(sources), frozenset(reasons), reserve, spare_headers)
+    return programs([recipe], layout_name, cache)[0]
 
-    reasons: those of the layout's files for which the sources are linked. meanwhile: another link that will be wanted,
-    with most of the same sources: where this one has to be made, a copy of this process makes that one for the cache.
 
-    The result has no `instructions`. Raises as assemble, layout.load and link do.
+def programs(recipes: Sequence[Recipe], layout_name: str, cache: Path | None) -> list[Linked]:
+    """Assemble and link each recipe by linker/NAME.toml; cache: where results are kept. Where several have to be made,
+    a copy of this process links all but the first.
+
+    The results have no `instructions`. Raises as assemble, layout.load and link do.
     """
     store = Store(cache and cache / "assembly", made_by=fingerprint())
-    layout_path = abi.linker_directory() / f"{layout_name}.toml"
+    keys = [_recipe_key(recipe, layout_name) for recipe in recipes]
+    found: dict[int, Linked] = {number: kept for number, key in enumerate(keys) for kept in store.find(key)}
+    missing = [number for number in range(len(recipes)) if number not in found]
+    if missing:
+        paths = list(dict.fromkeys(path for number in missing for path in recipes[number].sources))
+        made = _objects(paths, store) if cache else [_object(path, store) for path in paths]
+        objects = dict(zip(paths, made, strict=True))
 
-    def make() -> tuple[Linked, Iterable[Path]]:
-        from bootwright.link import layout, linker
+        def link(number: int) -> Linked:
+            return store.get(keys[number], lambda: _link(recipes[number], layout_name, objects))
 
-        objects = _objects(sources, store) if cache else [_object(path, store) for path in sources]
-        how = layout.load(layout_path, reasons)
-        with _beside(meanwhile) if meanwhile and cache and _may_fork() else nullcontext():
-            found = linker.link(objects, how, reserve=reserve, spare_headers=spare_headers, instructions=False)
-        files = [file for item in objects for file in item.files]
-        return found, dict.fromkeys([*files, *_headers(), layout_path])
+        first, *others = missing
+        with (
+            _beside(lambda: [link(number) for number in others]) if others and cache and _may_fork() else nullcontext()
+        ):
+            found[first] = link(first)
+        found |= {number: link(number) for number in others}
+    return [found[number] for number in range(len(recipes))]
 
-    names = [str(path) for path in (*sources, *_headers())]
-    return store.get(("program", names, layout_name, sorted(reasons), sorted(reserve.items()), spare_headers), make)
+
+def _recipe_key(recipe: Recipe, layout_name: str) -> object:
+    names = [str(path) for path in (*recipe.sources, *_headers())]
+    return "program", names, layout_name, sorted(recipe.reasons), sorted(recipe.reserve.items()), recipe.spare_headers
+
+
+def _link(recipe: Recipe, layout_name: str, objects: Mapping[Path, Object]) -> tuple[Linked, Iterable[Path]]:
+    """A program, and the files that it was made of."""
+    from bootwright.link import layout, linker
+
+    path = abi.linker_directory() / f"{layout_name}.toml"
+    used, how = [objects[source] for source in recipe.sources], layout.load(path, recipe.reasons)
+    found = linker.link(used, how, reserve=recipe.reserve, spare_headers=recipe.spare_headers, instructions=False)
+    return found, dict.fromkeys([*(file for item in used for file in item.files), *_headers(), path])
 
 
 def _objects(sources: Sequence[Path], store: Store) -> list[Object]:
