@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from bootwright.hyperlaunch import model
 from bootwright.image import built as image_built
 from bootwright.image import efi_image, embed, image_map, origin, patcher, verify
 from bootwright.image.sign import Signing, check, sign
-from bootwright.image.stub import link_stubs, payloads
+from bootwright.image.stub import Stubs, link_stubs, payloads
 from bootwright.inputs import resolve
 from bootwright.link.linked import Linked
 from bootwright.plan import make as plan_make
@@ -89,30 +90,25 @@ def build(
         planned = plan_image(described, work, stage)
         stage("assembling the stub")
         stubs = link_stubs(planned)
-        stage("writing the image")
-        elf, efi = made / f"{output.name}.elf", made / f"{output.name}.efi"
-        application: Plan | None = None
-        linked = stubs.elf
-        if isinstance(planned, Plan):
-            write_modules(planned, made)
-            if stubs.efi is not None:
-                application = write_application(planned, stubs.efi, stubs.build_id, described.image.sbat, efi)
-            else:
-                note = "no EFI application: the hypervisor has no multiboot2 entry for EFI (header tag 9)"
-                planned = replace(planned, notes=(*planned.notes, note))
-        if signing and application is not None:
-            stage("signing")
-            sign(efi, signing)
-        if application is not None:
-            stage("reading it back")
-            efi_image.verify(efi, application, described.image.sbat, signed=signing is not None)
-        tool, inputs = origin.tool(), gathering.inputs()
-        # As late as can be: LIEF is imported meanwhile.
-        patched = embed.patch(linked.image, stubs.tables, stubs.payloads, stubs.build_id, elf)
-        stage("reading it back")
-        found = image_map.map_image(described.image, planned, linked, patched, verify.verify(elf, planned))
+        stage("writing the image, and reading it back")
+        elf = made / f"{output.name}.elf"
+        sbat = described.image.sbat
+        # Beside the ELF file: copying and hashing, which is most of what large modules cost, do not hold Python's lock.
+        with ThreadPoolExecutor(1) as pool:
+            application = pool.submit(_write_application, planned, stubs, sbat, signing, elf.with_suffix(".efi"))
+            if isinstance(planned, Plan):
+                write_modules(planned, made)
+            tool, inputs = origin.tool(), gathering.inputs()
+            # As late as can be: LIEF is imported meanwhile.
+            patched = embed.patch(stubs.elf.image, stubs.tables, stubs.payloads, stubs.build_id, elf)
+            image = verify.verify(elf, planned)
+            application.result()
+        if isinstance(planned, Plan) and stubs.efi is None:
+            note = "no EFI application: the hypervisor has no multiboot2 entry for EFI (header tag 9)"
+            planned = replace(planned, notes=(*planned.notes, note))
+        found = image_map.map_image(described.image, planned, stubs.elf, patched, image)
         elf.with_suffix(".map").write_text(image_map.text(found), encoding="utf-8")
-        elf.with_suffix(".lst").write_text(linked.listing, encoding="utf-8")
+        elf.with_suffix(".lst").write_text(stubs.elf.listing, encoding="utf-8")
         made_of = origin.Origin(tool, common_paths.recorded(path), inputs, options, _outputs(made))
         record = elf.with_suffix(".json")
         record.write_text(image_built.as_json(found, made_of), encoding="utf-8")
@@ -143,8 +139,6 @@ def _options(modules: reader.Files, signing: Signing | None, media: Media) -> or
 def _outputs(made: Path) -> tuple[origin.Output, ...]:
     hashes = Hashes()
     files = sorted(file for file in made.rglob("*") if file.is_file())
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor() as pool:  # side by side, since hashing large files is most of what they cost
         found = pool.map(hashes.of, files)
     return tuple(
@@ -179,6 +173,18 @@ def plan_image(described: Description, work: Path, stage: Stage) -> Plan | Gener
         return Generic()
     info = model.build(described, resolve.resolve(described, work))
     return plan_make.make(described, info, work, _bytes_done(stage))
+
+
+def _write_application(
+    planned: Plan | Generic, stubs: Stubs, sbat: Sequence[str], signing: Signing | None, output: Path
+) -> None:
+    """The same as an EFI application, signed where that is asked for, read back; nothing where there can be none."""
+    if not isinstance(planned, Plan) or stubs.efi is None:
+        return
+    moved = write_application(planned, stubs.efi, stubs.build_id, sbat, output)
+    if signing:
+        sign(output, signing)
+    efi_image.verify(output, moved, sbat, signed=signing is not None)
 
 
 def write_application(planned: Plan, linked: Linked, identity: bytes, sbat: Sequence[str], output: Path) -> Plan:
