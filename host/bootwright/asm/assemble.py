@@ -23,7 +23,7 @@ In an expression "." is the address of the statement. Far jumps go through memor
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -435,12 +435,12 @@ def unescape(text: str) -> bytes:
 
 def item_symbols(item: Item) -> list[str]:
     """The names of all symbols that an item refers to."""
-    trees: list[Expression] = []
+    trees: Sequence[Expression] = ()
     match item:
         case Code(_, instruction):
             trees = values(instruction)
         case Data(_, _, numbers):
-            trees = list(numbers)
+            trees = numbers
         case Space(_, size, fill):
-            trees = [size, fill]
-    return [name for tree in trees for name in expression.symbols(tree)]
+            trees = (size, fill)
+    return [name for tree in trees if not isinstance(tree, Number) for name in expression.symbols(tree)]

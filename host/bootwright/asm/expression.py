@@ -10,7 +10,7 @@ and label - label are right, and addresses can be compared (1 or 0); anything el
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -108,16 +108,16 @@ def evaluate(tree: Expression, lookup: Lookup) -> Value:
             return _binary(operator, evaluate(left, lookup), evaluate(right, lookup))
 
 
-def symbols(tree: Expression) -> Iterator[str]:
-    """The names of all symbols in a tree."""
+def symbols(tree: Expression) -> list[str]:
+    """The names of all symbols in a tree, from left to right."""
     match tree:
         case Symbol(name):
-            yield name
+            return [name]
         case Unary(_, operand):
-            yield from symbols(operand)
+            return symbols(operand)
         case Binary(_, left, right):
-            yield from symbols(left)
-            yield from symbols(right)
+            return [*symbols(left), *symbols(right)]
+    return []
 
 
 def rename(tree: Expression, new_name: Callable[[str], str]) -> Expression:

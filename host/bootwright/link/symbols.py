@@ -33,7 +33,12 @@ class Symbols:
         self._places: dict[str, Line] = {}
         for item in objects:
             self._collect(item)
-        self.pool = self._pool(objects)
+        # Of each object, the lines of its items and what they refer to.
+        self._used = [
+            [(entry.line, item_symbols(entry)) for entries in item.sections.values() for entry in entries]
+            for item in objects
+        ]
+        self.pool = self._pool()
         self.addresses |= dict.fromkeys((pool_label(name) for name in self.pool), 0)
 
     def lookup(self, name: str) -> Value:
@@ -64,11 +69,10 @@ class Symbols:
     def check(self, objects: Sequence[Object]) -> list[BootwrightError]:
         """An error for each statement that refers to what is not defined."""
         errors: dict[tuple[str, str], BootwrightError] = {}
-        for item in objects:
-            used = [(entry.line, item_symbols(entry)) for entries in item.sections.values() for entry in entries]
-            used += [(index, list(expression.symbols(tree))) for index, tree in item.constants.values()]
-            used += [(entry.line, list(expression.symbols(entry.condition))) for entry in item.assertions]
-            for index, names in used:
+        for item, used in zip(objects, self._used, strict=True):
+            constants = [(index, expression.symbols(tree)) for index, tree in item.constants.values()]
+            assertions = [(entry.line, expression.symbols(entry.condition)) for entry in item.assertions]
+            for index, names in (*used, *constants, *assertions):
                 for name in names:
                     self._check_name(name, item.lines[index], errors)
         return list(errors.values())
@@ -126,15 +130,9 @@ class Symbols:
             return True
         return False
 
-    def _pool(self, objects: Sequence[Object]) -> dict[str, str]:
+    def _pool(self) -> dict[str, str]:
         """Texts of stub/abi that are used by name, in order of name."""
-        used = {
-            name
-            for item in objects
-            for entries in item.sections.values()
-            for entry in entries
-            for name in item_symbols(entry)
-        }
+        used = {name for entries in self._used for _, names in entries for name in names}
         known = self._sets.keys() | self.addresses.keys()
         return {name: text for name, text in sorted(self._abi.strings.items()) if name in used - known}
 
