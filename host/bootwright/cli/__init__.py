@@ -6,7 +6,7 @@
     flash           the candidates, the confirmation, the rate
     lab             machines read, listed, planned for
     tools           the programs and files of other packages, all of them
-    tasks           each task, a sentence and a call
+    tasks/          each task, a sentence and a call, by rooms
     program         the installed command `bootwright`
 
 May import: everything.

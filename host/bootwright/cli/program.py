@@ -1,4 +1,4 @@
-"""The installed command `bootwright`: the tasks of cli/tasks.py, through invoke's Program."""
+"""The installed command `bootwright`: the tasks of cli/tasks, through invoke's Program."""
 
 from __future__ import annotations
 

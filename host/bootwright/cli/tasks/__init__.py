@@ -1,0 +1,19 @@
+"""The tasks: each is a sentence and a call. What they call is imported when they run.
+
+A module of this folder is a room of tasks, and names them in TASKS, in the order of its list.
+"""
+
+from __future__ import annotations
+
+from invoke.collection import Collection
+
+from bootwright.cli.tasks import boot, deploy, image, machines
+
+ROOMS = (
+    image,
+    boot,
+    deploy,
+    machines,
+)
+
+namespace = Collection(*(task for room in ROOMS for task in room.TASKS))

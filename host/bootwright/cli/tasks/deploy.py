@@ -1,0 +1,46 @@
+"""Tasks: what brings an image to machines."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+
+from bootwright.cli.invoke_task import task
+
+
+@task(
+    positional=["name"],
+    help={
+        "name": "as for image; built first if it is missing or out of date",
+        "interface": "the network interface that the machines are on",
+        "dhcp-range": "FIRST,LAST[,TIME]: give addresses, too (default: proxy, beside the DHCP server there)",
+        "http": "for UEFI's HTTP boot: the address of NAME.efi on an HTTP server of yours; with --dhcp-range",
+    },
+)
+def serve(context: Context, name: str = "demo", interface: str = "", dhcp_range: str = "", http: str = "") -> None:
+    """Boot machines by network: runs dnsmasq on build/NAME/pxe until interrupted."""
+    from bootwright.cli import build
+    from bootwright.media import dnsmasq
+
+    build.serve_folder(name, dnsmasq.Options(interface, dhcp_range, http))
+
+
+@task(
+    positional=["name", "device"],
+    help={
+        "name": "as for image, built first if it is missing or out of date; or a file ending in .img or .iso",
+        "device": "what to write to, as /dev/sdb, or a file; without one the candidates are listed",
+        "medium": "disk (an image with a GPT) or iso (hybrid)",
+        "yes": "do not ask for the device's model or serial number",
+    },
+)
+def flash(context: Context, name: str = "demo", device: str = "", medium: str = "disk", yes: bool = False) -> None:
+    """Write an image to a USB stick or a disk, read it back and compare."""
+    from bootwright.cli import flash as cli_flash
+
+    cli_flash.run(name, device, medium, yes)
+
+
+TASKS = (
+    serve,
+    flash,
+)
