@@ -6,7 +6,7 @@
 .global measure_tsc, wait_microseconds, tsc_khz, clock_multiplier, clock_shift
 
 .set RUN_COUNTS, 11932                  ; 10 ms
-.set READS, 1 << 16                     ; of the PIT in a run, at most: about a microsecond each
+.set READS, 1 << 16                     ; of the PIT that find the same count, at most: a read takes 0.1 us to 5 us
 .set RUNS, 5                            ; at most, that are not dropped
 .set TRIES, 12                          ; at most, with those
 .set AGREE_SHIFT, 13                    ; two runs that differ by less than 1 in 2 to the power of this agree
@@ -163,6 +163,8 @@ time_run:
         mov  ebx, edx
         mov  r8, rsi
         mov  r9, rdi
+.moved:
+        mov  r10d, edx
         mov  ecx, READS
 .count:
         dec  ecx
@@ -172,7 +174,11 @@ time_run:
         sub  eax, edx
         jb   .none                      ; it was read wrong, or went round
         cmp  eax, RUN_COUNTS
-        jb   .count
+        jae  .counted
+        cmp  edx, r10d
+        je   .count
+        jmp  .moved
+.counted:
         mov  ecx, eax                   ; ecx = counts, rsi = ticks, from the middle of readings to the middle
         sub  rsi, r8
         mov  rax, rsi
