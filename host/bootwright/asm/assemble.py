@@ -35,7 +35,7 @@ from bootwright.asm.operands import RESERVED, Instruction, Memory, convert, pars
 from bootwright.asm.preprocess import Line, Statement
 from bootwright.asm.template import Form, UnknownError, forms
 from bootwright.common import abi
-from bootwright.common.errors import AssemblyError, BootwrightError
+from bootwright.common.errors import AssemblyError, BootwrightError, one_or_all
 
 _WIDTHS = {".byte": 1, ".word": 2, ".long": 4, ".quad": 8}
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"$')
@@ -137,7 +137,7 @@ def assemble(path: Path | str) -> Object:
             errors.append(read.lines[statement.index].place(error))
     errors += assembler.finish()
     if errors:
-        raise preprocess.one_or_all(errors)
+        raise one_or_all(errors)
     return Object(
         preprocess.shown_path(Path(path)),
         tuple(read.lines),

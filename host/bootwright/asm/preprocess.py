@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bootwright.common import utf8
 from bootwright.common.abi import stub_directory
-from bootwright.common.errors import AssemblyError, BootwrightError, ErrorList, Where
+from bootwright.common.errors import AssemblyError, BootwrightError, Where, one_or_all
 
 _LABEL = re.compile(r"\s*(\.?[A-Za-z_][\w.]*)\s*:")
 _NAME = re.compile(r"(\.?\w+)(?:\s+(.*))?$", re.DOTALL)
@@ -93,11 +93,6 @@ def read(path: Path | str) -> Source:
     if reader.source.errors:
         raise one_or_all(reader.source.errors)
     return reader.source
-
-
-def one_or_all(errors: list[BootwrightError]) -> BootwrightError:
-    """The error to raise for a list of one or more."""
-    return errors[0] if len(errors) == 1 else ErrorList(errors)
 
 
 def shown_path(path: Path) -> str:

@@ -3,7 +3,8 @@
     invoke_task     what every task shares: errors as sentences, statuses, positional arguments
     build           progress and results of building, running, serving
     colours         what several domains print on one console, told apart
-    flash           the candidates, the confirmation, the rate
+    flash           the candidates, the confirmation, sticks as they are put in
+    writers         devices being written to, several at once, and their rates
     lab             machines read, listed, planned for
     tools           the programs and files of other packages, all of them
     tasks/          each task, a sentence and a call, by rooms

@@ -2,50 +2,129 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from bootwright.cli import build
+from bootwright.cli.writers import Job, Writers, shown
 from bootwright.common import paths
 from bootwright.common.columns import aligned
-from bootwright.common.errors import DeviceError, ToolError
-from bootwright.common.ranges import MIB
+from bootwright.common.errors import BootwrightError, DeviceError, ToolError, counted, one_or_all
 from bootwright.flash import block_devices, write
+from bootwright.flash.source import SUFFIXES, open_source
+from bootwright.flash.watch import Rule, arrivals
 from bootwright.media import for_sector, gpt
 from bootwright.media.medium import ensure
 
+# Seconds between two looks at what is put in.
+LOOK_EVERY = 1.0
 # The media that a whole device can be.
 FLASHABLE = ("disk", "iso")
+# Files that are written as they are, unpacked where they are packed.
+FILES = tuple(f"{suffix}{packed}" for suffix in (".img", ".iso") for packed in ("", *SUFFIXES))
 
 
-def run(name: str, device: str, medium: str, yes: bool) -> None:
-    """Write an image's medium to a device, or list what there is to write to where none is named.
+def run(name: str, device: str, medium: str, yes: bool, watch: str = "") -> None:
+    """Write an image's medium to devices (with commas between them), or list what there is where none is named.
 
+    watch: a rule (watch.Rule); write to every stick that it means as it is put in, until interrupted.
     The image and its medium are made first where they are not there, or out of date. Raises BootwrightError.
     """
     if medium not in FLASHABLE:
         raise ToolError(f"medium: {medium!r} is none of {', '.join(FLASHABLE)}")
-    if not device:
+    if watch:
+        if device:
+            raise DeviceError(f"{device}: with --watch no device is named")
+        _watch(name, medium, Rule.parse(watch))
+    elif not device:
         print(candidates(block_devices.disks()))
+    else:
+        named = [Path(device)] if Path(device).exists() else [Path(part.strip()) for part in device.split(",")]
+        jobs = _jobs(name, named, medium)
+        for job in jobs:
+            if not yes:
+                confirm(job.to)
+        _write_all(jobs)
+
+
+def _jobs(name: str, devices: Sequence[Path], medium: str) -> list[Job]:
+    # What is wrong with a device should not wait for a build.
+    sectors = [write.target(device, 0).sector or gpt.SECTOR for device in devices]
+    real = [os.path.realpath(device) for device in devices]
+    if twice := next((device for device, path in zip(devices, real, strict=True) if real.count(path) > 1), None):
+        raise DeviceError(f"{twice}: named twice")
+    files = {sector: find(name, medium, sector) for sector in dict.fromkeys(sectors)}
+    sizes = {file: _size(file) for file in dict.fromkeys(files.values())}
+    return [
+        Job(files[sector], sizes[files[sector]], write.target(device, sizes[files[sector]]))
+        for device, sector in zip(devices, sectors, strict=True)
+    ]
+
+
+def _size(file: Path) -> int:
+    with open_source(file) as source:
+        return source.size
+
+
+def _write_all(jobs: Sequence[Job]) -> None:
+    """Write to all devices at once. Raises the error of each that fails, when the others are done."""
+    if len(jobs) == 1:
+        with shown() as step:
+            said = jobs[0].write(step)
+        print(said)
         return
-    # What is wrong with the device should not wait for a build.
-    sector = write.target(Path(device), 0).sector or gpt.SECTOR
-    file = find(name, medium, sector)
-    target = write.target(Path(device), file.stat().st_size)
-    if not yes:
-        confirm(target)
-    with shown() as step:
-        figures = write.write(file, target, step, lambda said: print(said, file=sys.stderr))
-    print(summary(file, target, figures))
+    errors: list[BootwrightError] = []
+    with shown() as step, Writers(step) as writers:
+        for job in jobs:
+            writers.start(job)
+        for done in writers.results():
+            if isinstance(done, BootwrightError):
+                errors.append(done)
+            elif isinstance(done, BaseException):
+                raise done
+            else:
+                print(done)
+    if errors:
+        raise one_or_all(errors)
+
+
+def _watch(name: str, medium: str, rule: Rule) -> None:
+    """Raises DeviceError where a stick failed."""
+    written, failed = 0, 0
+    file = find(name, medium, gpt.SECTOR)
+    print(f"{paths.shown(file)} goes onto every stick that is put in from now on; interrupt to end", file=sys.stderr)
+    with shown() as step, suppress(KeyboardInterrupt), Writers(step) as writers:
+
+        def wait() -> None:
+            nonlocal written, failed
+            time.sleep(LOOK_EVERY)
+            for done in writers.ready():
+                written, failed = written + isinstance(done, str), failed + (not isinstance(done, str))
+                print(done, flush=True)
+
+        for disk in arrivals(rule, block_devices.disks, wait):
+            try:
+                writers.start(*_jobs(name, [disk.path], medium))
+            except BootwrightError as error:
+                failed += 1
+                print(error, flush=True)
+    for done in writers.ready():
+        written, failed = written + isinstance(done, str), failed + (not isinstance(done, str))
+        print(done if isinstance(done, (str, BootwrightError)) else "interrupted")
+    print(f"{counted(written, 'stick')} written, {failed} failed")
+    if failed:
+        raise DeviceError(f"watch: {counted(failed, 'stick')} failed")
 
 
 def find(name: str, medium: str, sector: int) -> Path:
     """The file to write: `name` itself if it is a file's, else that image's medium for a device with sectors of so many
     bytes, made where needed. Raises RunError where there is none.
     """
-    if Path(name).suffix in (".img", ".iso") and Path(name).is_file():
+    if name.endswith(FILES) and Path(name).is_file():
         return Path(name)
     found = for_sector(sector)[medium]
     if medium == "iso" and sector != gpt.SECTOR:
@@ -88,37 +167,3 @@ def confirm(target: write.Target, ask: Callable[[str], str] = input) -> None:
     typed = " ".join(ask(f"type {' or '.join(repr(name) for name in target.names)} to go on: ").split())
     if typed not in target.names:
         raise DeviceError(f"{target.path}: {typed!r} is not what it is called; nothing was written")
-
-
-@contextmanager
-def shown() -> Iterator[write.Progress]:
-    """A callback for flash.write: bars with rates on a terminal, nothing in a pipe."""
-    if not sys.stderr.isatty():
-        yield lambda what, done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress("{task.description}", *columns, console=Console(stderr=True)) as bars:
-        tasks = {}
-
-        def step(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done)
-
-        yield step
-
-
-def summary(file: Path, target: write.Target, figures: write.Figures) -> str:
-    """The line that says what was done, and at what rate."""
-
-    def rate(seconds: float) -> str:
-        return f"{figures.size / MIB / max(seconds, 1e-3):.1f} MiB/s"
-
-    return (
-        f"{paths.shown(file)} is on {target.path}: {figures.size:,} bytes "
-        f"written in {figures.writing:.1f} s ({rate(figures.writing)}), "
-        f"read back in {figures.reading:.1f} s ({rate(figures.reading)}), equal"
-    )

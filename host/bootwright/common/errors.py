@@ -90,6 +90,11 @@ class ErrorList(BootwrightError):
         super().__init__("\n".join(str(error) for error in self.errors))
 
 
+def one_or_all(errors: Sequence[BootwrightError]) -> BootwrightError:
+    """The error to raise for a list of one or more."""
+    return errors[0] if len(errors) == 1 else ErrorList(errors)
+
+
 @contextmanager
 def about(subject: str, where: Where | None = None, joint: str = ": ") -> Iterator[None]:
     """What is raised inside is about `subject`: that goes in front of its sentence, and `where` is its place if it has

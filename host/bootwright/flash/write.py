@@ -8,6 +8,8 @@ rest has been read back and is right; of that MiB the boot sector comes last, an
 back wrong. Block devices are written and read past the kernel's cache (O_DIRECT), so rates
 are the device's own, and what is compared is what the device has.
 
+Where the image has a block map beside it, what is free space by that is neither written nor read back.
+
 On a device larger than the image the backup of the image's partition table goes to the device's end (UEFI 2.10,
 section 5.3.2), and both tables say so. An image whose table counts in other sectors than the device has is refused:
 no firmware would find it.
@@ -18,17 +20,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import mmap
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootwright.common.errors import DeviceError, SourceError, Where, why
 from bootwright.common.ranges import Range, align_up
 from bootwright.flash import block_devices
-from bootwright.media import gpt
+from bootwright.flash.source import Source, open_source
+from bootwright.media import bmap, gpt
 
 CHUNK = 4 << 20  # bytes of one write: large enough for any stick's own blocks
 FIRST = 4096  # boot sector and, on disks with blocks of 512 bytes, the head of the partition table
@@ -88,21 +92,44 @@ def target(path: Path, size: int, system: block_devices.System = block_devices.S
     return Target(path, None, held or None, (path.name,) if held else ())
 
 
-def write(image: Path, to: Target, progress: Progress, warn: Callable[[str], None]) -> Figures:
-    """Write the file `image` over the target, read all of it back and compare.
+def write(image: Path, to: Target, progress: Progress, warn: Callable[[str], None], size: int | None = None) -> Figures:
+    """Write the file `image` over the target, read all of it back and compare; where it has a block map beside it
+    (bmap), all that the map says. size: of the image unpacked, where that is known already.
 
     Raises DeviceError for a device that fails, is full, was pulled, or reads back otherwise; SourceError if
     the image cannot be read. What is no error (an interruption) passes, after warn was given a sentence that
     says, as those of the errors do, whether the target is unfinished.
     """
-    try:
-        source = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise SourceError(f"cannot be read: {why(error)}", Where(str(image))) from error
-    with _closing(source):
-        head = os.pread(source, HEAD, 0)
-        check_sectors(str(image), head, to)
-        return _write(image, source, head, to, progress, warn)
+    with open_source(image, size) as source:
+        head = bytearray(min(HEAD, source.size))
+        try:
+            source.fill(memoryview(head), 0)
+        except OSError as error:
+            raise SourceError(f"cannot be read: {why(error)}", Where(str(image))) from error
+        check_sectors(str(image), bytes(head), to)
+        mapped = _mapped(image, source)
+        return _write(image, source, bytes(head), mapped, to, progress, warn)
+
+
+def _mapped(image: Path, source: Source) -> tuple[bmap.Mapped, ...]:
+    """What the image's block map says, checked before anything is written: what it leaves out is not."""
+    file = bmap.path(image)
+    if not file.exists():
+        return ()
+    found = bmap.read(file, source.size)
+    buffer = memoryview(bytearray(CHUNK))
+    for one in found:
+        digest = hashlib.sha256()
+        for offset, size in _chunks([one.range]):
+            try:
+                source.fill(buffer[:size], offset)
+            except OSError as error:
+                raise SourceError(f"cannot be read: {why(error)}", Where(str(image))) from error
+            digest.update(buffer[:size])
+        if one.sha256 not in (None, digest.hexdigest()):
+            message = f"{one.range} of {image.name} has another SHA-256 than this map says: it is that of another image"
+            raise SourceError(f"{message}; remove it, or make it again", Where(str(file)))
+    return found
 
 
 def check_sectors(what: str, head: bytes, to: Target) -> None:
@@ -117,10 +144,16 @@ def check_sectors(what: str, head: bytes, to: Target) -> None:
 
 
 def _write(
-    image: Path, source: int, head: bytes, to: Target, progress: Progress, warn: Callable[[str], None]
+    image: Path,
+    source: Source,
+    head: bytes,
+    mapped: Sequence[bmap.Mapped],
+    to: Target,
+    progress: Progress,
+    warn: Callable[[str], None],
 ) -> Figures:
     with _opened(to) as (device, direct):
-        job = _Job(source, device, direct, os.fstat(source).st_size, to, progress)
+        job = _Job(source, device, direct, mapped, to, progress)
         job.fit(head)
         try:
             return job.run()
@@ -130,9 +163,9 @@ def _write(
             if job.reads_source:
                 raise SourceError(f"{where}; {job.state}", Where(str(image))) from error
             raise DeviceError(f"{to.path}: {where}; {job.state}") from error
-        except DeviceError as error:
+        except (DeviceError, SourceError) as error:
             job.abandon()
-            raise DeviceError(f"{error}; {job.state}") from error
+            raise type(error)(f"{error.message}; {job.state}", error.where) from error
         except BaseException:
             job.abandon()
             warn(f"{to.path}: {job.state}")
@@ -142,12 +175,21 @@ def _write(
 class _Job:
     """One image on its way to one device. doing and at: what is being done, and to which byte, for errors."""
 
-    def __init__(self, source: int, device: int, direct: bool, size: int, to: Target, progress: Progress) -> None:
+    def __init__(
+        self,
+        source: Source,
+        device: int,
+        direct: bool,
+        mapped: Sequence[bmap.Mapped],
+        to: Target,
+        progress: Progress,
+    ) -> None:
         self._source, self._device, self._direct = source, device, direct
-        self._size, self._to, self._progress = size, to, progress
+        self._size, self._to, self._progress = source.size, to, progress
+        self._mapped = mapped
         self._block = to.sector or 1
         self._instead: tuple[tuple[int, bytes], ...] = ()
-        self._tail = Range(size, size)
+        self._tail = Range(self._size, self._size)
         # Page-aligned, as O_DIRECT wants it.
         self._buffer = memoryview(mmap.mmap(-1, CHUNK))
         self._back = memoryview(mmap.mmap(-1, CHUNK))
@@ -165,24 +207,39 @@ class _Job:
 
     def run(self) -> Figures:
         """All of it, in the order that leaves nothing half-written that boots."""
-        head, body = Range(0, min(HEAD, self._size)), Range(min(HEAD, self._size), self._size)
+        head = Range(0, min(HEAD, self._size))
+        body = self._body(head.end)
         started = time.monotonic()
         self._clear()
         self._write(body)
         self._write_tail()
         writing = time.monotonic() - started
         self._read_back(body)
-        self._read_back(self._tail)
+        self._read_back([self._tail])
         read = time.monotonic()
         self._write_head(head)
         last = time.monotonic()
-        self._read_back(head)
+        self._read_back([head])
         ended = time.monotonic()
         reading = read - started - writing + ended - last
         if self._to.disk:
             with contextlib.suppress(OSError):  # so that the new partitions can be seen; nothing needs them
                 fcntl.ioctl(self._device, BLKRRPART)
-        return Figures(self._size, writing + last - read, reading)
+        return Figures(head.size + sum(part.size for part in body), writing + last - read, reading)
+
+    def _body(self, start: int) -> list[Range]:
+        """What is behind the head, but for what a block map leaves out."""
+        if not self._mapped:
+            return [Range(start, self._size)]
+        found: list[Range] = []
+        for one in self._mapped:  # in whole blocks of the device, which may be larger than the map's
+            first = max(one.range.start // self._block * self._block, start)
+            end = min(align_up(one.range.end, self._block), self._size)
+            if found and first <= found[-1].end:
+                first = found.pop().start
+            if first < end:
+                found.append(Range(first, end))
+        return found
 
     @property
     def state(self) -> str:
@@ -212,14 +269,17 @@ class _Job:
             with contextlib.suppress(OSError):
                 self._clear()
 
-    def _write(self, part: Range) -> None:
-        self._progress("writing", part.start, part.end)
-        for number, (offset, size) in enumerate(_chunks(part), 1):
+    def _write(self, parts: Sequence[Range]) -> None:
+        done = min(HEAD, self._size)
+        total = done + sum(part.size for part in parts)
+        self._progress("writing", done, total)
+        for number, (offset, size) in enumerate(_chunks(parts), 1):
             self._fill(offset, size)
             self._put(self._buffer[: align_up(size, self._block)], offset)
             if not self._direct and number % SYNC_EVERY == 0:
                 os.fdatasync(self._device)
-            self._progress("writing", offset + size, part.end)
+            done += size
+            self._progress("writing", done, total)
         os.fsync(self._device)
 
     def _write_tail(self) -> None:
@@ -228,9 +288,11 @@ class _Job:
             self._put(self._buffer[: self._tail.size], self._tail.start)
             os.fsync(self._device)
 
-    def _read_back(self, part: Range) -> None:
+    def _read_back(self, parts: Sequence[Range]) -> None:
         self._forget()
-        for offset, size in _chunks(part):
+        compared = min(HEAD, self._size)
+        total = compared + sum(part.size for part in parts)
+        for offset, size in _chunks(parts):
             self._fill(offset, size)
             self.doing, self.at = "reading back", offset
             back = self._back[: align_up(size, self._block)]
@@ -244,20 +306,17 @@ class _Job:
             if bytes(self._buffer[:size]) != bytes(back[:size]):
                 differs = next(at for at in range(size) if self._buffer[at] != back[at])
                 raise DeviceError(f"{self._to.path}: byte {offset + differs:#x} reads back otherwise than written")
-            if part.start:  # the head is no more than a moment
-                self._progress("reading back", offset + size, part.end)
+            if offset:  # the head is no more than a moment
+                compared += size
+                self._progress("reading back", compared, total)
 
     def _fill(self, offset: int, size: int) -> None:
         """Read that much of the image into the buffer, with what the device has instead; zeros behind it, up to a whole
         block.
         """
         self.doing, self.at, self.reads_source = "reading the image", offset, True
-        done, held = 0, max(0, min(size, self._size - offset))
-        while done < held:
-            got = os.preadv(self._source, [self._buffer[done:held]], offset + done)
-            if not got:
-                raise OSError(0, "it became shorter meanwhile")
-            done += got
+        held = max(0, min(size, self._size - offset))
+        self._source.fill(self._buffer[:held], offset)
         end = align_up(size, self._block)
         self._buffer[held:end] = bytes(end - held)
         for start, content in self._instead:
@@ -284,9 +343,10 @@ class _Job:
                 fcntl.ioctl(self._device, BLKFLSBUF)
 
 
-def _chunks(part: Range) -> Iterator[tuple[int, int]]:
-    for offset in range(part.start, part.end, CHUNK):
-        yield offset, min(CHUNK, part.end - offset)
+def _chunks(parts: Iterable[Range]) -> Iterator[tuple[int, int]]:
+    for part in parts:
+        for offset in range(part.start, part.end, CHUNK):
+            yield offset, min(CHUNK, part.end - offset)
 
 
 @contextlib.contextmanager

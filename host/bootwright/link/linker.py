@@ -22,10 +22,9 @@ from bootwright.asm.assemble import FILE_MARK, Align, Bytes, Code, Data, Label, 
 from bootwright.asm.encode import encode
 from bootwright.asm.expression import Expression
 from bootwright.asm.expression import symbols as symbols_of
-from bootwright.asm.preprocess import one_or_all
 from bootwright.asm.template import relative, resolve, target_of
 from bootwright.common import abi
-from bootwright.common.errors import AssemblyError, BootwrightError, LinkError, Where
+from bootwright.common.errors import AssemblyError, BootwrightError, LinkError, Where, one_or_all
 from bootwright.common.ranges import align_up
 from bootwright.link import dwarf, elf_writer, listing
 from bootwright.link.elf_writer import ElfSection, ElfSegment, ElfSymbol

@@ -1,6 +1,7 @@
 """Media of an image, one file each, and the ways to boot by them; all registered here.
 
     gpt, fat, extents       what disks are made of: partition tables, FAT file systems, runs of bytes
+    bmap                    which blocks of a disk image must be written to a device
     medium                  what a medium and a way to boot are, and how a medium is written in one step
     elf_file, efi, iso, disk, pxe   the media
     grub                    GRUB's programs, and its files for each firmware

@@ -6,6 +6,8 @@
     2 MiB        EFI system partition, FAT32: \\EFI\\BOOT\\BOOTX64.EFI, which GRUB loads, too
     end          backup of the GPT
 
+NAME.img.bmap beside it says which blocks must be written to a device.
+
 Without GRUB it boots on UEFI only, without NAME.efi on a BIOS only. For a device with sectors of 4096 bytes it is
 another file, NAME.4k.img, for UEFI only: GRUB's boot sectors read sectors of 512 bytes.
 """
@@ -17,8 +19,8 @@ from pathlib import Path
 from bootwright.common.errors import ToolError, Where
 from bootwright.common.ranges import MIB, align_up
 from bootwright.image.built import Built
-from bootwright.media import fat, gpt, grub_bios, qemu_drives
-from bootwright.media.extents import Piece, Zeros, padded, total, whole, write
+from bootwright.media import bmap, fat, gpt, grub_bios, qemu_drives
+from bootwright.media.extents import Free, Piece, padded, total, used, whole, write
 from bootwright.media.medium import BOTH, EFI_PATH, BootMethod, Made, Medium, Settings, atomic_output, efi_application
 from bootwright.media.qemu_drives import Device
 
@@ -49,8 +51,11 @@ def make_4k(built: Built, settings: Settings) -> Made:
 
 def _make(built: Built, settings: Settings, output: Path, sector: int) -> Made:
     pieces, notes = layout(built, settings, output, sector)
-    with atomic_output(output) as partial, partial.open("wb") as file:
-        write(pieces, file)
+    with atomic_output(output) as partial:
+        with partial.open("wb") as file:
+            write(pieces, file)
+        with atomic_output(bmap.path(output)) as block_map:
+            bmap.write(partial, used(pieces, bmap.BLOCK), block_map)
     return Made(output, notes)
 
 
@@ -73,7 +78,7 @@ def layout(built: Built, settings: Settings, output: Path, sector: int) -> tuple
     pieces = padded([first], gpt.ALIGNMENT)
     pieces += padded([core], _ESP_START - gpt.ALIGNMENT)
     pieces += fat.build(files, 32, built.name, serial, esp, sector)
-    pieces.append(Zeros(size - total(pieces) - len(last)))
+    pieces.append(Free(size - total(pieces) - len(last)))
     return [*pieces, last], notes
 
 

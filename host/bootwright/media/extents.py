@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bootwright.common.errors import SourceError, Where, why
+from bootwright.common.ranges import Range, align_up
 
 _COPY_BUFFER = 1 << 20
 
@@ -26,6 +27,11 @@ class Zeros:
     """So many bytes of zeros."""
 
     size: int
+
+
+@dataclass(frozen=True)
+class Free(Zeros):
+    """Bytes that nobody reads, such as a file system's free space: zeros in a file, anything on a device."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,21 @@ def padded(pieces: Iterable[Piece], size: int) -> list[Piece]:
     missing = size - total(listed)
     assert missing >= 0, f"{total(listed)} bytes do not fit into {size}"
     return [*listed, Zeros(missing)] if missing else listed
+
+
+def used(pieces: Iterable[Piece], block: int) -> tuple[Range, ...]:
+    """The blocks, of so many bytes, that have something else than free space, as ranges of bytes in ascending order."""
+    found: list[Range] = []
+    start = 0
+    for piece in pieces:
+        end = start + size_of(piece)
+        if end > start and not isinstance(piece, Free):
+            here = Range(start // block * block, align_up(end, block))
+            if found and here.start <= found[-1].end:
+                here = Range(found.pop().start, here.end)
+            found.append(here)
+        start = end
+    return tuple(found)
 
 
 def write(pieces: Iterable[Piece], output: BinaryIO) -> None:

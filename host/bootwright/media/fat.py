@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from bootwright.media.extents import Piece, padded, size_of
+from bootwright.media.extents import Free, Piece, padded, size_of, total
 
 SECTOR = 512  # what is usual; each function takes the device's own
 _FATS = 2
@@ -145,7 +145,8 @@ def build(files: Files, bits: int, label: str, serial: int, size: int, sector: i
         if node.clusters:
             content = _contents(node, tree, geometry, root)
             pieces += padded([content], node.clusters * geometry.cluster)
-    return padded(pieces, size)
+    missing = size - total(pieces)
+    return [*pieces, Free(missing)] if missing else pieces
 
 
 def _wanted(tree: _Node, geometry: _Geometry) -> int:

@@ -27,17 +27,21 @@ def serve(context: Context, name: str = "demo", interface: str = "", dhcp_range:
 @task(
     positional=["name", "device"],
     help={
-        "name": "as for image, built first if it is missing or out of date; or a file ending in .img or .iso",
-        "device": "what to write to, as /dev/sdb, or a file; without one the candidates are listed",
+        "name": "as for image, built first if it is missing or out of date; or a file ending in .img or .iso, "
+        "or such a file packed, ending in .xz or .zst",
+        "device": "what to write to, as /dev/sdb, or a file; several with commas; without one they are listed",
         "medium": "disk (an image with a GPT) or iso (hybrid)",
         "yes": "do not ask for the device's model or serial number",
+        "watch": "write to every stick that is put in from now on and that this means, as model=SanDisk*,serial=4C53*",
     },
 )
-def flash(context: Context, name: str = "demo", device: str = "", medium: str = "disk", yes: bool = False) -> None:
-    """Write an image to a USB stick or a disk, read it back and compare."""
+def flash(
+    context: Context, name: str = "demo", device: str = "", medium: str = "disk", yes: bool = False, watch: str = ""
+) -> None:
+    """Write an image to USB sticks or disks, read it back and compare."""
     from bootwright.cli import flash as cli_flash
 
-    cli_flash.run(name, device, medium, yes)
+    cli_flash.run(name, device, medium, yes, watch)
 
 
 TASKS = (
