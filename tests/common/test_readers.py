@@ -7,10 +7,14 @@ from __future__ import annotations
 import ast
 import dataclasses
 import gzip
+import hashlib
 import json
+import lzma
 import random
+import re
 import shutil
 import subprocess
+import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -20,23 +24,28 @@ import mutations
 import pytest
 import samples
 import trees
+import zstandard
 from elftools.elf.elffile import ELFFile
 from project import ROOT
 
 from bootwright.asm import assemble
+from bootwright.cli import explain as cli_explain
 from bootwright.common import abi, paths, store
 from bootwright.common.errors import BootwrightError, Where
 from bootwright.common.hashes import Hashes
+from bootwright.common.ranges import Range
 from bootwright.description import load, toml_tree
 from bootwright.devicetree import dts, fdt
 from bootwright.devicetree import reader as devicetree_reader
 from bootwright.flash import block_devices
+from bootwright.flash import source as flash_source
 from bootwright.image import built, efi_image, origin, verify
 from bootwright.inputs import debian, resolve
 from bootwright.kernels import elf, linux, multiboot, protocols, pvh
+from bootwright.lab import explain as explaining
 from bootwright.lab import report as machine_report
 from bootwright.link import layout
-from bootwright.media import dnsmasq, gpt
+from bootwright.media import bmap, dnsmasq, gpt
 from bootwright.plan import lcm, modules, notes, tables
 from bootwright.plan.records import Plan
 from bootwright.reference import transcript
@@ -111,6 +120,19 @@ def read_table(path: Path) -> None:
     gpt.moved(path.read_bytes(), 1 << 30)
 
 
+def read_packed(path: Path) -> None:
+    with flash_source.open_source(path) as source:
+        source.fill(memoryview(bytearray(source.size)), 0)
+
+
+def a_block_map() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        image, file = Path(folder, "lab.img"), Path(folder, "map")
+        image.write_bytes(bytes(16384))
+        bmap.write(image, [Range(0, 4096), Range(8192, 16384)], file)
+        return file.read_bytes()
+
+
 def read_package(path: Path) -> None:
     out = path.parent / "out"
     shutil.rmtree(out, ignore_errors=True)
@@ -155,6 +177,16 @@ def damaged_tables(dice: random.Random, sample: bytes) -> bytes:
         blob[start : start + 4] = bytes(4)
         blob[start : start + 4] = zlib.crc32(blob).to_bytes(4, "little")
     return bytes(blob)
+
+
+def damaged_map(dice: random.Random, data: bytes) -> bytes:
+    """Damaged, with a right SHA-256 of its own half of the time."""
+    text = mutations.damaged(dice, data)
+    found = re.search(rb"BmapFileChecksum> ([0-9a-f]{64}) ", text)
+    if found and dice.random() < 0.5:
+        plain = text.replace(found[1], b"0" * 64)
+        text = text.replace(found[1], hashlib.sha256(plain).hexdigest().encode())
+    return text
 
 
 def damaged_disk(dice: random.Random, sample: bytes) -> bytes:
@@ -226,6 +258,11 @@ def readers() -> dict[str, Reader]:
         "kernel for Xen": Reader(modules._check_kernel_for_xen, (*KERNELS, *PACKED)),
         "kernel in a tree": Reader(lambda path: lcm._as_elf(path, path.parent / "lcm"), (*ELFS[:3], *PACKED)),
         "disk image": Reader(read_table, (DISK, DISK[:560]), damage=damaged_disk),
+        "packed image": Reader(
+            read_packed, (lzma.compress(DISK), zstandard.ZstdCompressor(write_checksum=True).compress(DISK))
+        ),
+        "block map": Reader(lambda path: bmap.read(path, 16384), (a_block_map(),), damage=damaged_map),
+        "log": Reader(lambda path: explaining.read(cli_explain._text(str(path))), (b"bootwright: E0404: domain",)),
         "notes": Reader(notes.is_linux, KERNELS),
         "report of a machine": Reader(read_report, (machine.encode(),), damage=damaged_capture),
         "stored machine": Reader(
@@ -319,6 +356,7 @@ LOCK = "opens a folder of its own, to lock it"
 # Each function that opens a file: the reader above that it is tried by, or why no bytes in the file can matter to it.
 OPENED = {
     "asm.preprocess.read_file": "assembly",
+    "cli.explain._text": "log",
     "cli.lab.read": "report of a machine",
     "common.abi.load": OURS,
     "common.paths._kind": "no description",
@@ -340,8 +378,8 @@ OPENED = {
     "devicetree.reader._blob": "device tree",
     "emulate.qemu._read_events": QEMU,
     "flash.block_devices._text": "disks",
+    "flash.source.open_source": "packed image",
     "flash.write._opened": BYTES,
-    "flash.write.write": "disk image",
     "image.built.add_medium": "map",
     "image.built.load": "map",
     "image.efi_image._verify": "application",
@@ -363,11 +401,14 @@ OPENED = {
     "kernels.protocols.choose": "kernel",
     "kernels.protocols.gunzipped": "gzip",
     "kernels.pvh.parse": "bzImage",
+    "lab.explain._comments": OURS,
     "lab.fit._head": BYTES,
     "lab.report._document": "report of a machine",
     "lab.report.load": "stored machine",
     "lab.serial._opened": BYTES,
     "link.layout.load": "layout",
+    "media.bmap.read": "block map",
+    "media.bmap.write": PIECE,
     "media.dnsmasq.check_rights": "rights",
     "media.extents._part": PIECE,
     "media.extents.write": PIECE,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 
-from markdown_table import table
 from project import TESTS
 
-from bootwright.common import abi
+from bootwright.lab.explain import Explanation, all_explanations
 
 PAGE = TESTS.parent / "docs" / "errors.md"
 
@@ -15,10 +14,10 @@ HEAD = """\
 # What can go wrong at boot
 
 The stub prints `bootwright: E0404: ...` and ends as the description's `on-failure` says; but E0101, which is found
-before long mode and without the tables, goes to COM1 and the VGA screen and halts. %x stands for a hex number, %u for
-a decimal one, %s for a name. This page is made by `invoke docs` from stub/abi/errors.h and from the tests, which mark
-the error that they provoke; `invoke test` fails when it is out of date.
-
+before long mode and without the tables, goes to COM1 and the VGA screen and halts. `invoke explain E0404` shows what
+stands here, `invoke explain --log capture.txt` puts in the values of a captured console. Each sentence is shown with
+values as an example. This page is made by `invoke docs` from stub/abi/errors.h and from the tests, which mark the error
+that they provoke; `invoke test` fails when it is out of date.
 """
 
 
@@ -38,8 +37,11 @@ def provoked() -> dict[str, list[str]]:
 def render() -> str:
     """The page. Raises KeyError for an error that no test provokes."""
     tests = provoked()
-    rows = [
-        (f"E{error.number:04x}", error.text, ", ".join(f"`{test}`" for test in tests[error.name]))
-        for error in abi.load().errors
-    ]
-    return HEAD + table(("number", "sentence", "provoked by"), rows)
+    return HEAD + "".join(_section(one, tests[one.error.name]) for one in all_explanations())
+
+
+def _section(one: Explanation, tests: list[str]) -> str:
+    items = {"Usual causes": one.causes, "Try": one.tries}
+    lists = "".join(f"\n{title}:\n\n" + "".join(f"- {item}\n" for item in found) for title, found in items.items())
+    provoked_by = ", ".join(f"`{test}`" for test in tests)
+    return f"\n## {one.number}\n\n    {one.sentence}\n\n{one.means}\n{lists}\nProvoked by {provoked_by}.\n"

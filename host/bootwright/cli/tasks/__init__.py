@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from bootwright.cli.tasks import boot, deploy, image, machines
+from bootwright.cli.tasks import boot, deploy, help, image, machines
 
 ROOMS = (
     image,
     boot,
     deploy,
     machines,
+    help,
 )
 
 namespace = Collection(*(task for room in ROOMS for task in room.TASKS))
