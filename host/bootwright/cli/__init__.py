@@ -6,6 +6,7 @@
     flash           the candidates, the confirmation, sticks as they are put in
     writers         devices being written to, several at once, and their rates
     lab             machines read, listed, planned for
+    doctor          whether building and booting work here
     explain         errors of the stub and captured logs, explained
     tools           the programs and files of other packages, all of them
     tasks/          each task, a sentence and a call, by rooms

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bootwright.common.abi import stub_directory
@@ -24,6 +26,8 @@ _KINDS = {
     "a compressed file": [(0, b"\x1f\x8b"), (0, b"\xfd7zXZ"), (0, b"\x28\xb5\x2f\xfd"), (0, b"BZh")],
 }
 _HEAD = 0x8800
+# What outputs_in was given, the innermost last.
+_said: list[Path] = []
 
 
 def root() -> Path:
@@ -65,9 +69,27 @@ def _kind(path: Path) -> str:
     return next((kind for kind, places in _KINDS.items() if any(head[at:].startswith(m) for at, m in places)), "a file")
 
 
+def outputs() -> Path:
+    """The folder with a folder for each image's output: build/ below root, or what was said in its place."""
+    return _said[-1] if _said else root() / "build"
+
+
+@contextmanager
+def outputs_in(folder: Path | None) -> Iterator[None]:
+    """Have outputs go to another folder meanwhile; None: where they go anyway. For all threads of this process."""
+    if folder is None:
+        yield
+        return
+    _said.append(Path(os.path.abspath(folder)))
+    try:
+        yield
+    finally:
+        _said.pop()
+
+
 def output(image: str) -> Path:
     """The directory that the output of the image with this name goes to."""
-    return root() / "build" / image
+    return outputs() / image
 
 
 def recorded(path: Path) -> str:

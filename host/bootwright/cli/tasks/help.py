@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from invoke.context import Context
+from invoke.exceptions import Exit
 
 from bootwright.cli.invoke_task import task
 
@@ -22,4 +23,17 @@ def explain(context: Context, number: str = "", log: str = "", json: bool = Fals
     explain.run(number, log, json)
 
 
-TASKS = (explain,)
+@task(
+    help={
+        "fast": "only look for programs and files: build and boot nothing",
+        "json": "one JSON document instead of lines",
+    },
+)
+def doctor(context: Context, fast: bool = False, json: bool = False) -> None:
+    """Say which programs are there, what each is for, and whether building and booting work here. Status 1 if not."""
+    from bootwright.cli import doctor
+
+    raise Exit(code=0 if doctor.run(fast, json) else 1)
+
+
+TASKS = (explain, doctor)
