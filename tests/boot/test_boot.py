@@ -10,7 +10,7 @@ from comparing import compare_boot, variant
 from project import ROOT
 
 from bootwright.asm import assemble
-from bootwright.common import paths
+from bootwright.common import asciicast, paths
 from bootwright.emulate import run
 from bootwright.emulate.qemu import Outcome
 from bootwright.image import built as image_built
@@ -34,10 +34,14 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_boot(via: str, firmware: str, built: image_built.Built, tmp_path: Path) -> None:
     expect = EXPECTED[built.name]
     log = tmp_path / "log"
-    options = run.Options(via=via, firmware=firmware, expect=expect, timeout=90, keep_log=log)
+    cast = tmp_path / "cast"
+    options = run.Options(via=via, firmware=firmware, expect=expect, timeout=90, keep_log=log, record=cast)
     result = run.boot(built, options, lambda text: None)
     assert result.outcome is Outcome.AS_EXPECTED, result
     assert log.read_text() == result.transcript
+    recorded = asciicast.read(cast.read_text())
+    assert recorded is not None and recorded.text == result.transcript
+    assert [mark.text for mark in recorded.marks] == [result.reason]
 
     said = [line for line in result.transcript.splitlines() if line.startswith("bootwright: ")]
     loader = {"kernel": "multiboot1 from qemu", "grub": "multiboot2 from GRUB ", "efi": "EFI from "}[via]

@@ -30,7 +30,7 @@ from project import ROOT
 
 from bootwright.asm import assemble
 from bootwright.cli import explain as cli_explain
-from bootwright.common import abi, paths, store
+from bootwright.common import abi, asciicast, paths, store
 from bootwright.common.errors import BootwrightError, Where
 from bootwright.common.hashes import Hashes
 from bootwright.common.ranges import Range
@@ -227,6 +227,7 @@ LINES = b"bootwright: image demo build e516a5d6 at [0x100000, 0x179000), entered
 LINES += b"bootwright: memory: [0x0, 0x9fc00) type 1\nbootwright: memory: 7 ranges, 127 MiB of RAM, RSDP at 0xf59d0\n"
 LINES += b"bootwright: module 0: kernel demo at [0x201000, 0x201b58)\n"
 LINES += b"bootwright: firmware: system table at 0x1, memory map at [0x1, 0x2), 48 bytes an entry, version 1\n"
+CAST = b'{"version": 2, "width": 80, "height": 24}\n[0.25, "o", "bootwright: image"]\n[1, "m", "done"]\n'
 KERNELS = tuple(data for data in samples.kernels().values() if data)
 ELFS = tuple(data for data in KERNELS if data.startswith(elf.MAGIC))
 PACKED = tuple(
@@ -271,6 +272,7 @@ def readers() -> dict[str, Reader]:
             "m.json",
             damaged_document,
         ),
+        "recording": Reader(lambda path: asciicast.read(path.read_text("utf-8", "replace")), (CAST,), name="demo.cast"),
         "transcript": Reader(lambda path: transcript.parse_transcript(path.read_text("utf-8", "replace")), (LINES,)),
         "disks": Reader(read_disks, (MOUNTS, b"8:0\n", b"123456\n")),
         "hashes": Reader(read_hashes, (b'{"/x": [[1, 2, 3, 4, 5], "00"]}',), "hashes", damaged_document),
@@ -359,6 +361,7 @@ OPENED = {
     "cli.explain._text": "log",
     "cli.lab.read": "report of a machine",
     "common.abi.load": OURS,
+    "common.asciicast._json": "recording",
     "common.paths._kind": "no description",
     "common.hashes.__init__": "hashes",
     "common.hashes._opened": BYTES,

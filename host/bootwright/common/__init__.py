@@ -12,6 +12,7 @@ Turns nothing into anything; each module is a word that the others speak in.
     messages    the lines that a boot prints, from stub/abi/messages.h and errors.h, and what finds them in a text
     terminal    what a console carries beside text
     columns     text in columns
+    asciicast   recordings of a console, with times
     tool        programs and files of other packages: called, found, missed
     paths       where descriptions and output lie
     scratch     a folder for each process, and locks between them

@@ -7,7 +7,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootwright.common import asciicast
 from bootwright.common.errors import RunError
+from bootwright.common.messages import shown_build
 from bootwright.description import values
 from bootwright.emulate import debug, qemu
 from bootwright.image.built import Built
@@ -25,7 +27,7 @@ class Options:
 
     via: a name of media.BOOT_METHODS; expect: nothing for a guest that powers off; timeout in seconds; memory in bytes,
     and cpus, None for what the image needs; cpu: QEMU's model of them, "" for one that the image needs; keep_log: gets
-    what the serial console showed; gdb: wait for a debugger (debug).
+    what the serial console showed; record: the same with times, as an asciicast; gdb: wait for a debugger (debug).
     """
 
     via: str = "kernel"
@@ -37,6 +39,7 @@ class Options:
     firmware: str = "bios"
     accelerator: str = "tcg"
     keep_log: Path | None = None
+    record: Path | None = None
     gdb: bool = False
 
     def __post_init__(self) -> None:
@@ -104,6 +107,7 @@ def boot(
     with (
         BOOT_METHODS[options.via].attach(built, options.firmware) as medium,
         options.keep_log.open("w", encoding="utf-8") if options.keep_log else nullcontext() as log,
+        asciicast.writing(options.record, _title(built, options)) if options.record else nullcontext() as record,
     ):
         arguments = qemu.command(machine, medium)
         if options.gdb:
@@ -113,8 +117,10 @@ def boot(
             show(text)
             if log is not None:
                 log.write(text)
+            if record is not None:
+                record.add(text)
 
-        return qemu.run(
+        result = qemu.run(
             arguments,
             expect=options.expect,
             timeout=max(options.timeout, DEBUGGING) if options.gdb else options.timeout,
@@ -123,3 +129,12 @@ def boot(
             inspect=inspect,
             serial_port=built.serial_port,
         )
+        if record is not None:
+            record.mark(result.reason)
+        return result
+
+
+def _title(built: Built, options: Options) -> str:
+    return (
+        f"{built.name} build {shown_build(built.build_id)} by {options.via}, {options.firmware}, {options.accelerator}"
+    )

@@ -26,6 +26,7 @@ from bootwright.cli.invoke_task import task
         "firmware": "bios or uefi",
         "accelerator": "tcg (the same everywhere) or kvm",
         "keep-log": "write what the serial console showed to this file",
+        "record": "write it to this file with times, as an asciicast: for asciinema play, and map --log",
         "gdb": "wait for a debugger, for an hour at least: gdb -x build/NAME/NAME.gdb",
     },
 )
@@ -41,6 +42,7 @@ def run(
     firmware: str = "bios",
     accelerator: str = "tcg",
     keep_log: str = "",
+    record: str = "",
     gdb: bool = False,
 ) -> None:
     """Boot an image under QEMU. Status: 0 as expected, 3 stub failure, 4 time-out, 5 QEMU ended before."""
@@ -57,6 +59,7 @@ def run(
         firmware=firmware,
         accelerator=accelerator,
         keep_log=Path(keep_log) if keep_log else None,
+        record=Path(record) if record else None,
         gdb=gdb,
     )
     raise Exit(code=build.boot(name, options))
