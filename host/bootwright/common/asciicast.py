@@ -1,8 +1,8 @@
 """Recordings of a console with times: asciicast v2, which `asciinema play` and its like show.
 
-    with writing(path, "demo by grub") as recording:    # time 0 is when the file is begun
-        recording.add(text)                             # as it comes
-        recording.mark("the guest powered off")
+    with writing(path, "demo by grub") as cast:
+        cast.add(text)                                  # as it comes; time 0 is when the file was begun
+        cast.mark("the guest powered off")
     read(path.read_text())                              # Recording, or None for a text that is no recording
 
 The format is asciinema's (docs.asciinema.org/manual/asciicast/v2): a header in JSON, then a line [seconds, code, data]
