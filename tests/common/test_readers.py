@@ -21,6 +21,7 @@ from pathlib import Path
 
 import lab_report
 import mutations
+import pictures
 import pytest
 import samples
 import trees
@@ -29,6 +30,8 @@ from elftools.elf.elffile import ELFFile
 from project import ROOT
 
 from bootwright.asm import assemble
+from bootwright.chart import boots, timeline
+from bootwright.cli import chart as cli_chart
 from bootwright.cli import explain as cli_explain
 from bootwright.common import abi, asciicast, paths, store
 from bootwright.common.errors import BootwrightError, Where
@@ -97,6 +100,15 @@ def read_disks(path: Path) -> None:
     for name in ("size", "dev", "removable", "ro"):
         (block / name).write_bytes(path.read_bytes())
     block_devices.disks(block_devices.System(path.parent / "sys", proc, path.parent))
+
+
+def draw_log(path: Path) -> None:
+    """All that `map --log` does with a log."""
+    text, planned = cli_chart._text(str(path)), pictures.planned("demo")
+    recording = asciicast.read(text)
+    boots.of_log(recording.text if recording else text, planned.fit, planned.build, planned.parts, "by a log")
+    if recording:
+        timeline.of_recording(recording)
 
 
 def read_map(path: Path) -> None:
@@ -273,6 +285,7 @@ def readers() -> dict[str, Reader]:
             damaged_document,
         ),
         "recording": Reader(lambda path: asciicast.read(path.read_text("utf-8", "replace")), (CAST,), name="demo.cast"),
+        "log for a picture": Reader(draw_log, (LINES, CAST)),
         "transcript": Reader(lambda path: transcript.parse_transcript(path.read_text("utf-8", "replace")), (LINES,)),
         "disks": Reader(read_disks, (MOUNTS, b"8:0\n", b"123456\n")),
         "hashes": Reader(read_hashes, (b'{"/x": [[1, 2, 3, 4, 5], "00"]}',), "hashes", damaged_document),
@@ -358,6 +371,7 @@ LOCK = "opens a folder of its own, to lock it"
 # Each function that opens a file: the reader above that it is tried by, or why no bytes in the file can matter to it.
 OPENED = {
     "asm.preprocess.read_file": "assembly",
+    "cli.chart._text": "log for a picture",
     "cli.explain._text": "log",
     "cli.lab.read": "report of a machine",
     "common.abi.load": OURS,

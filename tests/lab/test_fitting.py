@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,7 +161,38 @@ def test_what_linux_is_told_of_efi_is_a_note(
     assert ("note: EFI's memory map is not in the capture" in capsys.readouterr().err) == noted
 
 
-def test_which_machine(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_machine_it_is_a_plain_pc(capsys: pytest.CaptureFixture[str]) -> None:
     stored()
-    with pytest.raises(PlanError, match=r"which machine.*there is: lab"):
-        lab.plan("demo", "")
+    lab.plan(str(ROOT / "images/demo.toml"), "")
+    said = capsys.readouterr()
+    assert said.out.startswith(
+        "on a plain PC with 64 MiB of RAM; --machine NAME takes one that was probed (there is: lab)"
+    )
+    assert "\n  launched: " in said.out and "free is for domain dom0" in said.out
+    assert said.out.endswith("\nimage demo boots on a plain PC with 64 MiB of RAM\n") and not said.err
+
+
+def test_the_plan_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    stored()
+    lab.plan(str(ROOT / "images/demo.toml"), "lab", as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["image"], found["machine"], found["fits"], found["reason"]) == ("demo", "lab", True, None)
+    assert [(m["name"], m["kind"]) for m in found["modules"]] == [("demo", "kernel"), ("demo.txt", "ramdisk")]
+    assert [d["name"] for d in found["domains"]] == ["dom0"] and found["hypervisor"] is None
+    assert sum(part["end"] - part["start"] for part in found["machine_memory"] if part["kind"] == "RAM") == 0xFF9FC00
+    for stage in found["stages"]:
+        totals = stage["totals"]
+        assert sum(totals["by_kind"].values()) == totals["used"] + totals["free"] + totals["reserved"]
+        assert totals["by_kind"]["free"] == totals["free"] > 0xF000000
+    assert found["modules"][1]["loaded"] == {"start": 0x200000, "end": 0x200029}
+    kernel = [r for r in found["stages"][2]["regions"] if r["kind"] == "kernel"]
+    assert [{"start": r["start"], "end": r["end"]} for r in kernel] == found["modules"][0]["pieces"]
+    assert found["lines"][-1].startswith("bootwright: launch by PVH: ")
+
+
+def test_the_plan_as_json_of_what_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    stored(memory((0, 256 * MIB, 2)))
+    with pytest.raises(PlanError, match="does not fit on machine lab"):
+        lab.plan(str(ROOT / "images/demo.toml"), "lab", as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["fits"] is False and "would not lie in RAM" in found["reason"]

@@ -7,6 +7,7 @@ import errors_page
 import kernel_rules
 import packages_page
 import partition_page
+import pictures
 import stub_page
 import syntax_files
 
@@ -15,5 +16,6 @@ def write() -> None:
     """Each page and syntax file, to its place."""
     for page in (description_page, errors_page, kernel_rules, packages_page, partition_page, stub_page):
         page.PAGE.write_text(page.render(), encoding="utf-8")
-    for path, text in syntax_files.render().items():
+    for path, text in {**syntax_files.render(), **pictures.render()}.items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")

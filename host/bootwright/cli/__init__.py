@@ -6,6 +6,8 @@
     flash           the candidates, the confirmation, sticks as they are put in
     writers         devices being written to, several at once, and their rates
     lab             machines read, listed, planned for
+    planning        an image planned for a machine
+    chart           pictures of memory and time
     doctor          whether building and booting work here
     explain         errors of the stub and captured logs, explained
     tools           the programs and files of other packages, all of them

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import sys
-import tempfile
 from pathlib import Path
 
 from bootwright.cli import build as cli_build
-from bootwright.common import paths, scratch
+from bootwright.cli import planning
+from bootwright.common import paths
 from bootwright.common.errors import PlanError, SourceError, Where, why
-from bootwright.common.messages import shown_build
-from bootwright.common.ranges import Range
 from bootwright.image import build as image_build
-from bootwright.image.stub import link_stubs
-from bootwright.inputs import resolve
 from bootwright.lab import abilities, fit, serial
 from bootwright.lab import report as lab_report
-from bootwright.partition import resident
-from bootwright.plan.records import Generic
 
 
 def read(source: str, name: str, timeout: float) -> None:
@@ -56,38 +51,38 @@ def list_all() -> None:
         print("no machine is stored yet: boot one with the image probe, then: invoke probe --read CAPTURE")
 
 
-def plan(name: str, machine: str) -> None:
-    """Show how an image boots on a stored machine. Raises PlanError with the reason where it does not."""
-    if not machine:
-        known = ", ".join(path.stem for path in lab_report.stored()) or "none"
-        raise PlanError(f"which machine? --machine NAME or a file; there is: {known}")
-    report, path = lab_report.load(machine), paths.description(name)
+def plan(name: str, machine: str, as_json: bool = False) -> None:
+    """Show how an image boots on a stored machine, or on a plain PC, as text or as one JSON document. Raises PlanError
+    with the reason where it does not.
+    """
+    report = lab_report.load(machine) if machine else None
     with cli_build.stages() as stage:
-        found = fitted(path, report, stage)
-    print(f"machine {Path(machine).stem}: {lab_report.describe(report)}\n")
-    print("\n".join(fit.table(found)))
-    print(f"\nboot of image {found.image}" if found.lines else "")
-    print("\n".join(f"  {said}" for said in found.lines))
-    for note in found.notes:
+        found = planning.planned(paths.description(name), report, Path(machine).stem, stage)
+    if as_json:
+        print(json.dumps(planning.as_json(found, Path(machine).stem), indent=2, ensure_ascii=False))
+    else:
+        _say(found, report, machine)
+    if found.fit.reason is not None:
+        raise PlanError(f"image {found.fit.image} does not fit {found.subject}: {found.fit.reason}")
+    if not as_json:
+        verdict = "fits" if report else "boots"
+        print(f"\nimage {found.fit.image} {verdict} {found.subject}")
+
+
+def _say(found: planning.Planned, report: lab_report.Report | None, machine: str) -> None:
+    if report is None:
+        known = ", ".join(path.stem for path in lab_report.stored()) or "none"
+        print(f"{found.subject}; --machine NAME takes one that was probed (there is: {known})\n")
+    else:
+        print(f"machine {Path(machine).stem}: {lab_report.describe(report)}\n")
+    print("\n".join(fit.table(found.fit)))
+    print(f"\nboot of image {found.fit.image}" if found.fit.lines else "")
+    print("\n".join(f"  {said}" for said in found.fit.lines))
+    print("\nmemory\n" + "\n".join(f"  {said}" for said in planning.totals(found.chart)))
+    for note in found.fit.notes:
         print(f"note: {note}", file=sys.stderr)
-    if found.reason is not None:
-        raise PlanError(f"image {found.image} does not fit on machine {Path(machine).stem}: {found.reason}")
-    print(f"\nimage {found.image} fits on machine {Path(machine).stem}")
 
 
 def fitted(path: Path, report: lab_report.Report, stage: image_build.Stage) -> fit.Fit:
     """The image that the description at `path` describes, on a machine. Raises as a build does."""
-    described = image_build.describe(image_build.read(path))
-    with scratch.own(Path(tempfile.gettempdir()), "bootwright") as work:
-        stage("planning")
-        planned = image_build.plan_image(described, work, stage)
-        if isinstance(planned, Generic):
-            message = "what this image boots is known at boot only, so there is nothing to plan"
-            raise PlanError(message, described.image.where)
-        stage("assembling the stub")
-        stubs = link_stubs(planned)
-        symbols = stubs.elf.symbols
-        stub = Range(symbols["__image_start"], symbols["__image_end"])
-        build = shown_build(stubs.build_id.hex())
-        code = resident.code(resolve.cache_directory()) if planned.partition else None
-        return fit.fit(planned, stub, build, len(stubs.tables), report, code)
+    return planning.planned(path, report, "", stage).fit

@@ -159,22 +159,22 @@ def _with_plan(found: Map, plan: Plan, offsets: Sequence[int]) -> Map:
     """The same with all that was planned. offsets: of the modules in the file."""
     embedded = [module for module in plan.modules if module.embedded]
     placed = (Place(p.range.start, p.range.end, p.what) for p in plan.placements)
-    modules = (
+    in_file = (
         Place(offset, offset + module.size, f"module {module.name}")
         for module, offset in zip(embedded, offsets, strict=True)
     )
     memory = (*found.memory, *placed)
-    partition = plan.partition
+    modules, domains, hypervisor = contents(plan)
     return dataclasses.replace(
         found,
-        machine_cpus=sum(d.domain.ncpus for d in plan.domains if d.domain.kernel is not None) if partition else 1,
-        svm=partition,
-        machine_memory=_machine_memory(plan, max(place.end for place in memory)),
+        machine_cpus=machine_cpus(plan),
+        svm=plan.partition,
+        machine_memory=machine_memory(plan, max(place.end for place in memory)),
         memory=memory,
-        file=(*found.file, *modules),
-        modules=tuple(_module(module) for module in plan.modules),
-        domains=tuple(_domain(domain, plan) for domain in plan.domains),
-        hypervisor=_hypervisor(plan),
+        file=(*found.file, *in_file),
+        modules=modules,
+        domains=domains,
+        hypervisor=hypervisor,
         notes=plan.notes,
         partition=_places(plan.partitioned.parts) if plan.partitioned else (),
     )
@@ -200,7 +200,21 @@ def _memory(planned: PlannedDomain) -> int:
     return planned.domain.mem_size.pages(0) * abi.load().constants["PAGE_SIZE"]
 
 
-def _machine_memory(plan: Plan, top: int) -> int:
+def contents(plan: Plan) -> tuple[tuple[Module, ...], tuple[Domain, ...], Hypervisor | None]:
+    """What an image is made of, as its map says it."""
+    modules = tuple(_module(module) for module in plan.modules)
+    return modules, tuple(_domain(domain, plan) for domain in plan.domains), _hypervisor(plan)
+
+
+def machine_cpus(plan: Plan) -> int:
+    """Cpus that a machine needs."""
+    if not plan.partition:
+        return 1
+    return sum(planned.domain.ncpus for planned in plan.domains if planned.domain.kernel is not None)
+
+
+def machine_memory(plan: Plan, top: int) -> int:
+    """Bytes of memory that a machine needs; top: behind all that was placed."""
     domains = [_memory(planned) for planned in plan.domains if planned.domain.kernel is not None]
     if plan.hypervisor is not None:
         owned = plan.partitioned.domains if plan.partitioned else ()

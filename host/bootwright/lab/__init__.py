@@ -5,6 +5,7 @@
     abilities       what such a machine can do for the partition launcher
     platform        what a partition's resident part finds on it
     explain         what the stub's errors mean, and what a captured log says
+    plain_pc        a machine that nobody probed
     fit             an image on such a machine: what its boot will print, or why it cannot
 
 May import: common, description, hyperlaunch, plan, reference, image.

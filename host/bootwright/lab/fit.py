@@ -43,7 +43,7 @@ class Claim:
 class Fit:
     """How an image (by name) boots on a machine. reason: why it does not, None if it does; lines: its
     transcript; ranges: the machine's memory map, normalised; claims: what lies where; notes: what is not
-    certain.
+    certain. plan, stub: as they lie there; modules: that a loader brings; boot: None where it does not come to one.
     """
 
     image: str
@@ -52,6 +52,10 @@ class Fit:
     ranges: tuple[MemoryRange, ...]
     claims: tuple[Claim, ...]
     notes: tuple[str, ...]
+    plan: Plan
+    stub: Range
+    modules: tuple[LoaderModule, ...] = ()
+    boot: boot.Boot | None = None
 
 
 def fit(plan: Plan, stub: Range, build: str, tables_size: int, report: Report, resident: Range | None = None) -> Fit:
@@ -64,12 +68,12 @@ def fit(plan: Plan, stub: Range, build: str, tables_size: int, report: Report, r
             plan, stub = _as_application(plan, stub, ranges)
         modules = tuple(_brought(plan, stub, ranges))
     except BootFailure as failure:
-        return Fit(name, failure.message, (failure.line,), (), (), notes)
+        return Fit(name, failure.message, (failure.line,), (), (), notes, plan, stub)
     loaded = _loaded(plan, stub, modules)
     outside = [claim for claim in loaded if not machine.all_ram(ranges, claim.range)]
     if outside:
         reason = f"{outside[0].what} {outside[0].range} would not lie in RAM"
-        return Fit(name, reason, (), ranges, tuple(loaded), notes)
+        return Fit(name, reason, (), ranges, tuple(loaded), notes, plan, stub, modules)
     described = _machine(plan, stub, build, modules, report)
     if resident is not None:
         known, guesses = platform.platform(report, resident)
@@ -78,7 +82,8 @@ def fit(plan: Plan, stub: Range, build: str, tables_size: int, report: Report, r
     claims = [*loaded, *_launched(plan, stub, found)]
     notes = (*notes, *_moved(plan, found), *platform.shared_cores(report, found.cpus))
     failed = found.failure.message if found.failure else None
-    return Fit(name, failed, found.shown(plan.image.log), ranges, tuple(claims), notes)
+    shown = found.shown(plan.image.log)
+    return Fit(name, failed, shown, ranges, tuple(claims), notes, plan, stub, modules, found)
 
 
 def _entered(report: Report) -> dict[str, str]:
@@ -171,18 +176,16 @@ def _head(module: PlannedModule, whole: bool) -> bytes:
 # --- what lies where ---
 
 
+def loaded_places(plan: Plan, stub: Range, modules: tuple[LoaderModule, ...]) -> list[Range]:
+    """Where the loader puts each module."""
+    brought = (Range.sized(module.start, module.size) for module in modules)
+    return [embedded_place(module, stub) if module.embedded else next(brought) for module in plan.modules]
+
+
 def _loaded(plan: Plan, stub: Range, modules: tuple[LoaderModule, ...]) -> list[Claim]:
     """What the loader puts into memory."""
-    claims = [Claim(stub, "stub and tables")]
-    brought = iter(modules)
-    for module in plan.modules:
-        if module.embedded:
-            place = embedded_place(module, stub)
-        else:
-            found = next(brought)
-            place = Range.sized(found.start, found.size)
-        claims.append(Claim(place, f"module {module.name}, as loaded"))
-    return claims
+    places = zip(plan.modules, loaded_places(plan, stub, modules), strict=True)
+    return [Claim(stub, "stub and tables"), *(Claim(place, f"module {m.name}, as loaded") for m, place in places)]
 
 
 def _launched(plan: Plan, stub: Range, found: boot.Boot) -> Iterator[Claim]:
