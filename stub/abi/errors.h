@@ -248,14 +248,14 @@
  * means: The description says `modules = "loader"`, and module {module} is not among the {found} that the loader
  *   brought. They are matched by their names.
  * causes: no `module2` line for it; a line whose last word is another name
- * try: a line `module2 FILE {module}` for it, as the folder modules/ of the build has the files; or `modules =
+ * try: a line `module2 FILE {module}` for it, as the folder `modules` of the build has the files; or `modules =
  *   "embedded"` */
 #define E_MODULE_SIZE           0x0502
 #define E_MODULE_SIZE_TEXT      "module %s is %u bytes long, but %u bytes were planned"
 /* values: module=vmlinuz; found=8000000; planned=8123456
  * means: The loader brought a file of {found} bytes for module {module}; the image was built for one of {planned}.
  * causes: another version of the file lies on the medium; a transfer that was cut short
- * try: copy the file of the folder modules/ of this build; build anew with the file that is meant */
+ * try: copy the file of the folder `modules` of this build; build anew with the file that is meant */
 #define E_MODULE_HASH           0x0503
 #define E_MODULE_HASH_TEXT      "module %s at [%x, %x) has another SHA-256 than planned: it is damaged or not the one built for"
 /* values: module=vmlinuz; start=0x1000000; end=0x17c0000

@@ -22,7 +22,7 @@ class Luxury(Gone):
 class Dumb(Tool):
     """It is there, and cannot say its version."""
 
-    name, package, does = "false", "coreutils", "fails"
+    name, package, does = "test", "coreutils", "fails"
 
 
 @pytest.mark.parametrize(

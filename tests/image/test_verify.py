@@ -241,7 +241,7 @@ def plan_of(application: Path) -> Plan:
     found = lief.PE.parse(str(application))
     assert found is not None
     (section,) = [section for section in found.sections if section.name == ".tables"]
-    return tables.decode(bytes(section.content)[: section.virtual_size])
+    return tables.decode(tables.of_section(bytes(section.content)))
 
 
 def test_a_missing_image(planned: Plan, tmp_path: Path) -> None:

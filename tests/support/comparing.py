@@ -65,7 +65,7 @@ def read_elf(path: Path) -> File:
     """NAME.elf."""
     elf = ELFFile(io.BytesIO(path.read_bytes()))
     loaded = {segment["p_paddr"]: segment.data() for segment in elf.iter_segments("PT_LOAD")}
-    return File(stub_range(elf), elf.get_section_by_name(".tables").data(), loaded)
+    return File(stub_range(elf), tables.of_section(elf.get_section_by_name(".tables").data()), loaded)
 
 
 def read_application(path: Path) -> File:
@@ -77,7 +77,7 @@ def read_application(path: Path) -> File:
     section = application.get_section(".tables")
     end = base + section.virtual_address + section.virtual_size
     stub = Range(C["IMAGE_BASE"], -(-end // C["PAGE_SIZE"]) * C["PAGE_SIZE"])
-    return File(stub, found[base + section.virtual_address], found)
+    return File(stub, tables.of_section(found[base + section.virtual_address]), found)
 
 
 def contents(built: image_built.Built, file: File, plan: Plan) -> dict[int, bytes]:

@@ -66,6 +66,7 @@ class ImageDescription(Table):
     modules: str = "embedded"
     verify: bool = True
     sbat: tuple[str, ...] = values.DEFAULT_SBAT
+    slack: int = values.DEFAULT_SLACK
     generic: bool = False
 
 

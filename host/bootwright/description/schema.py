@@ -79,6 +79,13 @@ def image() -> dict[str, Field]:
             says="what the EFI application says to shim that it is made of, for revocation (docs/media.md)",
             usual=f'`["{values.DEFAULT_SBAT[0]}"]`',
         ),
+        "slack": Field(
+            values.slack,
+            default=values.DEFAULT_SLACK,
+            form=f'`"0K"` to `"{values.in_units(values.MAX_SLACK)}"`',
+            says="room behind the tables, for longer command lines in a finished image (`invoke cmdline`)",
+            usual=f'`"{values.in_units(values.DEFAULT_SLACK)}"`',
+        ),
         "generic": Field(
             readers.boolean,
             default=False,

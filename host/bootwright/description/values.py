@@ -32,6 +32,7 @@ UART_CLOCK = 115200  # baud at divisor 1
 MIN_BAUD = 300  # below it a character takes longer than the stub waits for a UART
 MAX_REBOOT_SECONDS = 3600
 MAX_APIC_ID = 0xFFFFFFFE  # the last one is a broadcast
+DEFAULT_SLACK, MAX_SLACK = 4 << 10, 256 << 10
 MAX_WAIT = 30 * 24 * 3600  # seconds that any task may be told to wait: select() takes no more than some years
 
 
@@ -258,6 +259,15 @@ def on_failure(node: Node) -> int | None:
     if len(match[1]) > len(str(MAX_REBOOT_SECONDS)) or int(match[1]) > MAX_REBOOT_SECONDS:
         raise fail(node, f"{quoted(text)} is more than {MAX_REBOOT_SECONDS} s")
     return int(match[1])
+
+
+def slack(node: Node) -> int:
+    """Bytes, as "4K"."""
+    text = string(node)
+    size = amount(text)
+    if size is None or size > MAX_SLACK:
+        raise fail(node, f"{quoted(text)} is no amount from {quoted('0K')} to {quoted(in_units(MAX_SLACK))}")
+    return size
 
 
 def sbat(node: Node) -> tuple[str, ...]:

@@ -8,6 +8,7 @@
     sign            its signature for Secure Boot
     verify          NAME.elf read back, by pyelftools and a reader of ours
     origin          what an image was made of, and whether it is current
+    manifest        what it was made of, inside the image itself
     image_map       the map of an image: where everything lies; its text is NAME.map
     built           a built image on disk, by NAME.json: for the other packages
     build           the recipe, from description to image, in one function

@@ -23,7 +23,7 @@ from bootwright.description.load import Description, FaultyDescription
 from bootwright.devicetree import reader
 from bootwright.hyperlaunch import model
 from bootwright.image import built as image_built
-from bootwright.image import efi_image, embed, image_map, origin, patcher, verify
+from bootwright.image import efi_image, embed, image_map, manifest, origin, patcher, verify
 from bootwright.image.sign import Signing, check, sign
 from bootwright.image.stub import Stubs, link_stubs, payloads
 from bootwright.inputs import resolve
@@ -90,17 +90,18 @@ def build(
         planned = plan_image(described, work, stage)
         stage("assembling the stub")
         stubs = link_stubs(planned)
+        tool, inputs = origin.tool(), gathering.inputs()
+        said = manifest.encode(manifest.make(described.image.name, tool, path, inputs))
         stage("writing the image, and reading it back")
         elf = made / f"{output.name}.elf"
         sbat = described.image.sbat
         # Beside the ELF file: copying and hashing, which is most of what large modules cost, do not hold Python's lock.
         with ThreadPoolExecutor(1) as pool:
-            application = pool.submit(_write_application, planned, stubs, sbat, signing, elf.with_suffix(".efi"))
+            application = pool.submit(_write_application, planned, stubs, sbat, signing, said, elf.with_suffix(".efi"))
             if isinstance(planned, Plan):
                 write_modules(planned, made)
-            tool, inputs = origin.tool(), gathering.inputs()
             # As late as can be: LIEF is imported meanwhile.
-            patched = embed.patch(stubs.elf.image, stubs.tables, stubs.payloads, stubs.build_id, elf)
+            patched = embed.patch(stubs.elf.image, stubs.tables, stubs.payloads, stubs.build_id, elf, said)
             image = verify.verify(elf, planned)
             application.result()
         if isinstance(planned, Plan) and stubs.efi is None:
@@ -176,18 +177,20 @@ def plan_image(described: Description, work: Path, stage: Stage) -> Plan | Gener
 
 
 def _write_application(
-    planned: Plan | Generic, stubs: Stubs, sbat: Sequence[str], signing: Signing | None, output: Path
+    planned: Plan | Generic, stubs: Stubs, sbat: Sequence[str], signing: Signing | None, said: bytes, output: Path
 ) -> None:
     """The same as an EFI application, signed where that is asked for, read back; nothing where there can be none."""
     if not isinstance(planned, Plan) or stubs.efi is None:
         return
-    moved = write_application(planned, stubs.efi, stubs.build_id, sbat, output)
+    moved = write_application(planned, stubs.efi, stubs.build_id, sbat, output, said)
     if signing:
         sign(output, signing)
     efi_image.verify(output, moved, sbat, signed=signing is not None)
 
 
-def write_application(planned: Plan, linked: Linked, identity: bytes, sbat: Sequence[str], output: Path) -> Plan:
+def write_application(
+    planned: Plan, linked: Linked, identity: bytes, sbat: Sequence[str], output: Path, said: bytes = b""
+) -> Plan:
     """The same as an EFI application, and its plan: modules lie right behind the stub, wherever that is put."""
     embedded = [module for module in planned.modules if module.embedded]
     addresses = iter(efi_image.place(linked.symbols["__image_end"], [module.size for module in embedded]))
@@ -195,7 +198,7 @@ def write_application(planned: Plan, linked: Linked, identity: bytes, sbat: Sequ
         planned,
         modules=tuple(replace(m, load_address=next(addresses)) if m.embedded else m for m in planned.modules),
     )
-    efi_image.write(linked, tables.encode(moved), payloads(moved), identity, sbat, output)
+    efi_image.write(linked, tables.encode(moved), payloads(moved), identity, sbat, output, said)
     return moved
 
 

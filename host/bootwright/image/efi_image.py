@@ -33,7 +33,7 @@ from bootwright.inputs import resolve
 from bootwright.link.layout import PAGE
 from bootwright.link.linked import Linked
 from bootwright.plan.records import Plan
-from bootwright.plan.tables import decode
+from bootwright.plan.tables import decode, of_section
 
 _BUFFER = 1 << 20
 _MODULE_NAMES = ".m{}"
@@ -70,12 +70,18 @@ def place(image_end: int, sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def write(
-    linked: Linked, tables: bytes, payloads: Sequence[Payload], identity: bytes, sbat: Sequence[str], output: Path
+    linked: Linked,
+    tables: bytes,
+    payloads: Sequence[Payload],
+    identity: bytes,
+    sbat: Sequence[str],
+    output: Path,
+    manifest: bytes = b"",
 ) -> None:
-    """Write the application, with this build id, and in section .sbat these lines behind the one that says what they
-    are. Raises SourceError when a payload is not of its size any more.
+    """Write the application, with this build id and this manifest, and in section .sbat these lines behind the one that
+    says what they are. Raises SourceError when a payload is not of its size any more.
     """
-    sections = _sections(linked, tables, payloads, identity, sbat)
+    sections = _sections(linked, tables, manifest, payloads, identity, sbat)
     with output.open("w+b") as stream:
         for section in sections:
             stream.seek(section.rva)
@@ -146,7 +152,7 @@ def _verify(path: Path, plan: Plan, sbat: Sequence[str], signed: bool) -> None:
         if table is None:
             raise VerifyError("there is no section .tables")
         stream.seek(table.pointer_to_raw_data)
-        if decode(stream.read(table.virtual_size)) != plan:
+        if decode(of_section(stream.read(table.virtual_size))) != plan:
             raise VerifyError("the tables do not say what was planned")
         said = next((section for section in sections if bytes(section.name).rstrip(b"\0") == _SBAT), None)
         if said is None or _read(stream, said.pointer_to_raw_data, said.virtual_size) != _sbat_text(sbat):
@@ -206,7 +212,7 @@ def _align(value: int) -> int:
 
 
 def _sections(
-    linked: Linked, tables: bytes, payloads: Sequence[Payload], identity: bytes, sbat: Sequence[str]
+    linked: Linked, tables: bytes, manifest: bytes, payloads: Sequence[Payload], identity: bytes, sbat: Sequence[str]
 ) -> list[Section]:
     """The linker's segments with what is patched in them, the payloads, .sbat, and the relocations that are none."""
     constants = abi.load().constants
@@ -219,6 +225,7 @@ def _sections(
         size = (end - constants["IMAGE_BASE"]).to_bytes(8, "little")
         _patch(data, start, linked.symbols["efi_image_size"], size)
         _patch(data, start, linked.symbols["__start_tables"], tables)
+        _patch(data, start, linked.symbols["__start_manifest"], manifest)
         _patch(data, start, linked.symbols["__end_note_gnu_build_id"] - len(identity), identity)
         executable = bool(segment["p_flags"] & 1)
         kind = "CODE" if executable else "DATA"

@@ -2,8 +2,8 @@
 
     python -m bootwright.image.elf_image        # patches for `patcher`, request by request, until its input ends
 
-`.tables` and `.note.gnu.build-id` get their contents, of the sizes that the linker reserved, and one reserved
-PT_NULL program header for each embedded module becomes its PT_LOAD. Nothing else changes, which is checked:
+`.tables`, `.manifest` and `.note.gnu.build-id` get their contents, of the sizes that the linker reserved, and one
+reserved PT_NULL program header for each embedded module becomes its PT_LOAD. Nothing else changes, which is checked:
 asked for more (a new segment, a longer section), LIEF would move program headers and addresses.
 """
 
@@ -19,7 +19,7 @@ import lief
 
 from bootwright.common.errors import LinkError
 
-_PATCHED_SECTIONS = (".tables", ".note.gnu.build-id")
+_PATCHED_SECTIONS = (".tables", ".manifest", ".note.gnu.build-id")
 
 # ELF32 (System V ABI, "Program Header"): where e_phoff lies, the size of a header, where p_offset lies in it.
 _EHDR_SIZE = 52
@@ -38,8 +38,9 @@ class Load:
     alignment: int
 
 
-def patch_in_place(stub: bytes, tables: bytes, identity: bytes, loads: Sequence[Load]) -> bytes:
-    """The linked stub with its tables, its build id, and a PT_LOAD for each module, in the order of their offsets.
+def patch_in_place(stub: bytes, tables: bytes, manifest: bytes, identity: bytes, loads: Sequence[Load]) -> bytes:
+    """The linked stub with its tables, its manifest, its build id, and a PT_LOAD for each module, in the order of their
+    offsets.
 
     Raises LinkError where the stub has no room for something.
     """
@@ -47,8 +48,9 @@ def patch_in_place(stub: bytes, tables: bytes, identity: bytes, loads: Sequence[
     elf = lief.ELF.parse(list(stub))
     if not isinstance(elf, lief.ELF.Binary):
         raise LinkError("the linked stub is not an ELF file")
-    if tables:
-        _replace(elf, ".tables", 0, tables)
+    for name, content in ((".tables", tables), (".manifest", manifest)):
+        if content:
+            _replace(elf, name, 0, content)
     # A note is three words (name size, content size, type), the name padded to four bytes, then its content.
     _replace(elf, ".note.gnu.build-id", 16, identity)
     indices = _claim_headers(elf, loads)
@@ -143,11 +145,11 @@ def main() -> None:
     answer: bytes | str
     while True:
         try:
-            stub, tables, identity, loads = pickle.load(sys.stdin.buffer)
+            stub, tables, manifest, identity, loads = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         try:
-            answer = patch_in_place(stub, tables, identity, [Load(*load) for load in loads])
+            answer = patch_in_place(stub, tables, manifest, identity, [Load(*load) for load in loads])
         except LinkError as error:
             answer = error.message
         pickle.dump(answer, sys.stdout.buffer)

@@ -48,17 +48,19 @@ class Patched:
     size: int
 
 
-def patch(stub: bytes, tables: bytes, payloads: Sequence[Payload], identity: bytes, output: Path) -> Patched:
+def patch(
+    stub: bytes, tables: bytes, payloads: Sequence[Payload], identity: bytes, output: Path, manifest: bytes = b""
+) -> Patched:
     """Write the image of a linked stub, with this build id, to `output`.
 
-    stub is the linker's ELF file with `len(tables)` bytes or more reserved for `.tables` and at least one
-    PT_NULL program header for each payload. Raises LinkError where the stub has no room for something,
-    SourceError when a payload is not of its size any more.
+    stub is the linker's ELF file with `len(tables)` bytes or more reserved for `.tables`, as many as it has for
+    `.manifest`, and at least one PT_NULL program header for each payload. Raises LinkError where the stub has no room
+    for something, SourceError when a payload is not of its size any more.
     """
     offsets = _file_offsets(len(stub), payloads)
     placed = zip(offsets, payloads, strict=True)
     loads = [(offset, payload.load_address, payload.size, PAGE) for offset, payload in placed]
-    header = patcher.patch_in_place(stub, tables, identity, loads)
+    header = patcher.patch_in_place(stub, tables, manifest, identity, loads)
     with output.open("wb") as file:
         file.write(header)
         for payload, offset in zip(payloads, offsets, strict=True):

@@ -1,7 +1,7 @@
 """LIEF in a process of its own: importing it takes as long as all else that a build does, and goes on meanwhile.
 
     start()                                                         # as early as can be
-    image = patch_in_place(stub, tables, identity, loads)           # as elf_image does
+    image = patch_in_place(stub, tables, manifest, identity, loads)     # as elf_image does
 
 Nothing heavy is imported here, since that process should not wait for it.
 """
@@ -29,7 +29,9 @@ def start() -> None:
     _process()
 
 
-def patch_in_place(stub: bytes, tables: bytes, identity: bytes, loads: Sequence[tuple[int, int, int, int]]) -> bytes:
+def patch_in_place(
+    stub: bytes, tables: bytes, manifest: bytes, identity: bytes, loads: Sequence[tuple[int, int, int, int]]
+) -> bytes:
     """As elf_image.patch_in_place, with the fields of each elf_image.Load.
 
     Raises LinkError as that does, and where its process has ended.
@@ -39,7 +41,7 @@ def patch_in_place(stub: bytes, tables: bytes, identity: bytes, loads: Sequence[
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            pickle.dump((stub, tables, identity, loads), process.stdin)
+            pickle.dump((stub, tables, manifest, identity, loads), process.stdin)
             process.stdin.flush()
             answer: bytes | str = pickle.load(process.stdout)
         except (BrokenPipeError, EOFError) as error:

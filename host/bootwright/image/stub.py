@@ -13,10 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bootwright.common import abi
+from bootwright.common.ranges import align_up
 from bootwright.image.embed import Payload
+from bootwright.image.manifest import ROOM
 from bootwright.inputs import resolve
 from bootwright.kernels import protocols
 from bootwright.link import layout
+from bootwright.link.layout import PAGE
 from bootwright.link.linked import Linked
 from bootwright.link.program import Recipe, programs
 from bootwright.plan import tables
@@ -59,9 +62,11 @@ def link_stubs(planned: Plan | Generic) -> Stubs:
     if isinstance(planned, Generic):
         return _stubs(link_generic(), None)
     blob, used, carried = tables.encode(planned), launch_files(planned), payloads(planned)
-    recipes = [_recipe(_reasons(used), len(blob), len(carried))]
+    # In whole pages, so that another command line needs no other link.
+    room = align_up(len(blob) + planned.slack, PAGE)
+    recipes = [_recipe(_reasons(used), room, len(carried), manifest=True)]
     if planned.hypervisor is None or planned.partition or planned.hypervisor.efi_entry:
-        recipes.append(_recipe(_reasons(used, efi=True), len(blob)))
+        recipes.append(_recipe(_reasons(used, efi=True), room, manifest=True))
     elf, *application = programs(recipes, LAYOUT, resolve.cache_directory())
     return _stubs(elf, application[0] if application else None, blob, carried)
 
@@ -85,7 +90,7 @@ def build_id(stubs: Sequence[bytes], tables: bytes, payloads: Sequence[Payload])
 
 def link_generic(tables_size: int = 0) -> Linked:
     """The generic stub: all launchers, and what finds out at boot which domains there are."""
-    return _linked(_recipe({"generic", *protocols.NAMES, RELOCATE}, tables_size))
+    return _linked(_recipe({"generic", *protocols.NAMES, RELOCATE}, tables_size, manifest=not tables_size))
 
 
 def link_stub(tables_size: int, modules: int, used: Sequence[str] = ("pvh",), *, efi: bool = False) -> Linked:
@@ -107,14 +112,15 @@ def _reasons(used: Sequence[str], *, efi: bool = False) -> set[str]:
     return reasons
 
 
-def _recipe(reasons: set[str], tables_size: int, modules: int = 0) -> Recipe:
+def _recipe(reasons: set[str], tables_size: int, modules: int = 0, *, manifest: bool = False) -> Recipe:
     """The files that are there for one of these reasons, or always."""
     files = layout.load(LAYOUT).files
     wanted = {"always", *reasons}
     wanted |= {SECTIONS} if reasons & set(TOLD_OF_SECTIONS) else set()
     folder = abi.stub_directory()
     paths = (folder / f"{name}.asm" for reason, names in files.items() if reason in wanted for name in names)
-    return Recipe(tuple(paths), frozenset(wanted), {"tables": tables_size}, modules)
+    reserve = {"tables": tables_size} | ({"manifest": ROOM} if manifest else {})
+    return Recipe(tuple(paths), frozenset(wanted), reserve, modules)
 
 
 def _linked(recipe: Recipe) -> Linked:

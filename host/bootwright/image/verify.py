@@ -185,7 +185,7 @@ def _check_tables(elf: ELFFile, plan: Plan) -> None:
     if section is None:
         raise VerifyError("tables: no section .tables")
     # decode checks magic, version, length, checksum and references.
-    if tables.decode(section.data()) != plan:
+    if tables.decode(tables.of_section(section.data())) != plan:
         raise VerifyError("tables: do not say what was planned")
 
 

@@ -90,6 +90,7 @@ def make(description: Description, info: BootInfo, workdir: Path, progress: Prog
             *jobs.notes,
         ),
         partitioned,
+        description.image.slack,
     )
 
 

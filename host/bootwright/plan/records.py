@@ -112,7 +112,8 @@ class PlannedPartition:
 class Plan:
     """All of it. hypervisor: None where the stub launches the hardware domain itself. placements: what lies where in
     the machine, beside the stub, for the map. transcript: what the domain builder will print at boot. notes: sentences
-    a user may want to know. partitioned: of a partition, for the map. The last four are not part of the tables.
+    a user may want to know. partitioned: of a partition, for the map. slack: bytes of room behind the tables. The last
+    five are not part of the tables.
     """
 
     image: PlannedImage
@@ -123,6 +124,7 @@ class Plan:
     transcript: tuple[str, ...] = field(default=(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
     partitioned: PlannedPartition | None = field(default=None, compare=False)
+    slack: int = field(default=0, compare=False)
 
     @property
     def partition(self) -> bool:

@@ -236,6 +236,12 @@ def decode(blob: bytes) -> Plan:
     return Plan(image, domains, modules, hypervisor)
 
 
+def of_section(data: bytes) -> bytes:
+    """The tables at the start of a section that has room behind them, as many bytes as they say."""
+    length = load_abi().constants["TABLES_LENGTH"]
+    return data[: int.from_bytes(data[length : length + 4], "little")]
+
+
 def _records(blob: bytes, name: str, start: int, count: int) -> list[Any]:
     struct = load_abi().struct(name)
     size = len(struct)
