@@ -29,6 +29,7 @@ import zstandard
 from elftools.elf.elffile import ELFFile
 from project import ROOT
 
+from bootwright.artifact import describe, foreign, stored
 from bootwright.asm import assemble
 from bootwright.chart import boots, timeline
 from bootwright.cli import chart as cli_chart
@@ -130,6 +131,11 @@ def read_hashes(path: Path) -> None:
 
 def read_table(path: Path) -> None:
     gpt.moved(path.read_bytes(), 1 << 30)
+
+
+def read_stored(path: Path) -> None:
+    for image in stored.find(path):
+        describe.text(describe.record(image))
 
 
 def read_packed(path: Path) -> None:
@@ -275,6 +281,7 @@ def readers() -> dict[str, Reader]:
             read_packed, (lzma.compress(DISK), zstandard.ZstdCompressor(write_checksum=True).compress(DISK))
         ),
         "block map": Reader(lambda path: bmap.read(path, 16384), (a_block_map(),), damage=damaged_map),
+        "other file": Reader(foreign.describe, (*KERNELS, DISK)),
         "log": Reader(lambda path: explaining.read(cli_explain._text(str(path))), (b"bootwright: E0404: domain",)),
         "notes": Reader(notes.is_linux, KERNELS),
         "report of a machine": Reader(read_report, (machine.encode(),), damage=damaged_capture),
@@ -344,19 +351,20 @@ def test_a_damaged_package_ends_in_a_sentence(tmp_path: Path) -> None:
 
 def images(demo: built.Built) -> dict[str, Reader]:
     """What reads an image, of the demo's files."""
-    blob = ELFFile(demo.elf.open("rb")).get_section_by_name(".tables").data()
+    blob = tables.of_section(ELFFile(demo.elf.open("rb")).get_section_by_name(".tables").data())
     plan: Plan = tables.decode(blob)
     assert demo.efi is not None
     return {
         "tables": Reader(lambda path: tables.decode(path.read_bytes()), (blob,), damage=damaged_tables),
         "image": Reader(lambda path: verify.verify(path, plan), (demo.elf.read_bytes(),)),
         "application": Reader(lambda path: efi_image.verify(path, plan, ()), (demo.efi.read_bytes(),)),
+        "stored image": Reader(read_stored, (demo.elf.read_bytes(), demo.efi.read_bytes())),
         "map": Reader(read_map, (demo.elf.with_suffix(".json").read_bytes(),), "demo.json", damaged_document),
     }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tables", "image", "application", "map"])
+@pytest.mark.parametrize("name", ["tables", "image", "application", "map", "stored image"])
 def test_a_damaged_image_ends_in_a_sentence(name: str, demo: built.Built, tmp_path: Path) -> None:
     attack(name, images(demo)[name], tmp_path)
 
@@ -370,6 +378,12 @@ QEMU = "reads what a QEMU that we started says"
 LOCK = "opens a folder of its own, to lock it"
 # Each function that opens a file: the reader above that it is tried by, or why no bytes in the file can matter to it.
 OPENED = {
+    "artifact.change._write_module": BYTES,
+    "artifact.change.apply": "stored image",
+    "artifact.foreign.describe": "other file",
+    "artifact.modules.extract": "stored image",
+    "artifact.stored.find": "stored image",
+    "artifact.stored.is_right": "stored image",
     "asm.preprocess.read_file": "assembly",
     "cli.chart._text": "log for a picture",
     "cli.explain._text": "log",
@@ -402,6 +416,8 @@ OPENED = {
     "image.efi_image._verify": "application",
     "image.efi_image._summed": BYTES,
     "image.embed.copy_into": BYTES,
+    "image.manifest.decode": "stored image",
+    "image.manifest.make": BYTES,
     "image.origin._digest": BYTES,
     "image.sign.check": BYTES,
     "image.verify.verify": "image",
@@ -465,6 +481,6 @@ def test_every_reader_is_tried() -> None:
             if isinstance(node, ast.FunctionDef) and any(isinstance(c, ast.Call) and opens(c) for c in ast.walk(node)):
                 found.add(f"{module}.{node.name}")
     assert found == set(OPENED)
-    tried = {*NAMES, "tables", "image", "application", "map", "package"}
+    tried = {*NAMES, "tables", "image", "application", "map", "stored image", "package"}
     reasons = {BYTES, PIECE, OURS, QEMU, LOCK}
     assert set(OPENED.values()) - reasons <= tried

@@ -208,8 +208,8 @@ def test_LIEF_reads_the_application_as_it_was_planned(demo: built.Built) -> None
 def test_the_checksum_is_the_same_with_parts_that_were_summed_before(length: int) -> None:
     data = random.Random(length).randbytes(3 * 70001)
     part = data[4096 : 4096 + length]
-    with_part = efi_image._checksum(io.BytesIO(data), len(data), [(4096, length, word_sum(part))])
-    assert with_part == efi_image._checksum(io.BytesIO(data), len(data), []) == word_sum(data) + len(data)
+    with_part = efi_image.checksum_of(io.BytesIO(data), len(data), [(4096, length, word_sum(part))])
+    assert with_part == efi_image.checksum_of(io.BytesIO(data), len(data), []) == word_sum(data) + len(data)
 
 
 @pytest.mark.parametrize("by_kernel", [True, False])

@@ -8,6 +8,7 @@
     lab             machines read, listed, planned for
     planning        an image planned for a machine
     chart           pictures of memory and time
+    artifact        finished images, looked into and changed
     doctor          whether building and booting work here
     explain         errors of the stub and captured logs, explained
     tools           the programs and files of other packages, all of them

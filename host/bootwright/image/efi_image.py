@@ -91,7 +91,7 @@ def write(
         stream.seek(0)
         stream.write(_headers(linked, sections, 0))
         summed = [(section.rva, section.size, _sum_of(section.payload)) for section in sections if section.payload]
-        checksum = _checksum(stream, end, summed)
+        checksum = checksum_of(stream, end, summed)
         stream.seek(0)
         stream.write(_headers(linked, sections, checksum))
 
@@ -146,7 +146,7 @@ def _verify(path: Path, plan: Plan, sbat: Sequence[str], signed: bool) -> None:
             if digest != module.sha256:
                 raise VerifyError(f"module {module.name} has other bytes than planned")
             summed.append((at, module.size, words))
-        if optional.checksum != _checksum(stream, end, summed, start=start_of_checksum):
+        if optional.checksum != checksum_of(stream, end, summed, start=start_of_checksum):
             raise VerifyError(f"the checksum in the header, {optional.checksum:#x}, is wrong")
         table = next((section for section in sections if bytes(section.name).startswith(b".tables")), None)
         if table is None:
@@ -326,7 +326,9 @@ def _headers(linked: Linked, sections: Sequence[Section], checksum: int) -> byte
     return head.ljust(PAGE, b"\0")
 
 
-def _checksum(stream: BinaryIO, size: int, summed: Iterable[tuple[int, int, int]], start: int | None = None) -> int:
+def checksum_of(
+    stream: BinaryIO, size: int, summed: Iterable[tuple[int, int, int]] = (), start: int | None = None
+) -> int:
     """The PE checksum: the 16-bit words added with their carries, and the file's size.
 
     summed: parts that are not read, each with its offset, its size and its sum; start: where the checksum itself stands

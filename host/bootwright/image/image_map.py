@@ -180,14 +180,19 @@ def _with_plan(found: Map, plan: Plan, offsets: Sequence[int]) -> Map:
     )
 
 
-def _module(module: PlannedModule) -> Module:
+def kind_of(module: PlannedModule) -> str:
+    """What a module is, in a word."""
     constants = abi.load().constants
     words = {**KINDS, "xen": "BOOTMOD_XEN", "module": HANDED_KIND}
-    kinds = {constants[kind]: word for word, kind in words.items()}
+    return {constants[kind]: word for word, kind in words.items()}.get(module.kind, "other")
+
+
+def _module(module: PlannedModule) -> Module:
+    constants = abi.load().constants
     lz4 = any(piece.method == constants["PACK_LZ4"] for piece in module.pieces)
     return Module(
         name=module.name,
-        kind=kinds.get(module.kind, "other"),
+        kind=kind_of(module),
         size=module.size,
         unpacked_size=module.unpacked_size,
         pack="lz4" if lz4 else "stored",

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from bootwright.cli.tasks import boot, deploy, help, image, machines
+from bootwright.cli.tasks import artifact, boot, deploy, help, image, machines
 
 ROOMS = (
     image,
     boot,
     deploy,
     machines,
+    artifact,
     help,
 )
 
