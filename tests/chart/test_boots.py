@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -60,7 +61,8 @@ def test_what_the_reference_computes_is_in_the_picture(seed: int) -> None:
             assert one.range.end <= other.range.start
         ram = sum(part.end - part.start for part in normalise(found.ranges) if part.type == 1)
         assert stage.free <= ram
-    assert covered(stub, bytes_of(chart.stages[0], {regions.STUB}))
+    # The worlds' RSDP lies in a page of the stub.
+    assert covered(stub, bytes_of(chart.stages[0], {regions.STUB, regions.CLASH}))
     boot = found.boot
     assert boot is not None
     if boot.failure is None:
@@ -153,3 +155,20 @@ def test_parts_of_a_stub_are_whole() -> None:
         Part(Range(8, 12), regions.STUB, "stub's working memory"),
         Part(Range(12, 16), regions.TABLES, "tables"),
     ]
+
+
+def test_what_lies_in_no_ram_is_seen() -> None:
+    """The stub's 512 KiB at 1 MiB, over ACPI tables, and with its end where there is no memory."""
+    found = planned("demo")
+    assert found.fit.stub == Range(0x100000, 0x180000)
+    holes = ((0x106000, 0x107000, 3), (0x107000, 0x170000, 1), (0x200000, 0x4000000, 1))
+    ranges = tuple(MemoryRange(*part) for part in ((0, 0x106000, 1), *holes))
+    chart = boots.of_fit(replace(found.fit, ranges=ranges, boot=None, reason="why"), found.parts, "on a machine")
+    (stage,) = chart.stages
+    clashes = [(region.range, region.what) for region in stage.regions if region.kind == regions.CLASH]
+    assert clashes == [
+        (Range(0x106000, 0x107000), "stub's working memory, over ACPI tables"),
+        (Range(0x170000, 0x17F000), "stub's working memory, where no memory is"),
+        (Range(0x17F000, 0x180000), "tables, where no memory is"),
+    ]
+    assert chart.notes == ("it does not boot: why",)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from bootwright.chart import regions, words
 from bootwright.chart.regions import Region, Stage, paint
+from bootwright.chart.scale import gaps
 from bootwright.common.abi import load as load_abi
 from bootwright.common.messages import pattern
 from bootwright.common.ranges import Range, align_up, span
@@ -193,7 +194,14 @@ def _stages(plan: Plan, facts: _Facts, parts: Sequence[Part]) -> tuple[Stage, ..
     base = [_base(part) for part in facts.ranges]
     stub = list(_stub(facts.stub, parts))
     files = [_file(plan, number, place) for number, place in enumerate(facts.loaded)]
-    found = [paint(LOADED, _SAYS[LOADED], [*base, *stub, *files], "the stub, to move things to")]
+    found = [
+        paint(
+            LOADED,
+            _SAYS[LOADED],
+            [*base, *stub, *files, *_clashes(base, [*stub, *files])],
+            "the stub, to move things to",
+        )
+    ]
     if facts.handover is None or facts.information is None:
         return tuple(found)
     left = [_file(plan, number, place) for number, place in enumerate(facts.places) if plan.modules[number].pieces]
@@ -206,6 +214,22 @@ def _stages(plan: Plan, facts: _Facts, parts: Sequence[Part]) -> tuple[Stage, ..
     claims = [*base, *kept, *placed, *told, *granted]
     found.append(paint(LAUNCHED, _SAYS[LAUNCHED], claims, _free_for(plan)))
     return tuple(found)
+
+
+def _clashes(base: Sequence[Region], claims: Sequence[Region]) -> Iterator[Region]:
+    """The parts of what is loaded that would lie in no RAM, with what is there. base: sorted, empty for a map that is
+    not known.
+    """
+    if not base:
+        return
+    for claim in claims:
+        for gap in gaps(base, claim.range):
+            where = Range(max(gap.start, claim.range.start), min(gap.end, claim.range.end))
+            yield Region(where, claim.owner, regions.CLASH, f"{claim.what}, where no memory is")
+        for part in base:
+            if part.kind == regions.FIRMWARE and part.range.overlaps(claim.range):
+                where = Range(max(part.range.start, claim.range.start), min(part.range.end, claim.range.end))
+                yield Region(where, claim.owner, regions.CLASH, f"{claim.what}, over {part.what}")
 
 
 def _base(part: MemoryRange) -> Region:

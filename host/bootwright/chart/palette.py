@@ -35,6 +35,7 @@ LOOKS = {
     regions.HANDOVER: Look("hand-over area", "#f0e442", FALLING, "h"),
     regions.DOMAIN: Look("memory of a domain", "#56b4e9", DOTS, "d"),
     regions.SHARED: Look("shared range", "#f0e442", DOTS, "="),
+    regions.CLASH: Look("in no RAM: does not boot", "#d55e00", FALLING, "!"),
     regions.FIRMWARE: Look("reserved by firmware", "#7f7f7f", GRID, "#"),
     regions.FREE: Look("free", "#bdbdbd", EMPTY, "."),
 }

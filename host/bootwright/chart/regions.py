@@ -17,6 +17,7 @@ FREE, FIRMWARE = "free", "firmware"
 STUB, TABLES, PACKED = "stub", "tables", "packed"
 KERNEL, RAMDISK, MODULE, HYPERVISOR, RESIDENT = "kernel", "ramdisk", "module", "hypervisor", "resident"
 HANDOVER, DOMAIN, SHARED = "handover", "domain", "shared"
+CLASH = "clash"  # what is to lie where no RAM is
 # What is there to be had, or not the boot's: all else is in use.
 NOT_USED = (FREE, FIRMWARE)
 
