@@ -158,17 +158,23 @@ def test_parts_of_a_stub_are_whole() -> None:
 
 
 def test_what_lies_in_no_ram_is_seen() -> None:
-    """The stub's 512 KiB at 1 MiB, over ACPI tables, and with its end where there is no memory."""
+    """The stub at 1 MiB, over ACPI tables, and with its end where there is no memory."""
     found = planned("demo")
-    assert found.fit.stub == Range(0x100000, 0x180000)
+    parts = (
+        Part(Range(0x100000, 0x17F000), regions.STUB, "stub's"),
+        Part(Range(0x17F000, 0x180000), "tables", "tables"),
+    )
+    plan = replace(found.plan, modules=())
     holes = ((0x106000, 0x107000, 3), (0x107000, 0x170000, 1), (0x200000, 0x4000000, 1))
     ranges = tuple(MemoryRange(*part) for part in ((0, 0x106000, 1), *holes))
-    chart = boots.of_fit(replace(found.fit, ranges=ranges, boot=None, reason="why"), found.parts, "on a machine")
+    stub = Range(0x100000, 0x180000)
+    fit = replace(found.fit, ranges=ranges, stub=stub, plan=plan, modules=(), boot=None, reason="why")
+    chart = boots.of_fit(fit, parts, "on a machine")
     (stage,) = chart.stages
     clashes = [(region.range, region.what) for region in stage.regions if region.kind == regions.CLASH]
     assert clashes == [
-        (Range(0x106000, 0x107000), "stub's working memory, over ACPI tables"),
-        (Range(0x170000, 0x17F000), "stub's working memory, where no memory is"),
+        (Range(0x106000, 0x107000), "stub's, over ACPI tables"),
+        (Range(0x170000, 0x17F000), "stub's, where no memory is"),
         (Range(0x17F000, 0x180000), "tables, where no memory is"),
     ]
     assert chart.notes == ("it does not boot: why",)

@@ -30,7 +30,12 @@ _SAYS = {
     UNPACKED: "before the stub gives way",
     LAUNCHED: "as what is launched finds it",
 }
-_WORKING = (".data", ".bss")
+# Sections of the stub; all others are code and its constants.
+_PARTS = {
+    **dict.fromkeys((".data", ".bss"), (regions.STUB, "stub's working memory")),
+    ".tables": (regions.TABLES, "tables"),
+    ".manifest": (regions.TABLES, "manifest"),
+}
 _KINDS = {"kernel": regions.KERNEL, "ramdisk": regions.RAMDISK, "xen": regions.HYPERVISOR}
 
 
@@ -91,10 +96,7 @@ def stub_parts(sections: Iterable[tuple[str, Range]], stub: Range) -> list[Part]
     """The parts of a stub of these sections; each goes up to the next, the last to the stub's end."""
     found: list[Part] = []
     for name, place in sorted(sections, key=lambda section: section[1].start):
-        if name == ".tables":
-            part = Part(place, regions.TABLES, "tables")
-        else:
-            part = Part(place, regions.STUB, "stub's working memory" if name in _WORKING else "stub's code")
+        part = Part(place, *_PARTS.get(name, (regions.STUB, "stub's code")))
         if found and found[-1].what == part.what:
             continue
         if found:
@@ -194,14 +196,8 @@ def _stages(plan: Plan, facts: _Facts, parts: Sequence[Part]) -> tuple[Stage, ..
     base = [_base(part) for part in facts.ranges]
     stub = list(_stub(facts.stub, parts))
     files = [_file(plan, number, place) for number, place in enumerate(facts.loaded)]
-    found = [
-        paint(
-            LOADED,
-            _SAYS[LOADED],
-            [*base, *stub, *files, *_clashes(base, [*stub, *files])],
-            "the stub, to move things to",
-        )
-    ]
+    claims = [*base, *stub, *files, *_clashes(base, [*stub, *files])]
+    found = [paint(LOADED, _SAYS[LOADED], claims, "the stub, to move things to")]
     if facts.handover is None or facts.information is None:
         return tuple(found)
     left = [_file(plan, number, place) for number, place in enumerate(facts.places) if plan.modules[number].pieces]

@@ -25,7 +25,7 @@ class Look:
 
 LOOKS = {
     regions.STUB: Look("stub", "#e69f00", PLAIN, "s"),
-    regions.TABLES: Look("tables", "#e69f00", DOTS, "t"),
+    regions.TABLES: Look("tables, manifest", "#e69f00", DOTS, "t"),
     regions.PACKED: Look("module as it travels, packed", "#cc79a7", RISING, "p"),
     regions.KERNEL: Look("kernel", "#0072b2", PLAIN, "k"),
     regions.RAMDISK: Look("ramdisk", "#009e73", PLAIN, "r"),
