@@ -45,7 +45,7 @@ stages = st.lists(
 
 def chart(claims: list[list[Region]]) -> Chart:
     found = tuple(paint(f"stage{n}", "what it is like", one, "somebody") for n, one in enumerate(claims))
-    return Chart("lab <&>", 'on "any" machine', found, ("a note & more",))
+    return Chart("lab <&>", 'on "any" machine', found, ("launch by <PVH>",), ("a note & more",))
 
 
 def recording() -> Recording:
@@ -116,7 +116,7 @@ def test_a_drawing_without_stages() -> None:
 @given(stages, st.integers(60, 220))
 def test_rows_of_characters_have_the_width_of_the_terminal(claims: list[list[Region]], width: int) -> None:
     lines = [line.plain for line in terminal.memory(chart(claims), width)]
-    sums = 2 + len(claims)
+    sums = 4 + len(claims)  # sentences, which wrap, and the legend
     assert all(len(line) <= width for line in lines[1:-sums])
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootwright.common import abi
+from bootwright.cli import explain as cli_explain
+from bootwright.common import abi, asciicast
 from bootwright.common.errors import SourceError
 from bootwright.common.messages import BootFailure
 from bootwright.lab import explain
@@ -91,3 +93,12 @@ def test_where_a_boot_without_error_ended() -> None:
 def test_stages_are_made_of_messages_that_there_are() -> None:
     staged = [name for stage in explain.STAGES for name in stage.messages]
     assert len(staged) == len(set(staged)) and set(staged) <= abi.load().strings.keys()
+
+
+def test_a_recording_is_read_as_what_it_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line in pieces, each with its time and JSON's escapes around it."""
+    with asciicast.writing(tmp_path / "boot.cast", "demo") as recording:
+        for piece in ("bootwright: E04", "04: domain dom0 needs 98304 KiB of memory", " and more\n"):
+            recording.add(piece)
+    cli_explain.run("", str(tmp_path / "boot.cast"), as_json=False)
+    assert capsys.readouterr().out.startswith("E0404: domain dom0 needs 98304 KiB of memory")

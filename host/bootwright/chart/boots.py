@@ -36,6 +36,7 @@ _PARTS = {
     ".tables": (regions.TABLES, "tables"),
     ".manifest": (regions.TABLES, "manifest"),
 }
+_LAUNCHING = ("M_CMDLINE", "M_KERNEL_MOVED", "M_LAUNCH", "M_PARTITION_ENTRY")
 _KINDS = {"kernel": regions.KERNEL, "ramdisk": regions.RAMDISK, "xen": regions.HYPERVISOR}
 
 
@@ -50,13 +51,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture's contents. title: of which image; subject: on which machine, or by which log; notes: sentences about
-    what is not certain.
+    """A picture's contents. title: of which image; subject: on which machine, or by which log; launch: the stub's lines
+    on what is entered, and what that is told; notes: sentences about what is not certain.
     """
 
     title: str
     subject: str
     stages: tuple[Stage, ...]
+    launch: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -89,7 +91,8 @@ def of_fit(found: Fit, parts: Sequence[Part], subject: str) -> Chart:
             memory=boot.memory,
         )
     notes = (*found.notes, *([f"it does not boot: {found.reason}"] if found.reason else []))
-    return Chart(found.image, subject, _stages(found.plan, facts, parts), notes)
+    stages = _stages(found.plan, facts, parts)
+    return Chart(found.image, subject, stages, _launch_lines(boot.lines if boot else ()), notes)
 
 
 def stub_parts(sections: Iterable[tuple[str, Range]], stub: Range) -> list[Part]:
@@ -117,7 +120,7 @@ def of_log(text: str, found: Fit, build: str, parts: Sequence[Part], subject: st
     lines = _last_boot(text)
     seen, plan = parse_transcript("\n".join(lines)), found.plan
     if seen.stub is None:
-        return Chart(found.image, subject, (), ("no line of the stub is in this log",))
+        return Chart(found.image, subject, (), notes=("no line of the stub is in this log",))
     here = {module.number: module.place for module in seen.modules}
     notes = list(_log_notes(seen.image, seen.build, found.image, build, known=bool(seen.ranges)))
     ranges = seen.ranges[: load_abi().constants["MAX_RANGES"]]
@@ -131,7 +134,15 @@ def of_log(text: str, found: Fit, build: str, parts: Sequence[Part], subject: st
             handover=_handover(seen.information, whole=bool(_values(lines, "M_EFI_SERVICES"))),
             memory=tuple(_granted(lines)),
         )
-    return Chart(found.image, subject, _stages(plan, facts, parts), tuple(notes))
+    return Chart(found.image, subject, _stages(plan, facts, parts), _launch_lines(lines), tuple(notes))
+
+
+def _launch_lines(lines: Iterable[str]) -> tuple[str, ...]:
+    """What a boot says of its launch."""
+    prefix = load_abi().strings["M_PREFIX"]
+    return tuple(
+        line.removeprefix(prefix) for line in lines if any(pattern(name).fullmatch(line) for name in _LAUNCHING)
+    )
 
 
 def _last_boot(text: str) -> list[str]:

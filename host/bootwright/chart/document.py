@@ -15,6 +15,7 @@ def memory(chart: Chart) -> dict[str, Any]:
         "image": chart.title,
         "subject": chart.subject,
         "stages": [_stage(stage) for stage in chart.stages],
+        "launch": list(chart.launch),
         "notes": list(chart.notes),
     }
 

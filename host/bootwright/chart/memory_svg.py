@@ -149,5 +149,5 @@ def _legend(chart: Chart, width: float, y: float) -> Iterator[list[str]]:
 def _notes(chart: Chart, width: float, y: float) -> Iterator[str]:
     last = chart.stages[-1] if chart.stages else None
     said = [f"when launched, what is free is for {last.free_for}"] if last and len(chart.stages) == 3 else []
-    for number, note in enumerate([*said, *(f"note: {note}" for note in chart.notes)]):
+    for number, note in enumerate([*said, *chart.launch, *(f"note: {note}" for note in chart.notes)]):
         yield text(16, y + number * LINE, words.cut(note, fitting(width - 32, SMALL)), SMALL, "dim")

@@ -34,7 +34,9 @@ def render(chart: Chart, found: Timeline | None = None) -> str:
         f"<style>{_STYLE}</style></head><body>",
         f"<h1>{escape(title)}</h1>",
         *(memory_svg.draw(chart).splitlines() if chart.stages else []),
-        *(f"<p>Note: {escape(note)}.</p>" for note in chart.notes),
+        "<ul>",
+        *(f"<li>{escape(line)}</li>" for line in (*chart.launch, *(f"note: {note}" for note in chart.notes))),
+        "</ul>",
     ]
     for number, stage in enumerate(chart.stages, 1):
         parts += _stage(number, stage)

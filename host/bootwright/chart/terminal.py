@@ -38,12 +38,13 @@ def memory(chart: Chart, width: int) -> Iterator[Text]:
     for number, stage in enumerate(chart.stages, 1):
         free = f"; what is free is for {stage.free_for}" if stage.free else ""
         yield Text(f"{number}. {stage.name}: {words.sums(stage)}{free}")
+    yield from map(Text, chart.launch)
 
 
 def _legend(kinds: Collection[str], width: int) -> Iterator[Text]:
     row = Text()
     for kind in (kind for kind in LOOKS if kind in kinds):
-        part = Text.assemble((LOOKS[kind].letter * 2, LOOKS[kind].colour), f" {LOOKS[kind].legend}")
+        part = Text.assemble(_strip(kind), f" {LOOKS[kind].legend}")
         if row and len(row) + len(part) + 3 > width:
             yield row
             row = Text()
@@ -59,7 +60,7 @@ def _stages(stages: Sequence[Stage], width: int) -> Iterator[Text]:
     for one in found.segments:
         for row in range(round(one.length)):
             address = f"{one.range.start:#x}".rjust(_ADDRESS - 2) if row == 0 else " " * (_ADDRESS - 2)
-            line = Text(address, style="dim") + Text(" ~" if one.broken else "  ", style="dim")
+            line = Text.assemble((address + (" ~" if one.broken else "  "), "dim"))
             for stage in stages:
                 line += _cell(stage, one, row, column)
             line.rstrip()
@@ -82,14 +83,20 @@ def _cell(stage: Stage, segment: Segment, row: int, column: int) -> Text:
     )
     if here is None:
         known = any(region.kind in NOT_USED for region in stage.regions)
-        return Text((("   no memory" if known else "   not known") if row == 0 else "").ljust(column), style="dim")
-    look = LOOKS[here.region.kind]
-    strip = Text((" " if here.region.kind == FREE else look.letter) * 2 + " ", style=look.colour)
+        label = ("   no memory" if known else "   not known") if row == 0 else ""
+        return Text.assemble((label.ljust(column), "dim"))
+    free = here.region.kind == FREE
     label = ""
     if here.begins and row == 0:
         size = words.size(here.region.range.size)
         label = f"{words.cut(here.region.what, column - len(size) - 6)}, {size}"
-    return strip + Text(label.ljust(column - 3)[: column - 3], style="dim" if here.region.kind == FREE else "")
+    strip = ("  ", "") if free else _strip(here.region.kind)
+    return Text.assemble(strip, " ", (label[: column - 4].ljust(column - 3), "dim" if free else ""))
+
+
+def _strip(kind: str) -> tuple[str, str]:
+    """What a kind's rows begin with."""
+    return LOOKS[kind].letter * 2, f"black on {LOOKS[kind].colour}"
 
 
 def time(found: Timeline, width: int) -> Iterator[Text]:
@@ -107,6 +114,6 @@ def time(found: Timeline, width: int) -> Iterator[Text]:
 def _bar(bar: Bar, start: float, length: float, room: int) -> Text:
     cells = max(1, round(length))
     before = min(round(start), room - cells)
-    drawn = Text(" " * before) + Text("\u2588" * cells, style=_COLOURS[bar.whose])
+    drawn = Text.assemble(" " * before, ("\u2588" * cells, _COLOURS[bar.whose]))
     name = words.cut(bar.name, _NAME - 1).ljust(_NAME)
     return Text(name) + drawn + Text(f" {milliseconds(bar.milliseconds)}")

@@ -22,7 +22,7 @@ _PIPE_WIDTH = 132
 
 @dataclass(frozen=True)
 class Output:
-    """Where the picture goes: files, "" for none, or JSON; without any of them to the terminal."""
+    """Where the picture goes: files, "" for none; json: to standard output; without any of them to the terminal."""
 
     svg: str = ""
     html: str = ""
@@ -43,11 +43,12 @@ def run(name: str, machine: str, log: str, output: Output) -> None:
     time = timeline.of_recording(recording) if recording else None
     if log and not chart.stages:
         raise SourceError(chart.notes[0], Where(log))
+    for path in _write(chart, time, output):
+        if not output.json:
+            print(f"{path} ({path.stat().st_size:,} bytes)")
     if output.json:
         print(json.dumps(document.memory(chart) | {"time": document.time(time) if time else None}, indent=2))
-    elif output.svg or output.html:
-        _write(chart, time, output)
-    else:
+    elif not (output.svg or output.html):
         _show(chart, time)
     for note in chart.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -61,7 +62,8 @@ def _text(log: str) -> str:
     return without_control(data).decode("utf-8", "replace")
 
 
-def _write(chart: Chart, time: Timeline | None, output: Output) -> None:
+def _write(chart: Chart, time: Timeline | None, output: Output) -> list[Path]:
+    """The files that were asked for. Raises SourceError."""
     files = {}
     if output.svg:
         files[Path(output.svg)] = memory_svg.draw(chart)
@@ -77,7 +79,7 @@ def _write(chart: Chart, time: Timeline | None, output: Output) -> None:
                 (folder / path.name).replace(path)
         except OSError as error:
             raise SourceError(f"cannot be written: {why(error)}", Where(str(path))) from error
-        print(f"{path} ({len(text.encode()):,} bytes)")
+    return list(files)
 
 
 def _show(chart: Chart, time: Timeline | None) -> None:
@@ -87,8 +89,8 @@ def _show(chart: Chart, time: Timeline | None) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
     for line in terminal.memory(chart, console.width):
-        console.print(line, no_wrap=True, crop=False)
+        console.print(line)
     if time:
         console.print()
         for line in terminal.time(time, console.width):
-            console.print(line, no_wrap=True, crop=False)
+            console.print(line)

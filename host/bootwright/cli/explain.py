@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bootwright.common import asciicast
 from bootwright.common.errors import SourceError, Where, why
 from bootwright.lab import explain
 from bootwright.lab.explain import Explanation, Reading
@@ -35,7 +36,9 @@ def _text(log: str) -> str:
         data = sys.stdin.buffer.read() if log == "-" else Path(log).read_bytes()
     except OSError as error:
         raise SourceError(f"cannot be read: {why(error)}", Where(log)) from error
-    return data.decode("utf-8", errors="replace")
+    text = data.decode("utf-8", errors="replace")
+    recording = asciicast.read(text)
+    return recording.text if recording else text
 
 
 def _show_log(found: Reading, as_json: bool) -> None:
