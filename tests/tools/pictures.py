@@ -16,7 +16,7 @@ from bootwright.cli import planning
 
 FOLDER = ROOT / "docs/pictures"
 # Two domains at once, of kernels that are assembled from the source.
-TWO = f"""
+TWO = """
 [image]
 name = "two"
 launcher = "partition"
@@ -26,13 +26,13 @@ name = "first"
 permissions = ["control", "hardware"]
 functions = ["console", "xenstore", "initial-domain"]
 memory = "32M"
-kernel = "{ROOT}/stub/kernels/demo.asm"
-ramdisk = "{ROOT}/images/demo.txt"
+kernel = "stub/kernels/demo.asm"
+ramdisk = "images/demo.txt"
 
 [[domain]]
 name = "second"
 memory = "48M"
-kernel = "{ROOT}/stub/kernels/ticks.asm"
+kernel = "stub/kernels/ticks.asm"
 
 [[shared]]
 name = "count"
@@ -49,6 +49,8 @@ def planned(name: str) -> planning.Planned:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{name}.toml")
         path.write_text(TWO, encoding="utf-8")
+        for beside in ("stub", "images"):  # by no path of this machine
+            Path(folder, beside).symlink_to(ROOT / beside)
         return planning.planned(path, None, "", lambda stage: None)
 
 

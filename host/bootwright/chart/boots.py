@@ -36,6 +36,7 @@ _PARTS = {
     ".tables": (regions.TABLES, "tables"),
     ".manifest": (regions.TABLES, "manifest"),
 }
+_CHECKSUM = re.compile(", CRC-32 0x[0-9a-f]+$")
 _LAUNCHING = ("M_CMDLINE", "M_KERNEL_MOVED", "M_LAUNCH", "M_PARTITION_ENTRY")
 _KINDS = {"kernel": regions.KERNEL, "ramdisk": regions.RAMDISK, "xen": regions.HYPERVISOR}
 
@@ -138,10 +139,12 @@ def of_log(text: str, found: Fit, build: str, parts: Sequence[Part], subject: st
 
 
 def _launch_lines(lines: Iterable[str]) -> tuple[str, ...]:
-    """What a boot says of its launch."""
+    """What a boot says of its launch, but for checksums."""
     prefix = load_abi().strings["M_PREFIX"]
     return tuple(
-        line.removeprefix(prefix) for line in lines if any(pattern(name).fullmatch(line) for name in _LAUNCHING)
+        _CHECKSUM.sub("", line.removeprefix(prefix))
+        for line in lines
+        if any(pattern(name).fullmatch(line) for name in _LAUNCHING)
     )
 
 
