@@ -11,13 +11,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import nvram
 import pytest
 from project import ROOT
 from signing_keys import make_key
 
 from bootwright.common import paths
-from bootwright.emulate import qemu
+from bootwright.emulate import nvram, qemu
 from bootwright.image import build, sign
 from bootwright.inputs import debian, resolve
 

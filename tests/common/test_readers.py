@@ -41,6 +41,7 @@ from bootwright.common.ranges import Range
 from bootwright.description import load, toml_tree
 from bootwright.devicetree import dts, fdt
 from bootwright.devicetree import reader as devicetree_reader
+from bootwright.emulate import secure_boot
 from bootwright.flash import block_devices
 from bootwright.flash import source as flash_source
 from bootwright.image import built, efi_image, origin, verify
@@ -220,6 +221,7 @@ def damaged_disk(dice: random.Random, sample: bytes) -> bytes:
 
 PARTITION = gpt.Partition(gpt.guid("x", "kind"), "boot", 64, 1000)
 DISK = b"".join(gpt.tables(4096, [PARTITION], "x", b"code"))
+CERTIFICATE = f"-----BEGIN CERTIFICATE-----\n{'TGFi' * 40}\n-----END CERTIFICATE-----\n".encode()
 TREE = trees.hyperlaunch(trees.domain(trees.module(), memory=b"64M\0"), trees.domain(name="dom1"))
 SOURCE = b"""; A program.
 .include "none.inc"
@@ -283,6 +285,7 @@ def readers() -> dict[str, Reader]:
         "block map": Reader(lambda path: bmap.read(path, 16384), (a_block_map(),), damage=damaged_map),
         "other file": Reader(foreign.describe, (*KERNELS, DISK)),
         "log": Reader(lambda path: explaining.read(cli_explain._text(str(path))), (b"bootwright: E0404: domain",)),
+        "certificate": Reader(lambda path: secure_boot.write_variables(path, path.with_suffix(".fd")), (CERTIFICATE,)),
         "notes": Reader(notes.is_linux, KERNELS),
         "report of a machine": Reader(read_report, (machine.encode(),), damage=damaged_capture),
         "stored machine": Reader(
@@ -408,6 +411,7 @@ OPENED = {
     "devicetree.dts.read": "device tree source",
     "devicetree.reader._blob": "device tree",
     "emulate.qemu._read_events": QEMU,
+    "emulate.secure_boot.write_variables": "certificate",
     "flash.block_devices._text": "disks",
     "flash.source.open_source": "packed image",
     "flash.write._opened": BYTES,

@@ -1,8 +1,11 @@
 """What people type: the only part that prints, asks, and ends with a status.
 
     invoke_task     what every task shares: errors as sentences, statuses, positional arguments
-    build           progress and results of building, running, serving
+    build           progress and results of building and serving
     colours         what several domains print on one console, told apart
+    boot            a machine under QEMU: its console, and how it ended
+    console         the terminal as that console
+    junit           a run as a report for CI systems
     flash           the candidates, the confirmation, sticks as they are put in
     writers         devices being written to, several at once, and their rates
     lab             machines read, listed, planned for

@@ -21,7 +21,6 @@ from bootwright.image.sign import Signing, check
 from bootwright.media.medium import ensure, made_record
 
 if TYPE_CHECKING:
-    from bootwright.emulate import qemu, run
     from bootwright.media import dnsmasq
 
 
@@ -178,26 +177,6 @@ def export_tree(name: str, form: str, output: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     writer.write(described, form, path)
     print(f"{paths.shown(path)} ({path.stat().st_size:,} bytes)")
-
-
-def boot(name: str, options: run.Options) -> qemu.Outcome:
-    """Boot an image, as `current` gives it; its serial console goes to standard output."""
-    from bootwright.cli.colours import Colours
-    from bootwright.emulate import debug, run
-
-    built = current(name)
-    for note in run.notes(built):
-        print(f"note: {note}", file=sys.stderr)
-    if options.gdb:
-        print(f"QEMU waits for a debugger: gdb -x {paths.shown(debug.write_script(built))}", file=sys.stderr)
-    coloured = Colours(show) if built.svm and sys.stdout.isatty() else None
-    result = run.boot(built, options, coloured.add if coloured else show)
-    if coloured:
-        coloured.end()
-    if result.transcript and not result.transcript.endswith("\n"):
-        print()
-    print(f"{result.reason} ({result.seconds:.1f} s)", file=sys.stderr)
-    return result.outcome
 
 
 def current(name: str) -> image_built.Built:

@@ -7,6 +7,7 @@ qemu.Outcome.
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -39,6 +40,11 @@ class Task(tasks.Task[Callable[..., Any]]):
             return super().__call__(*args, **kwargs)
         except BootwrightError as error:
             raise Exit(str(error), code=1) from error
+        except BrokenPipeError:
+            # Whoever read it has seen enough; Python would complain once more when it ends.
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+            raise Exit(code=SIGNALLED + signal.SIGPIPE) from None
         except OSError as error:
             if error.filename is None and error.errno in FULL:
                 raise Exit(f"cannot be written: {error.strerror}", code=1) from error

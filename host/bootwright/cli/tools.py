@@ -11,6 +11,7 @@ from bootwright.common.tool import Needed
 from bootwright.devicetree.dtc import DTC
 from bootwright.emulate.debug import GDB
 from bootwright.emulate.qemu import OVMF, QEMU
+from bootwright.emulate.secure_boot import SECURE_OVMF
 from bootwright.image.sign import SBSIGN
 from bootwright.inputs.debian import APT_GET, DPKG_DEB
 from bootwright.media.dnsmasq import DNSMASQ
@@ -21,5 +22,5 @@ from bootwright.media.pxe import IPXE
 TOOLS: tuple[Needed, ...] = (
     *(DTC, APT_GET, DPKG_DEB, SBSIGN),
     *(*PLATFORMS.values(), GRUB_MKIMAGE, GRUB_MKRESCUE, XORRISO, MFORMAT, IPXE, DNSMASQ),
-    *(QEMU, OVMF, GDB),
+    *(QEMU, OVMF, SECURE_OVMF, GDB),
 )

@@ -166,8 +166,9 @@ class Tool(Needed):
         stdout: int | IO[bytes] | None = None,
         stderr: int | IO[bytes] | None = None,
         pass_fds: Sequence[int] = (),
+        stdin: int = QUIET,
     ) -> Iterator[Process]:
-        """Start it, for as long as the block runs; command: its path, and arguments.
+        """Start it, for as long as the block runs; command: its path, and arguments; stdin: nothing, or PIPE.
 
         Where nothing else is said it writes where this process writes. On leaving, whatever of it still runs is ended.
         Raises ToolError where it cannot be started.
@@ -178,7 +179,7 @@ class Tool(Needed):
                 command,
                 cwd=folder,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
                 pass_fds=pass_fds,
@@ -208,7 +209,7 @@ def _end(process: Process) -> None:
                 _signal(process, signal.SIGKILL)
                 process.wait()
     finally:
-        for pipe in (process.stdout, process.stderr):
+        for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
 

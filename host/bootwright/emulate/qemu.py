@@ -25,7 +25,7 @@ from bootwright.common.errors import RunError, listed
 from bootwright.common.messages import failure_pattern
 from bootwright.common.ranges import Range
 from bootwright.common.terminal import split_cut, without_control
-from bootwright.common.tool import PIPE, Files, Process, Tool
+from bootwright.common.tool import PIPE, QUIET, Files, Process, Tool
 from bootwright.description.values import COM_PORTS
 
 FIRMWARE = ("bios", "uefi")
@@ -37,6 +37,8 @@ SVM_CPU = "EPYC,+svm,+npt"
 
 # Behind a failure the stub has still to say what it does next.
 _AFTER_FAILURE = 1.0
+# What ends a run from the keyboard: Ctrl-].
+END_KEY = b"\x1d"
 _ANSWER = 10.0
 
 # Given the console's text so far: which physical memory is to be read now, None for nothing yet.
@@ -79,12 +81,14 @@ class Outcome(IntEnum):
     STUB_FAILURE = 3
     TIME_OUT = 4
     ENDED = 5
+    FAILED = 6
 
 
 @dataclass(frozen=True)
 class Machine:
     """The machine to boot on: memory in bytes, number of cpus, one of FIRMWARE, one of ACCELERATORS; svm: with AMD's
-    virtualisation; cpu: QEMU's model, "" for one of ours.
+    virtualisation; cpu: QEMU's model, "" for one of ours; secure: code and variables of a UEFI firmware that enforces
+    Secure Boot.
     """
 
     memory: int
@@ -93,6 +97,7 @@ class Machine:
     accelerator: str = "tcg"
     svm: bool = False
     cpu: str = ""
+    secure: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ def command(machine: Machine, medium: Sequence[str]) -> list[str]:
     return [
         QEMU.path(),
         *_accelerator(machine),
-        *_firmware(machine.firmware),
+        *_firmware(machine),
         *("-m", f"{-(-machine.memory >> 20)}M"),
         *("-smp", str(machine.cpus)),
         *("-display", "none", "-monitor", "none", "-nic", "none", "-no-reboot"),
@@ -133,8 +138,16 @@ def _accelerator(machine: Machine) -> list[str]:
     return ["-accel", name, "-cpu", machine.cpu or (SVM_CPU if machine.svm else "qemu64")]
 
 
-def _firmware(name: str) -> list[str]:
-    if name == "bios":
+def _firmware(machine: Machine) -> list[str]:
+    if machine.secure is not None:
+        code, variables = machine.secure
+        # What it keeps is out of the guest's reach (EDK2, OvmfPkg/README, "SMM support").
+        return [
+            *("-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"),
+            *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"),
+            *("-drive", f"if=pflash,format=raw,unit=1,file={variables}"),
+        ]
+    if machine.firmware == "bios":
         return []
     return ["-bios", str(OVMF.folder() / "OVMF.fd")]
 
@@ -162,9 +175,12 @@ def run(
     directory: Path | None = None,
     inspect: Inspect | None = None,
     serial_port: int | None = None,
+    fail: Sequence[str] = (),
+    keyboard: int | None = None,
 ) -> Result:
-    """Run QEMU until the serial console shows all of `expect` (a text that is there twice, twice), the stub fails,
-    QEMU ends, or the time is over.
+    """Run QEMU until the serial console shows all of `expect` (a text that is there twice, twice), or one of `fail`,
+    the stub fails, QEMU ends, or the time is over. keyboard: a descriptor whose bytes are typed on the console, up to
+    END_KEY; the console's text is shown as it is then, with what controls a terminal.
 
     timeout is in seconds. Without `expect` the guest has to power off. show is given the console's text as it
     comes. inspect is asked until it names something; the guest stands still while that is read. serial_port: which is
@@ -179,9 +195,11 @@ def run(
             "chardev=control,mode=control",
         ]
         whole = [*arguments, *_serial(serial_port), *control]
-        with QEMU.start(whole, folder=directory, stdout=PIPE, stderr=messages, pass_fds=[theirs.fileno()]) as process:
+        typed = PIPE if keyboard is not None else QUIET
+        fds = [theirs.fileno()]
+        with QEMU.start(whole, folder=directory, stdin=typed, stdout=PIPE, stderr=messages, pass_fds=fds) as process:
             theirs.close()
-            watch = _Watch(process, ours, texts(expect), show, inspect)
+            watch = _Watch(process, ours, texts(expect), show, inspect, fail, keyboard)
             outcome, reason = watch.until(time.monotonic() + timeout, timeout)
         messages.seek(0)
         said = messages.read().decode(errors="replace").strip()
@@ -200,7 +218,11 @@ class _Watch:
         expect: Sequence[str],
         show: Callable[[str], None],
         inspect: Inspect | None,
+        fail: Sequence[str],
+        keyboard: int | None,
     ) -> None:
+        self._fail, self._keyboard, self._left = fail, keyboard, False
+        self._shown = codecs.getincrementaldecoder("utf-8")("replace")
         self.process = process
         self.control = control
         self.expect = expect
@@ -224,6 +246,8 @@ class _Watch:
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ, self._read_console)
             selector.register(self.control, selectors.EVENT_READ, self._read_events)
+            if self._keyboard is not None:
+                selector.register(self._keyboard, selectors.EVENT_READ, self._read_keyboard)
             while True:
                 ready = selector.select(max(0.0, deadline - time.monotonic()))
                 for key, _ in ready:
@@ -234,12 +258,16 @@ class _Watch:
                     self._execute("stop")
                     self.memory = tuple(self._read_memory(place) for place in wanted)
                     self._execute("cont")
+                if found := next((text for text in self._fail if text in self.transcript), None):
+                    return Outcome.FAILED, f"the console showed {found!r}"
+                if self._left:
+                    return self._user_left()
                 if self.expect and not self._missing():
                     return Outcome.AS_EXPECTED, f"the console showed {self._expected()}"
                 if self._failure is None and (failure := self._find_failure()):
                     self._failure = failure
                     deadline = min(deadline, time.monotonic() + _AFTER_FAILURE)
-                if not selector.get_map():
+                if not set(selector.get_map()) - {self._keyboard}:
                     return self._ended()
                 if time.monotonic() >= deadline:
                     if self._failure is not None:
@@ -255,6 +283,10 @@ class _Watch:
             return Outcome.AS_EXPECTED, "the guest powered off"
         what = f"QEMU ended with status {status}" if status else _STOPPED.get(self._stopped, "QEMU ended")
         return Outcome.ENDED, what + (f" without {self._expected()} on the console" if self.expect else "")
+
+    def _user_left(self) -> tuple[Outcome, str]:
+        outcome = Outcome.ENDED if self.expect else Outcome.AS_EXPECTED
+        return outcome, "ended from the keyboard" + (f" without {self._expected()}" if self.expect else "")
 
     def _missing(self) -> list[str]:
         """What is expected and was not shown, or not as often."""
@@ -272,12 +304,27 @@ class _Watch:
     def _read_console(self) -> bool:
         assert self.process.stdout is not None
         block = os.read(self.process.stdout.fileno(), 1 << 16)
+        if self._keyboard is not None and (plain := self._shown.decode(block)):
+            self.show(plain)
         self._raw += block
         whole, self._raw = split_cut(self._raw) if block else (self._raw, b"")
         text = self._decoder.decode(without_control(whole))
         if text:
             self.transcript += text
-            self.show(text)
+            if self._keyboard is None:
+                self.show(text)
+        return bool(block)
+
+    def _read_keyboard(self) -> bool:
+        """Hand on what is typed. The end of a keyboard that is a file or a pipe is no reason to end."""
+        assert self._keyboard is not None
+        assert self.process.stdin is not None
+        block = os.read(self._keyboard, 1 << 12)
+        typed, key, _ = block.partition(END_KEY)
+        self._left = bool(key)
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(typed)
+            self.process.stdin.flush()
         return bool(block)
 
     def _execute(self, command: str, **more: Any) -> None:

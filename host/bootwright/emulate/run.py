@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bootwright.common import asciicast
+from bootwright.common import asciicast, paths
 from bootwright.common.errors import RunError
 from bootwright.common.messages import shown_build
 from bootwright.description import values
-from bootwright.emulate import debug, qemu
+from bootwright.emulate import debug, qemu, secure_boot
 from bootwright.image.built import Built
 from bootwright.media import BOOT_METHODS
 
@@ -19,6 +20,7 @@ from bootwright.media import BOOT_METHODS
 FIRMWARE_MEMORY = 64 << 20
 # Seconds that a person at a debugger has at least.
 DEBUGGING = 3600.0
+LONGEST = float(values.MAX_WAIT)
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,9 @@ class Options:
 
     via: a name of media.BOOT_METHODS; expect: nothing for a guest that powers off; timeout in seconds; memory in bytes,
     and cpus, None for what the image needs; cpu: QEMU's model of them, "" for one that the image needs; keep_log: gets
-    what the serial console showed; record: the same with times, as an asciicast; gdb: wait for a debugger (debug).
+    what the serial console showed; record: the same with times, as an asciicast; gdb: wait for a debugger (debug);
+    fail: texts that end it; qemu_args: put behind QEMU's own; secure_boot: on a firmware that knows the certificate of
+    the image's signature; keyboard: as in qemu.run.
     """
 
     via: str = "kernel"
@@ -41,6 +45,10 @@ class Options:
     keep_log: Path | None = None
     record: Path | None = None
     gdb: bool = False
+    fail: Sequence[str] = ()
+    qemu_args: Sequence[str] = ()
+    secure_boot: bool = False
+    keyboard: int | None = None
 
     def __post_init__(self) -> None:
         """Raises RunError for a way to boot that does not exist."""
@@ -54,6 +62,8 @@ class Options:
         way = BOOT_METHODS[self.via]
         if self.firmware not in way.firmware:
             raise RunError(f"via {self.via}: boots on {', '.join(sorted(way.firmware))} only: {way.reason}")
+        if self.secure_boot and self.firmware != "uefi":
+            raise RunError("secure-boot: it is UEFI's, so say --firmware uefi")
         if self.cpus is not None and self.cpus < 1:
             raise RunError(f"cpus: {self.cpus} must be more than 0")
         if not 0 < self.timeout <= values.MAX_WAIT:  # NaN is neither
@@ -101,15 +111,17 @@ def boot(
     """
     memory = _memory(built, options.firmware) if options.memory is None else options.memory
     cpus = built.machine_cpus if options.cpus is None else options.cpus
-    machine = qemu.Machine(memory, cpus, options.firmware, options.accelerator, built.svm, options.cpu)
+    plain = qemu.Machine(memory, cpus, options.firmware, options.accelerator, built.svm, options.cpu)
     # First what can be missing, then what takes time.
-    qemu.command(machine, [])
+    qemu.command(plain, [])
     with (
+        _secure(plain, built) if options.secure_boot else nullcontext(plain) as machine,
         BOOT_METHODS[options.via].attach(built, options.firmware) as medium,
         options.keep_log.open("w", encoding="utf-8") if options.keep_log else nullcontext() as log,
         asciicast.writing(options.record, _title(built, options)) if options.record else nullcontext() as record,
     ):
         arguments = qemu.command(machine, medium)
+        arguments += options.qemu_args
         if options.gdb:
             arguments += debug.arguments(debug.socket_of(built))
 
@@ -128,10 +140,24 @@ def boot(
             directory=built.elf.parent,
             inspect=inspect,
             serial_port=built.serial_port,
+            fail=options.fail,
+            keyboard=options.keyboard,
         )
         if record is not None:
             record.mark(result.reason)
         return result
+
+
+@contextmanager
+def _secure(machine: qemu.Machine, built: Built) -> Iterator[qemu.Machine]:
+    """The machine with Secure Boot, on which the certificate of the image's signature is known."""
+    if built.origin is None or not built.origin.options.certificate:
+        raise RunError(f"secure-boot: {built.name} is not signed: build it by `image` with --sign KEY --cert CERT")
+    code = secure_boot.code()
+    with tempfile.TemporaryDirectory(prefix="variables-") as folder:
+        variables = Path(folder) / "variables.fd"
+        secure_boot.write_variables(paths.root() / built.origin.options.certificate, variables)
+        yield replace(machine, secure=(code, variables))
 
 
 def _title(built: Built, options: Options) -> str:

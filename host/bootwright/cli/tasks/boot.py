@@ -12,14 +12,15 @@ from bootwright.cli.invoke_task import task
 
 @task(
     positional=["name"],
-    iterable=["expect"],
+    iterable=["expect", "fail"],
     help={
         "name": "as for image; built first if it is missing or out of date",
         "via": "how the machine loads it: kernel (QEMU's own loader), grub (grub-mkrescue's ISO), iso-cd, "
         "iso-usb, disk-ide, disk-ahci, disk-virtio, disk-usb, pxe, pxe-http, efi",
         "expect": "text that the serial console must show; may be given again, and all must be shown; without it "
         "the guest must power off",
-        "timeout": "seconds to wait for that",
+        "fail": "text that must not be shown: it ends the run with status 6; may be given again",
+        "timeout": "seconds to wait for that (default: 120; at a terminal as long as it takes)",
         "memory": "the machine's memory, as 512M or 2G (default: what the image needs)",
         "cpus": "the machine's cpus (default: what the image needs)",
         "cpu": "QEMU's model of them, as EPYC,+svm,+npt,+x2apic (default: what the image needs)",
@@ -27,6 +28,11 @@ from bootwright.cli.invoke_task import task
         "accelerator": "tcg (the same everywhere) or kvm",
         "keep-log": "write what the serial console showed to this file",
         "record": "write it to this file with times, as an asciicast: for asciinema play, and map --log",
+        "secure-boot": "on a firmware that starts what is signed alone, and knows the certificate of `image --sign`",
+        "qemu-args": "more arguments for QEMU, as one word: '-device e1000'",
+        "junit": "write a JUnit report to this file",
+        "json": "one JSON document in place of the console",
+        "quiet": "show no console, and nothing but errors",
         "gdb": "wait for a debugger, for an hour at least: gdb -x build/NAME/NAME.gdb",
     },
 )
@@ -35,7 +41,8 @@ def run(
     name: str = "demo",
     via: str = "kernel",
     expect: list[str] | None = None,
-    timeout: float = 120.0,
+    fail: list[str] | None = None,
+    timeout: float = -1.0,
     memory: str = "",
     cpus: int = 0,
     cpu: str = "",
@@ -43,16 +50,28 @@ def run(
     accelerator: str = "tcg",
     keep_log: str = "",
     record: str = "",
+    secure_boot: bool = False,
+    qemu_args: str = "",
+    junit: str = "",
+    json: bool = False,
+    quiet: bool = False,
     gdb: bool = False,
 ) -> None:
-    """Boot an image under QEMU. Status: 0 as expected, 3 stub failure, 4 time-out, 5 QEMU ended before."""
-    from bootwright.cli import build
+    """Boot an image under QEMU. Status: 0 as expected, 3 stub failure, 4 time-out, 5 QEMU ended before, 6 --fail."""
+    import shlex
+
+    from bootwright.cli import boot
     from bootwright.emulate import run
+
+    shown = boot.Shown(Path(junit) if junit else None, json, quiet)
 
     options = run.Options(
         via=via,
         expect=expect,
-        timeout=timeout,
+        timeout=boot.usual_timeout(shown) if timeout == -1 else timeout,
+        fail=tuple(fail or ()),
+        qemu_args=shlex.split(qemu_args),
+        secure_boot=secure_boot,
         memory=run.amount(memory, "memory") if memory else None,
         cpus=cpus or None,
         cpu=cpu,
@@ -62,7 +81,7 @@ def run(
         record=Path(record) if record else None,
         gdb=gdb,
     )
-    raise Exit(code=build.boot(name, options))
+    raise Exit(code=boot.boot(name, options, shown))
 
 
 TASKS = (run,)

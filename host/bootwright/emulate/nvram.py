@@ -10,28 +10,38 @@ from __future__ import annotations
 import struct
 import uuid
 
+from bootwright.common.errors import RunError
+
+IMAGE_SECURITY = uuid.UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")  # of db and dbx: UEFI 2.10, 32.6.1
 SHIM = uuid.UUID("605dab50-e046-4300-abb6-3dd810dd8b23")
 X509 = uuid.UUID("a5c059a1-94e4-4aa7-87b5-ab155c2bf072")  # EFI_CERT_X509_GUID
 
 _HEADER_LENGTH = 0x30  # of the volume, in its header
 _STORE_HEADER = 28
 _VARIABLE = struct.Struct("<HBBIQ16sIII16s")
-_START, _ADDED = 0x55AA, 0x3F
+_STATE = 2  # where a variable's header says whether it is there
+_START, _ADDED, _DELETED = 0x55AA, 0x3F, 0x3D
 NON_VOLATILE_BOOT = 1 | 2  # EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_BOOTSERVICE_ACCESS
+AUTHENTICATED = NON_VOLATILE_BOOT | 4 | 0x20  # at run time as well, and written with a signature and a time
 
 
-def add(store: bytes, name: str, owner: uuid.UUID, data: bytes) -> bytes:
-    """The NVRAM with one more variable, which boot services alone can see."""
+def add(store: bytes, name: str, owner: uuid.UUID, data: bytes, attributes: int = NON_VOLATILE_BOOT) -> bytes:
+    """The NVRAM with this variable, in place of one of that name. Raises RunError where there is no room."""
+    text = f"{name}\0".encode("utf-16-le")
+    found = bytearray(store)
     (header,) = struct.unpack_from("<H", store, _HEADER_LENGTH)
     at = header + _STORE_HEADER
     while struct.unpack_from("<H", store, at)[0] == _START:
-        *_, name_size, data_size, _ = _VARIABLE.unpack_from(store, at)
+        *_, name_size, data_size, vendor = _VARIABLE.unpack_from(store, at)
+        if (store[at + _VARIABLE.size :][:name_size], vendor) == (text, owner.bytes_le):
+            found[at + _STATE] &= _DELETED
         at += -(-(_VARIABLE.size + name_size + data_size) // 4) * 4
-    text = f"{name}\0".encode("utf-16-le")
-    head = _VARIABLE.pack(_START, _ADDED, 0, NON_VOLATILE_BOOT, 0, bytes(16), 0, len(text), len(data), owner.bytes_le)
+    head = _VARIABLE.pack(_START, _ADDED, 0, attributes, 0, bytes(16), 0, len(text), len(data), owner.bytes_le)
     variable = head + text + data
-    assert store[at : at + len(variable)].strip(b"\xff") == b"", "there is no room"
-    return store[:at] + variable + store[at + len(variable) :]
+    if store[at : at + len(variable)].strip(b"\xff"):
+        raise RunError(f"the firmware's variables: no room for {len(variable)} bytes of {name}")
+    found[at : at + len(variable)] = variable
+    return bytes(found)
 
 
 def signature_list(certificate: bytes, owner: uuid.UUID) -> bytes:
