@@ -277,9 +277,13 @@ def _placed(plan: Plan, number: int, where: Sequence[Range]) -> Iterator[Region]
 
 def _told(plan: Plan, handover: Range, information: Range) -> Iterator[Region]:
     who = "kernel" if plan.hypervisor is None else "resident part" if plan.partition else "hypervisor"
-    before, what = Range(handover.start, information.start), f"what the {who} is told"
-    yield Region(before, "bootwright", regions.HANDOVER, "page tables, last instructions")
-    yield Region(Range(information.start, handover.end), "bootwright", regions.HANDOVER, what)
+    end = min(handover.end, align_up(information.end, load_abi().constants["PAGE_SIZE"]))
+    for place, what in (
+        (Range(handover.start, information.start), "page tables, last instructions"),
+        (Range(information.start, end), f"what the {who} is told"),
+        (Range(end, handover.end), "room behind that"),
+    ):
+        yield Region(place, "bootwright", regions.HANDOVER, what)
 
 
 def _grant(what: str, place: Range) -> Region:
