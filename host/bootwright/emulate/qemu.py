@@ -40,6 +40,7 @@ _AFTER_FAILURE = 1.0
 # What ends a run from the keyboard: Ctrl-].
 END_KEY = b"\x1d"
 _ANSWER = 10.0
+_LOOK = 3600.0  # seconds that one select() waits at most: epoll counts milliseconds in 31 bits
 
 # Given the console's text so far: which physical memory is to be read now, None for nothing yet.
 Inspect = Callable[[str], Sequence[Range] | None]
@@ -249,7 +250,7 @@ class _Watch:
             if self._keyboard is not None:
                 selector.register(self._keyboard, selectors.EVENT_READ, self._read_keyboard)
             while True:
-                ready = selector.select(max(0.0, deadline - time.monotonic()))
+                ready = selector.select(min(_LOOK, max(0.0, deadline - time.monotonic())))
                 for key, _ in ready:
                     if not key.data():
                         selector.unregister(key.fileobj)
