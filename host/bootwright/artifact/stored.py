@@ -40,7 +40,6 @@ _BLOCK = 4 << 20
 _FAR = 512 << 20
 _NOTE = struct.Struct("<III4s")  # gABI, "Note Section": sizes of name and content, type, name
 _NOTE_BUILD_ID = 3
-_PHDR = struct.Struct("<8I")
 
 
 @dataclass(frozen=True)
