@@ -1,5 +1,6 @@
 """The tasks of a checkout: those of the tool, and `test` for who works on it."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,14 @@ sys.dont_write_bytecode = False  # invoke turns it off; a checkout would be comp
 
 from bootwright.cli.invoke_task import task  # noqa: E402
 from bootwright.cli.tasks import namespace  # noqa: E402
+
+
+def _tools() -> None:
+    """Make tests/support and tests/tools importable. Raises Exit where an environment is for users alone."""
+    if importlib.util.find_spec("pytest") is None:
+        raise Exit("the libraries for tests are not installed: ./bootstrap test installs them", code=1)
+    for folder in ("support", "tools"):
+        sys.path.insert(0, str(ROOT / "tests" / folder))
 
 
 @task(
@@ -41,8 +50,7 @@ def test(
     hostile: bool = False,
 ) -> None:
     """Lint, types and tests; with a path or -k only those tests."""
-    for folder in ("support", "tools"):
-        sys.path.insert(0, str(ROOT / "tests" / folder))
+    _tools()
     if matrix:
         from matrix import main
 
@@ -78,8 +86,7 @@ def test(
 @task()
 def docs(context: Context) -> None:
     """Write what is made from the source: pages of docs/, the boot in README.md, syntax files for editors."""
-    for folder in ("support", "tools"):
-        sys.path.insert(0, str(ROOT / "tests" / folder))
+    _tools()
     import pages
     import readme_page
 

@@ -19,7 +19,7 @@ printf '%s\\n' "python $*" >>"$LOG"
 case "$*" in
     *"import ensurepip"*) [ -z "$NO_ENSUREPIP" ] || exit 1;;
     "-m venv"*) for last; do :; done; rm -rf "$last"/*; mkdir -p "$last/bin"; ln -s "$0" "$last/bin/python";;
-    "-m pip"*) [ -z "$NO_PIP" ] || {{ echo "pip: no network"; exit 1; }};;
+    "-m pip"*) [ -z "$NO_PIP" ] || {{ echo "pip: $NO_PIP"; exit 1; }};;
     *) exec {sys.executable} "$@";;
 esac
 """
@@ -41,6 +41,9 @@ esac
 """
 
 
+LISTS = ("requirements.lock", "packages.txt", "requirements-test.lock", "packages-test.txt")
+
+
 class Checkout:
     """A checkout with a task `hello`, and a PATH with nothing but the stand-ins and the usual small tools."""
 
@@ -50,22 +53,23 @@ class Checkout:
         self.bin = folder / "bin"
         self.root.mkdir(parents=True)
         self.bin.mkdir()
-        for name in ("bootstrap", "packages.txt", "requirements.lock"):
+        for name in ("bootstrap", *LISTS):
             shutil.copy(ROOT / name, self.root)
         (self.root / "tasks.py").write_text(
             "from invoke.tasks import task\n@task\ndef hello(context):\n    print('hello from the task')\n"
+            "@task\ndef test(context):\n    print('tested')\n"
         )
-        small = "cat cmp cut dirname env id mkdir ln printf readlink rm sed sh tail tee touch"
+        small = "cat cmp cut dirname env grep id mkdir ln printf readlink rm sed sh sleep tail tee touch"
         for name in small.split():
             found = shutil.which(name)
             if found:
                 (self.bin / name).symlink_to(found)
         self.stand_in("python3", PYTHON)
         self.stand_in("dpkg-query", DPKG)
-        self.installed = " ".join(self.packages())
+        self.installed = " ".join([*self.packages(), *self.packages("packages-test.txt")])
 
-    def packages(self) -> list[str]:
-        lines = (self.root / "packages.txt").read_text().splitlines()
+    def packages(self, file: str = "packages.txt") -> list[str]:
+        lines = (self.root / file).read_text().splitlines()
         return [words[0] for line in lines if (words := line.partition("#")[0].split())]
 
     def stand_in(self, name: str, script: str) -> None:
@@ -131,20 +135,51 @@ def test_sets_up_anew_when_the_lock_changes(name: str, checkout: Checkout) -> No
 
 
 def test_interrupted_set_up_is_repaired(checkout: Checkout) -> None:
-    status, out, err = checkout.run(NO_PIP="1")
+    status, out, err = checkout.run(NO_PIP="no such wheel")
     assert (status, out) == (1, "")
     assert "cannot install requirements.lock" in err
-    assert "pip: no network" in err
+    assert "pip: no such wheel" in err
     assert checkout.run()[:2] == (0, "hello from the task\n")
     (checkout.root / ".venv/bin/python").unlink()
     assert checkout.run()[:2] == (0, "hello from the task\n")
 
 
 def test_status_of_the_task(checkout: Checkout) -> None:
-    with (checkout.root / "tasks.py").open("a") as file:
-        file.write("    raise SystemExit(5)\n")
+    file = checkout.root / "tasks.py"
+    file.write_text(file.read_text().replace("print('hello from the task')", "raise SystemExit(5)"))
     assert checkout.run()[0] == 5
     assert checkout.run()[0] == 5
+
+
+def test_who_uses_it_gets_nothing_for_tests(checkout: Checkout) -> None:
+    """Their libraries and packages come with the first `test`, and once."""
+    checkout.stand_in("apt-get", APT)
+    checkout.stand_in("id", "#!/bin/sh\necho 0\n")
+    only = " ".join(checkout.packages())
+    assert checkout.run(INSTALLED=only)[0] == 0
+    assert not checkout.called("requirements-test.lock")
+    assert not checkout.called("apt-get")
+    status, out, err = checkout.run("-e", "test", INSTALLED=only)
+    assert (status, out) == (0, "tested\n")
+    assert len(checkout.called("requirements-test.lock")) == 1
+    assert checkout.called("apt-get")[0].split()[7:] == checkout.packages("packages-test.txt")
+    assert "libraries of requirements-test.lock" in err
+    assert checkout.run("test")[2] == ""
+    with (checkout.root / "requirements.lock").open("a") as file:
+        file.write("# changed\n")
+    checkout.run("test")
+    assert len(checkout.called("-m pip install")) == 2, "an environment that is made anew has neither"
+
+
+@pytest.mark.parametrize("said", ["Failed to establish a new connection: [Errno 101]", "Read timed out."])
+def test_without_a_network_it_is_one_sentence(said: str, checkout: Checkout) -> None:
+    status, out, err = checkout.run(NO_PIP=said)
+    assert (status, out) == (1, "")
+    assert [line for line in err.splitlines() if "setting up" not in line and "installing" not in line] == [
+        "bootstrap: no network: the libraries of requirements.lock are fetched once; connect it, or name a folder that "
+        "has them in PIP_FIND_LINKS"
+    ]
+    assert checkout.run()[:2] == (0, "hello from the task\n")
 
 
 @pytest.mark.parametrize("option", ["--version", "-V"])
@@ -212,14 +247,22 @@ def test_installs_the_venv_module_where_debian_left_it_out(checkout: Checkout) -
     assert f"installing system packages: python{version}-venv" in err
 
 
-def test_the_lock_names_no_address_and_has_every_requirement() -> None:
-    lock = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize("name", ["requirements", "requirements-test"])
+def test_the_lock_names_no_address_and_has_every_requirement(name: str) -> None:
+    lock = (ROOT / f"{name}.lock").read_text()
     assert "://" not in lock
     assert "index" not in lock
     pinned = {line.partition("==")[0] for line in lock.splitlines() if "==" in line}
-    wanted = (ROOT / "requirements.in").read_text().splitlines()
+    wanted = (ROOT / f"{name}.in").read_text().splitlines()
     names = {words[0] for line in wanted if (words := line.partition("#")[0].split())}
     assert {name.replace(".", "-") for name in names} <= pinned
+
+
+def test_the_locks_agree() -> None:
+    locks = [(ROOT / name).read_text().splitlines() for name in LISTS if name.endswith(".lock")]
+    versions = [dict(line.split(" ")[0].split("==") for line in lock if "==" in line) for lock in locks]
+    both = versions[0].keys() & versions[1].keys()
+    assert both and all(versions[0][name] == versions[1][name] for name in both)
 
 
 @pytest.mark.slow

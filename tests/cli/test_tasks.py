@@ -96,6 +96,10 @@ def test_a_task_imports_nothing_that_it_does_not_use(arguments: list[str], unuse
         (["image", "none/lab.dtb"], "none/lab.dtb: the device tree cannot be read: No such file"),
         (["export", "--format", "json"], "format: 'json' is none of dts, dtb"),
         (["image", "--nope"], "No idea what '--nope' is!"),
+        (["imag", "demo"], "No idea what 'imag' is!; did you mean \"image\"?"),
+        (["run", "--memry", "1G"], "No idea what '--memry' is!; did you mean \"--memory\"?"),
+        (["run", "demoo"], '; did you mean "demo"?'),
+        (["run", "demo", "--via", "grubb"], '; did you mean "grub"?'),
         (["flash", "demo", "/dev/sdnone"], "/dev/sdnone is not there"),
         (["flash", "demo", "/dev/null"], "/dev/null is neither a block device nor a plain file"),
         (["probe", "--read", "none.log"], "none.log: cannot be read: No such file or directory"),
@@ -121,9 +125,10 @@ def test_a_wrong_description_names_the_place(lab: Path) -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     lines = done.stderr.splitlines()
-    assert len(lines) == 2
+    assert len(lines) == 6
     assert lines[0].startswith(f"{lab}:7:1: ")
-    assert lines[1].startswith(f"{lab}:8:1: ")
+    assert lines[1:3] == ["  7 | colour = 1", "    | ^"]
+    assert lines[3].startswith(f"{lab}:8:1: ")
 
 
 @pytest.mark.slow

@@ -389,11 +389,13 @@ OPENED = {
     "artifact.stored.is_right": "stored image",
     "asm.preprocess.read_file": "assembly",
     "cli.chart._text": "log for a picture",
+    "cli.descriptions._title": BYTES,
     "cli.explain._text": "log",
     "cli.lab.read": "report of a machine",
     "common.abi.load": OURS,
     "common.asciicast._json": "recording",
     "common.paths._kind": "no description",
+    "common.excerpt._excerpt": BYTES,
     "common.hashes.__init__": "hashes",
     "common.hashes._opened": BYTES,
     "common.scratch._create": LOCK,
@@ -473,7 +475,7 @@ def opens(call: ast.Call) -> bool:
         return True
     if call.func.attr == "open":
         modes = [ast.unparse(one) for one in call.args]
-        return not any("w" in mode for mode in modes[:1])
+        return not any(set(mode) & set("wx") for mode in modes[:1])
     return call.func.attr in ("read_bytes", "read_text")
 
 

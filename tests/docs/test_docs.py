@@ -14,6 +14,7 @@ import syntax_files
 from project import ROOT
 
 from bootwright.common import abi
+from bootwright.description import json_schema
 
 
 def test_every_error_of_the_stub_is_provoked_by_a_test() -> None:
@@ -30,6 +31,10 @@ def test_the_table_of_the_resident_part_is_up_to_date() -> None:
 
 def test_the_description_page_is_up_to_date() -> None:
     assert description_page.PAGE.read_text(encoding="utf-8") == description_page.render(), "run: invoke docs"
+
+
+def test_the_schema_is_up_to_date() -> None:
+    assert (ROOT / json_schema.FILE).read_text(encoding="utf-8") == json_schema.text(), "run: invoke docs"
 
 
 @pytest.mark.parametrize(("path", "text"), syntax_files.render().items(), ids=lambda value: getattr(value, "name", ""))

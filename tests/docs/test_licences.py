@@ -9,7 +9,11 @@ import pytest
 from project import ROOT
 
 NAMED = dict(re.findall(r"^  (\S+) {2,}(.+)$", (ROOT / "NOTICE").read_text(encoding="utf-8"), re.MULTILINE))
-ASKED_FOR = re.findall(r"^([\w.-]+)", (ROOT / "requirements.in").read_text(encoding="utf-8"), re.MULTILINE)
+ASKED_FOR = [
+    name
+    for file in ("requirements.in", "requirements-test.in")
+    for name in re.findall(r"^([\w.-]+)", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+]
 
 
 @pytest.mark.parametrize("name", ASKED_FOR)

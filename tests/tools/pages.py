@@ -10,12 +10,16 @@ import partition_page
 import pictures
 import stub_page
 import syntax_files
+from project import ROOT
+
+from bootwright.description import json_schema
 
 
 def write() -> None:
     """Each page and syntax file, to its place."""
     for page in (description_page, errors_page, kernel_rules, packages_page, partition_page, stub_page):
         page.PAGE.write_text(page.render(), encoding="utf-8")
-    for path, text in {**syntax_files.render(), **pictures.render()}.items():
+    schema = {ROOT / json_schema.FILE: json_schema.text()}
+    for path, text in {**syntax_files.render(), **pictures.render(), **schema}.items():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -12,6 +12,8 @@
     planning        an image planned for a machine
     chart           pictures of memory and time
     artifact        finished images, looked into and changed
+    descriptions    descriptions listed, checked, begun
+    completion      what a shell completes a command line with
     doctor          whether building and booting work here
     explain         errors of the stub and captured logs, explained
     tools           the programs and files of other packages, all of them

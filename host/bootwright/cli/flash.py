@@ -14,6 +14,7 @@ from bootwright.cli.writers import Job, Writers, shown
 from bootwright.common import paths
 from bootwright.common.columns import aligned
 from bootwright.common.errors import BootwrightError, DeviceError, ToolError, counted, one_or_all
+from bootwright.common.words import none_of
 from bootwright.flash import block_devices, write
 from bootwright.flash.source import SUFFIXES, open_source
 from bootwright.flash.watch import Rule, arrivals
@@ -35,7 +36,7 @@ def run(name: str, device: str, medium: str, yes: bool, watch: str = "") -> None
     The image and its medium are made first where they are not there, or out of date. Raises BootwrightError.
     """
     if medium not in FLASHABLE:
-        raise ToolError(f"medium: {medium!r} is none of {', '.join(FLASHABLE)}")
+        raise ToolError(f"medium: {none_of(medium, FLASHABLE)}")
     if watch:
         if device:
             raise DeviceError(f"{device}: with --watch no device is named")

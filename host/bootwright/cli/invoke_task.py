@@ -19,6 +19,8 @@ from invoke.parser.argument import Argument
 from invoke.parser.parser import ParseMachine
 
 from bootwright.common.errors import FULL, BootwrightError
+from bootwright.common.excerpt import marked
+from bootwright.common.words import nearest
 
 SIGNALLED = 128  # and the signal's number
 INTERRUPTED = SIGNALLED + signal.SIGINT
@@ -39,7 +41,7 @@ class Task(tasks.Task[Callable[..., Any]]):
         try:
             return super().__call__(*args, **kwargs)
         except BootwrightError as error:
-            raise Exit(str(error), code=1) from error
+            raise Exit(marked(error), code=1) from error
         except BrokenPipeError:
             # Whoever read it has seen enough; Python would complain once more when it ends.
             with open(os.devnull, "wb") as nowhere:
@@ -85,6 +87,9 @@ class _Fallbacks:
             cls.fill(machine)
         try:
             cls.handle(machine, token)
+        except ParseError as error:
+            known = {*machine.contexts, *(machine.context.flags if machine.context else ())}
+            raise ParseError(f"{error}{nearest(token, known)}", error.context) from error
         except ValueError as error:
             name = machine.flag.name if machine.flag else token
             raise ParseError(f"{name}: {error}", machine.context) from error

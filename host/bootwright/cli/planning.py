@@ -27,7 +27,7 @@ from bootwright.plan.records import Generic, Plan
 @dataclass(frozen=True)
 class Planned:
     """An image on a machine. plan: at its link addresses; build: what the first line of a boot shows; parts: of the
-    stub; subject: on which machine, in words.
+    stub; subject: on which machine, in words; needs: bytes of memory that a machine must have.
     """
 
     fit: fit.Fit
@@ -35,6 +35,7 @@ class Planned:
     build: str
     parts: Sequence[boots.Part]
     subject: str
+    needs: int
 
     @property
     def chart(self) -> Chart:
@@ -60,13 +61,14 @@ def planned(path: Path, report: lab_report.Report | None, machine: str, stage: i
         build = shown_build(stubs.build_id.hex())
         code = resident.code(resolve.cache_directory()) if plan.partition else None
         top = max([stub.end, *(placement.range.end for placement in plan.placements)])
-        plain = plain_pc.report(image_map.machine_memory(plan, top), image_map.machine_cpus(plan), plan.partition)
+        needs = image_map.machine_memory(plan, top)
+        plain = plain_pc.report(needs, image_map.machine_cpus(plan), plan.partition)
         found = fit.fit(plan, stub, build, len(stubs.tables), report or plain, code)
     sections = [(one.name, Range.sized(one.address, one.size)) for one in stubs.elf.sections if one.size]
     subject = f"on machine {machine}" if report else f"on {plain_pc.NAME} with {-(-plain.ram // MIB)} MiB of RAM"
     if report is None:
         found = plain_pc.without_notes(found)
-    return Planned(found, plan, build, boots.stub_parts(sections, stub), subject)
+    return Planned(found, plan, build, boots.stub_parts(sections, stub), subject, needs)
 
 
 def totals(chart: Chart) -> list[str]:

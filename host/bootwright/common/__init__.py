@@ -10,6 +10,7 @@ Turns nothing into anything; each module is a word that the others speak in.
     words       command lines, word by word
     json_shape  a JSON file held against what it has to look like
     messages    the lines that a boot prints, from stub/abi/messages.h and errors.h, and what finds them in a text
+    excerpt     the line of a file that an error is about, with a mark
     terminal    what a console carries beside text
     columns     text in columns
     asciicast   recordings of a console, with times

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bootwright.common.abi import stub_directory
 from bootwright.common.errors import SourceError
+from bootwright.common.words import nearest
 
 # How the name of a description ends.
 SUFFIXES = (".toml", ".dts", ".dtb")
@@ -36,6 +37,13 @@ def root() -> Path:
     return Path.cwd() if holder == Path(__file__).resolve().parent.parent else holder
 
 
+def descriptions() -> dict[str, Path]:
+    """Those that a name means, in order of their names: the project's own, and behind these bootwright's."""
+    places = (stub_directory().parent / "images", root() / "images")
+    found = {path.stem: path for place in places for path in place.glob("*.toml") if path.is_file()}
+    return dict(sorted(found.items()))
+
+
 def description(name: str) -> Path:
     """The description that `name` means: a path ending in .toml, .dts or .dtb, or NAME for images/NAME.toml.
 
@@ -43,16 +51,16 @@ def description(name: str) -> Path:
     """
     if name.endswith(SUFFIXES):
         return Path(name)
-    places = dict.fromkeys([root() / "images", stub_directory().parent / "images"])
-    for place in places:
-        if (place / f"{name}.toml").is_file():
-            return Path(shown(place / f"{name}.toml"))
-    known = sorted({path.stem for place in places for path in place.glob("*.toml")})
+    known = descriptions()
+    if name in known:
+        return Path(shown(known[name]))
     if Path(name).exists():
         named = f"one of {', '.join(known)}, or " if known else ""
         endings = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         raise SourceError(f"{name} is {_kind(Path(name))}, no description: name {named}a path ending in {endings}")
-    raise SourceError(f"no description images/{name}.toml; there is: {', '.join(known) or 'none'}")
+    raise SourceError(
+        f"no description images/{name}.toml; there is: {', '.join(known) or 'none'}{nearest(name, known)}"
+    )
 
 
 def _kind(path: Path) -> str:

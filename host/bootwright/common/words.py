@@ -10,7 +10,9 @@ what it hands on to the initial domain, and Linux what it hands on to init.
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Collection, Iterable
 
 MARK = "--"
 
@@ -37,3 +39,14 @@ def has(line: str, option: str) -> bool:
     """Is this option among the words? option: the whole word, or up to its =."""
     words = line.split(" ")
     return any(word.startswith(option) for word in words) if option.endswith("=") else option in words
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """ "; did you mean X?" for the closest of `known`, or "" when none is close."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def none_of(word: str, known: Collection[str], more: str = "") -> str:
+    """The end of a sentence about a word that is none of those that are known. more: what there is besides these."""
+    return f"{word!r} is none of {', '.join([*known, *filter(None, [more])])}{nearest(word, known)}"

@@ -5,6 +5,7 @@
     values          those that are particular to boot domains: amounts, consoles, files
     roles           roles and modes, their words and bits
     schema          every key: how it is read, its default, what it means; docs/description.md is made from it
+    json_schema     the same keys for editors, as a JSON schema
     records         what a description says, as frozen records
     consoles        {console} in a command line, and the words it stands for
     partitions      what must hold where every domain gets cpus and memory of its own

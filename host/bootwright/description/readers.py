@@ -7,7 +7,6 @@ key in front (`memory: `), and its caller the table (`domain "dom0": `).
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,10 +14,12 @@ from typing import Any, TypeVar
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import BootwrightError, DescriptionError, ErrorList, Where, about
+from bootwright.common.words import nearest
 from bootwright.description.toml_tree import Node
 
 T = TypeVar("T")
 Reader = Callable[[Node], Any]
+AnyReader = TypeVar("AnyReader", bound=Reader)
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,24 @@ class Field:
     form: str = ""
     says: str = ""
     usual: str = ""
+
+
+def shaped(**shape: Any) -> Callable[[AnyReader], AnyReader]:
+    """Marks a reader with the JSON schema of what it takes, for editors (json_schema.py). It may be wider than the
+    reader, and never narrower: the reader alone decides.
+    """
+
+    def mark(read: AnyReader) -> AnyReader:
+        vars(read)["shape"] = shape
+        return read
+
+    return mark
+
+
+def shape(read: Reader) -> dict[str, Any]:
+    """The JSON schema that a reader is marked with."""
+    found: dict[str, Any] = vars(read)["shape"]
+    return found
 
 
 def fail(node: Node, message: str) -> DescriptionError:
@@ -63,12 +82,6 @@ def kind_of(data: object) -> str:
     return next((name for kind, name in names if isinstance(data, kind)), "a date or time")
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """ "; did you mean X?" for the closest of `known`, or "" when none is close."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f'; did you mean "{close[0]}"?' if close else ""
-
-
 def typed(node: Node, kind: type[T], wanted: str) -> T:
     """The node's value when it is a `kind`. Raises DescriptionError "5 is an integer, not a string"."""
     data = node.data
@@ -92,6 +105,7 @@ def bounded_string(limit: int, *, terminated: bool = True, reader: str = "") -> 
     has no room for more.
     """
 
+    @shaped(type="string", maxLength=limit - terminated)
     def read(node: Node) -> str:
         text = string(node)
         size = len(text.encode()) + terminated
@@ -103,10 +117,14 @@ def bounded_string(limit: int, *, terminated: bool = True, reader: str = "") -> 
     return read
 
 
+NAME = "[A-Za-z0-9_][A-Za-z0-9._+-]*"
+
+
+@shaped(type="string", pattern=f"^{NAME}$", maxLength=load_abi().constants["MAX_NAME"] - 1)
 def name(node: Node) -> str:
     """A name: letters, digits and . _ + -, not starting with a dot, dash or plus; MAX_NAME bytes."""
     text: str = bounded_string(load_abi().constants["MAX_NAME"])(node)
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._+-]*", text):
+    if not re.fullmatch(NAME, text):
         raise fail(
             node,
             f"{quoted(text)} is no name: only letters, digits and . _ + - make one up, "
@@ -115,6 +133,7 @@ def name(node: Node) -> str:
     return text
 
 
+@shaped(type="boolean")
 def boolean(node: Node) -> bool:
     """true or false."""
     return typed(node, bool, "true or false")
@@ -123,6 +142,7 @@ def boolean(node: Node) -> bool:
 def integer(low: int, high: int) -> Reader:
     """An integer in [low, high]."""
 
+    @shaped(type="integer", minimum=low, maximum=high)
     def read(node: Node) -> int:
         value = typed(node, int, "an integer")
         if not low <= value <= high:
@@ -136,6 +156,7 @@ def choice(known: Iterable[str]) -> Reader:
     """One of the words `known`."""
     words = tuple(known)
 
+    @shaped(enum=list(words))
     def read(node: Node) -> str:
         text = string(node)
         if text in words:
@@ -152,6 +173,7 @@ def flags(known: dict[str, int]) -> Reader:
     """An array of words, each of which stands for a bit; gives all the bits."""
     one = choice(known)
 
+    @shaped(type="array", items=shape(one), uniqueItems=True)
     def read(node: Node) -> int:
         typed(node, list, "an array of strings")
         bits = 0
@@ -163,6 +185,23 @@ def flags(known: dict[str, int]) -> Reader:
         return bits
 
     return read
+
+
+def table_shape(fields: dict[str, Field]) -> dict[str, Any]:
+    """The JSON schema of a table with these keys."""
+    return {
+        "type": "object",
+        "properties": {key: _field_shape(field) for key, field in fields.items()},
+        "required": [key for key, field in fields.items() if field.required],
+        "additionalProperties": False,
+    }
+
+
+def _field_shape(field: Field) -> dict[str, Any]:
+    said = [field.form, field.says, *([f"default: {field.usual}"] if field.usual else [])]
+    plain = isinstance(field.default, str | int) and not field.usual and field.default != ""
+    described = {"description": "; ".join(filter(None, said))} if field.says else {}
+    return shape(field.read) | described | ({"default": field.default} if plain else {})
 
 
 def read_table(node: Node, fields: dict[str, Field]) -> tuple[dict[str, Any], dict[str, Where]]:

@@ -11,16 +11,19 @@ from dataclasses import dataclass, field
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import BootwrightError, ErrorList, Where
 from bootwright.common.ranges import Range
+from bootwright.common.words import nearest
 from bootwright.description.readers import (
     Field,
     bounded_string,
     fail,
     integer,
     name,
-    nearest,
     quoted,
     read_table,
+    shape,
+    shaped,
     string,
+    table_shape,
     typed,
 )
 from bootwright.description.toml_tree import Node
@@ -96,9 +99,22 @@ MAX_GENERATION = (1 << 16) - 1
 DEFAULT_CONSOLE = Console(COM_PORTS["com1"], 1, True)
 
 
+AMOUNT = r"([0-9]{1,18})\s*([KMGT])(?:iB)?"
+UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+PACKAGE = "[a-z0-9][a-z0-9+.-]+"  # Debian Policy 5.6.1
+PORTS = "0x([0-9a-fA-F]{1,4})(?:-0x([0-9a-fA-F]{1,4}))?"
+REBOOT = "reboot after 0*([0-9]+) ?s"
+TEXT = {"type": "string", "minLength": 1}
+
+
+def _is(pattern: str) -> dict[str, str]:
+    """The JSON schema of a string that is all of a pattern."""
+    return {"type": "string", "pattern": f"^({pattern})$"}
+
+
 def amount(text: str) -> int | None:
     """Bytes of an amount such as "512M", "3T" or "64 KiB"; None for what is none."""
-    match = re.fullmatch(r"([0-9]{1,18})\s*([KMGT])(?:iB)?", text)
+    match = re.fullmatch(AMOUNT, text)
     return int(match[1]) * UNITS[match[2]] if match else None
 
 
@@ -108,6 +124,7 @@ def in_units(size: int) -> str:
     return f"{size // UNITS[unit]}{unit}"
 
 
+@shaped(**_is(AMOUNT))
 def memory(node: Node) -> int:
     """An amount of memory such as "512M", in bytes: whole pages, at least one, at most MAX_MEMORY."""
     if isinstance(node.data, int) and not isinstance(node.data, bool):
@@ -125,14 +142,21 @@ def memory(node: Node) -> int:
     return size
 
 
+@shaped(**_is(UUID))
 def uuid_bytes(node: Node) -> bytes:
     """A UUID in its usual spelling, as its 16 bytes in that order (RFC 9562)."""
     text = string(node)
-    if not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
+    if not re.fullmatch(UUID, text):
         raise fail(node, f'{quoted(text)} is no UUID such as "6f1c1f9e-6f3b-4a53-9d2e-0a6f4a2b7c11"')
     return uuid.UUID(text).bytes
 
 
+@shaped(
+    type="array",
+    minItems=1,
+    uniqueItems=True,
+    items={"anyOf": [{"enum": ["com1,115200", "vga"]}, _is(f"({'|'.join(COM_PORTS)}|0x[0-9a-fA-F]{{1,4}})(,[0-9]*)?")]},
+)
 def console(node: Node) -> Console:
     """An array of "com1,115200" (or "0x3f8,9600") and "vga", the screen, each at most once, at least one."""
     typed(node, list, 'an array such as ["com1,115200", "vga"]')
@@ -174,6 +198,7 @@ def _serial(node: Node, text: str) -> tuple[int, int]:
     return port, UART_CLOCK // rate
 
 
+@shaped(type="array", minItems=1, uniqueItems=True, items=shape(integer(0, MAX_APIC_ID)))
 def cpu_ids(node: Node) -> tuple[int, ...]:
     """An array of APIC ids, each once, at least one."""
     typed(node, list, "an array of APIC ids, such as [2, 3]")
@@ -188,13 +213,14 @@ def cpu_ids(node: Node) -> tuple[int, ...]:
     return tuple(found)
 
 
+@shaped(type="array", items=_is(PORTS))
 def ports(node: Node) -> tuple[Range, ...]:
     """An array of ports, as "0x60", or "0x2f8-0x2ff" with the last one in it, that do not overlap."""
     typed(node, list, 'an array of I/O ports, such as ["0x60", "0x2f8-0x2ff"]')
     found: list[Range] = []
     for element in node.elements:
         text = string(element)
-        match = re.fullmatch(r"0x([0-9a-fA-F]{1,4})(?:-0x([0-9a-fA-F]{1,4}))?", text)
+        match = re.fullmatch(PORTS, text)
         if match is None:
             raise fail(element, f'{quoted(text)} is no I/O port such as "0x60", nor ports such as "0x2f8-0x2ff"')
         first = int(match[1], 16)
@@ -216,23 +242,25 @@ class DomainConsole:
     port: int = 0
 
 
+KINDS = ("virtual", "ring", "none")
 VIRTUAL_CONSOLE = DomainConsole("virtual")
 
 
+@shaped(anyOf=[{"enum": [*KINDS, *COM_PORTS]}, _is("0x[0-9a-fA-F]{1,4}")])
 def domain_console(node: Node) -> DomainConsole:
     """ "virtual", "ring" or "none", or a UART of the machine: com1 to com4 or a port."""
     text = string(node)
-    kinds = ("virtual", "ring", "none")
-    if text in kinds:
+    if text in KINDS:
         return DomainConsole(text)
     if text in COM_PORTS:
         return DomainConsole("passed", COM_PORTS[text])
     if re.fullmatch(r"0x[0-9a-fA-F]{1,4}", text) and 0 < int(text, 16) <= 0xFFF8:
         return DomainConsole("passed", int(text, 16))
-    listed = ", ".join(quoted(word) for word in (*kinds, *COM_PORTS))
-    raise fail(node, f'{quoted(text)} is none of {listed}, nor a port such as "0x3f8"{nearest(text, kinds)}')
+    listed = ", ".join(quoted(word) for word in (*KINDS, *COM_PORTS))
+    raise fail(node, f'{quoted(text)} is none of {listed}, nor a port such as "0x3f8"{nearest(text, KINDS)}')
 
 
+@shaped(type="array", minItems=2, uniqueItems=True, items=shape(name))
 def names(node: Node) -> tuple[str, ...]:
     """An array of names, each once, at least two."""
     typed(node, list, 'an array of names, such as ["dom0", "guest"]')
@@ -247,12 +275,13 @@ def names(node: Node) -> tuple[str, ...]:
     return tuple(found)
 
 
+@shaped(anyOf=[{"enum": ["halt"]}, _is(REBOOT)])
 def on_failure(node: Node) -> int | None:
     """ "halt" (None) or "reboot after N s" (N, in seconds)."""
     text = string(node)
     if text == "halt":
         return None
-    match = re.fullmatch(r"reboot after 0*([0-9]+) ?s", text)
+    match = re.fullmatch(REBOOT, text)
     if not match:
         raise fail(node, f'{quoted(text)} is neither "halt" nor "reboot after N s"')
     # First their number: Python reads no number of thousands of digits.
@@ -261,6 +290,7 @@ def on_failure(node: Node) -> int | None:
     return int(match[1])
 
 
+@shaped(**_is(AMOUNT))
 def slack(node: Node) -> int:
     """Bytes, as "4K"."""
     text = string(node)
@@ -270,6 +300,7 @@ def slack(node: Node) -> int:
     return size
 
 
+@shaped(type="array", minItems=1, items=_is(",".join(["[^,]+"] * len(SBAT_COLUMNS))))
 def sbat(node: Node) -> tuple[str, ...]:
     """An array of lines "COMPONENT,GENERATION,VENDOR,PACKAGE,VERSION,ADDRESS", each component once."""
     typed(node, list, f"an array of lines such as {quoted(DEFAULT_SBAT[0])}")
@@ -290,11 +321,53 @@ def sbat(node: Node) -> tuple[str, ...]:
     return tuple(lines.values())
 
 
+@shaped(**TEXT)
+def _path(node: Node) -> str:
+    text = string(node)
+    if not text:
+        raise fail(node, "is empty, not a path")
+    return text
+
+
+@shaped(**_is(PACKAGE))
+def _package(node: Node) -> str:
+    text = string(node)
+    if not re.fullmatch(PACKAGE, text):
+        raise fail(node, f"{quoted(text)} is no name of a Debian package")
+    return text
+
+
+@shaped(**TEXT)
+def _pattern(node: Node) -> str:
+    text = _path(node)
+    if text.startswith("/") or ".." in text.split("/"):
+        raise fail(node, f"{quoted(text)} is no path inside a package; write it without a leading / and without ..")
+    return text
+
+
+@shaped(type="array", items=TEXT)
+def _programs(node: Node) -> tuple[str, ...]:
+    typed(node, list, 'an array of files, such as ["port.asm"]')
+    return tuple(_path(element) for element in node.elements)
+
+
+# The keys of a file out of a package; with `init` the packaged one is a busybox, and the file is made of both.
+PACKAGED = {
+    "package": Field(_package, True),
+    "file": Field(_pattern, True),
+    "init": Field(_path),
+    "programs": Field(_programs, default=()),
+}
+PACKED = {"package": PACKAGED["package"], "file": PACKAGED["file"]}
+
+
+@shaped(anyOf=[TEXT, table_shape(PACKED)])
 def file(node: Node) -> Source:
     """A path, or { package = "...", file = "..." }."""
-    return _source(node, {"package": Field(_package, True), "file": Field(_pattern, True)})
+    return _source(node, PACKED)
 
 
+@shaped(anyOf=[TEXT, table_shape(PACKAGED)])
 def ramdisk(node: Node) -> Source:
     """A path, or { package = "...", file = "...", init = "...", programs = ["..."] }."""
     found = _source(node, PACKAGED)
@@ -303,6 +376,12 @@ def ramdisk(node: Node) -> Source:
     return found
 
 
+_STRING = Field(bounded_string(load_abi().constants["MAX_STRING"]), default="")
+HANDED = {"path": Field(_path, True), "string": _STRING}
+HANDED_PACKAGED = {**PACKAGED, "string": _STRING}
+
+
+@shaped(type="array", items={"anyOf": [TEXT, table_shape(HANDED), table_shape(HANDED_PACKAGED)]})
 def handed_modules(node: Node) -> tuple[HandedModule, ...]:
     """An array of files, each a path, or a table of a file's keys (of a path alone: `path`) and `string`."""
     typed(node, list, 'an array of files, such as ["initrd.img"]')
@@ -322,9 +401,7 @@ def _handed_module(node: Node) -> HandedModule:
     if isinstance(node.data, str):
         return HandedModule(FileSource(_path(node)), where=node.where)
     typed(node, dict, 'a path or a table such as { path = "...", string = "..." }')
-    named = {"path": Field(_path, True)} if "package" not in node.parts else PACKAGED
-    text = Field(bounded_string(load_abi().constants["MAX_STRING"]), default="")
-    values, _ = read_table(node, {**named, "string": text})
+    values, _ = read_table(node, HANDED_PACKAGED if "package" in node.parts else HANDED)
     given = values.pop("string")
     source = FileSource(values["path"]) if "path" in values else PackageSource(**values)
     return HandedModule(source, given, node.where)
@@ -336,38 +413,3 @@ def _source(node: Node, fields: dict[str, Field]) -> Source:
     typed(node, dict, 'a path or a table { package = "...", file = "..." }')
     values, _ = read_table(node, fields)
     return PackageSource(**values)
-
-
-def _path(node: Node) -> str:
-    text = string(node)
-    if not text:
-        raise fail(node, "is empty, not a path")
-    return text
-
-
-def _package(node: Node) -> str:
-    text = string(node)
-    if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", text):  # Debian Policy 5.6.1
-        raise fail(node, f"{quoted(text)} is no name of a Debian package")
-    return text
-
-
-def _pattern(node: Node) -> str:
-    text = _path(node)
-    if text.startswith("/") or ".." in text.split("/"):
-        raise fail(node, f"{quoted(text)} is no path inside a package; write it without a leading / and without ..")
-    return text
-
-
-def _programs(node: Node) -> tuple[str, ...]:
-    typed(node, list, 'an array of files, such as ["port.asm"]')
-    return tuple(_path(element) for element in node.elements)
-
-
-# The keys of a file out of a package; with `init` the packaged one is a busybox, and the file is made of both.
-PACKAGED = {
-    "package": Field(_package, True),
-    "file": Field(_pattern, True),
-    "init": Field(_path),
-    "programs": Field(_programs, default=()),
-}

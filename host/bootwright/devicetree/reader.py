@@ -19,10 +19,11 @@ from pathlib import Path
 from bootwright.common import words
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import BootwrightError, DescriptionError, SourceError, Where, counted, why
+from bootwright.common.words import nearest
 from bootwright.description import load as description_load
 from bootwright.description import toml_tree
 from bootwright.description.load import Description
-from bootwright.description.readers import nearest, quoted
+from bootwright.description.readers import quoted
 from bootwright.description.toml_tree import MAX_BYTES
 from bootwright.description.toml_tree import Node as TomlNode
 from bootwright.description.values import HANDED_KEY

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import DescriptionError
+from bootwright.common.words import none_of
 from bootwright.description import roles, values
 from bootwright.description.load import Description, DomainDescription, ImageDescription, SharedDescription
 from bootwright.description.records import Table
@@ -39,7 +40,7 @@ Key = tuple[str, Source, str, str]  # a module: its kind, its file, its string, 
 def write(description: Description, form: str, output: Path) -> None:
     """Write the tree of a description. form: one of FORMATS. Raises DescriptionError."""
     if form not in FORMATS:
-        raise DescriptionError(f"format: {form!r} is none of {', '.join(FORMATS)}")
+        raise DescriptionError(f"format: {none_of(form, FORMATS)}")
     made = tree(description, output.parent)
     output.write_bytes(dts.write(made).encode() if form == "dts" else fdt.write(made))
 

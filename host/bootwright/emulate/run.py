@@ -11,6 +11,7 @@ from pathlib import Path
 from bootwright.common import asciicast, paths
 from bootwright.common.errors import RunError
 from bootwright.common.messages import shown_build
+from bootwright.common.words import none_of
 from bootwright.description import values
 from bootwright.emulate import debug, qemu, secure_boot
 from bootwright.image.built import Built
@@ -58,7 +59,7 @@ class Options:
             ("accelerator", self.accelerator, qemu.ACCELERATORS),
         ):
             if value not in known:
-                raise RunError(f"{what}: {value!r} is none of {', '.join(known)}")
+                raise RunError(f"{what}: {none_of(value, known)}")
         way = BOOT_METHODS[self.via]
         if self.firmware not in way.firmware:
             raise RunError(f"via {self.via}: boots on {', '.join(sorted(way.firmware))} only: {way.reason}")

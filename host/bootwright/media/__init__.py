@@ -19,6 +19,7 @@ May import: common, image.
 from collections.abc import Sequence
 
 from bootwright.common.errors import RunError
+from bootwright.common.words import none_of
 from bootwright.image.built import Built
 from bootwright.media import disk, efi, elf_file, gpt, grub_iso, iso, pxe, qemu_kernel
 from bootwright.media.medium import BootMethod, Made, Medium, Settings
@@ -48,7 +49,7 @@ def chosen(text: str) -> tuple[str, ...]:
     names = text.replace(" ", "").split(",") if text else list(USUAL)
     unknown = [name for name in names if name not in MEDIA and name != "all"]
     if unknown:
-        raise RunError(f"media: {unknown[0]!r} is none of {', '.join(MEDIA)}, all")
+        raise RunError(f"media: {none_of(unknown[0], MEDIA, 'all')}")
     return tuple(MEDIA) if "all" in names else tuple(name for name in MEDIA if name in names)
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from bootwright.cli.tasks import artifact, boot, deploy, help, image, machines
+from bootwright.cli import completion
+from bootwright.cli.tasks import artifact, boot, deploy, descriptions, help, image, machines
 
 ROOMS = (
+    descriptions,
     image,
     boot,
     deploy,
@@ -19,3 +21,4 @@ ROOMS = (
 )
 
 namespace = Collection(*(task for room in ROOMS for task in room.TASKS))
+completion.install()

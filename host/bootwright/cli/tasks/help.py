@@ -36,4 +36,12 @@ def doctor(context: Context, fast: bool = False, json: bool = False) -> None:
     raise Exit(code=0 if doctor.run(fast, json) else 1)
 
 
-TASKS = (explain, doctor)
+@task(name="completion")
+def completion_(context: Context) -> None:
+    """Print what a bash sources to complete tasks, options, names of images and other values."""
+    from bootwright.cli import completion
+
+    print(completion.BASH, end="")
+
+
+TASKS = (explain, doctor, completion_)
