@@ -1,6 +1,7 @@
 """An image as it lies in a file, on a medium or on a device: looked into, taken apart, changed in place.
 
     stored          the images in a file or on a device: where each part of them lies, and whether it is right
+    bootable        the same as what boots it takes it
     describe        what such an image says of itself
     foreign         what a file is that has none
     modules         a module's bytes as the kernel gets them

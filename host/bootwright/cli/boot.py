@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bootwright import media
 from bootwright.cli import build, console, junit
 from bootwright.cli.colours import Colours
 from bootwright.common import paths
+from bootwright.common.errors import RunError, Where
 from bootwright.emulate import debug, qemu, run
 from bootwright.image.built import Built
 
@@ -38,12 +41,29 @@ def usual_timeout(shown: Shown) -> float:
     return run.LONGEST if console.is_there() and not shown.silent else USUAL_TIMEOUT
 
 
+def methods(name: str) -> Mapping[str, media.BootMethod]:
+    """How what `name` means can be booted: an image by all ways that there are, a file as it is."""
+    return media.of_file(Path(name)) if name.endswith(media.SUFFIXES) else media.BOOT_METHODS
+
+
+def _found(name: str, options: run.Options, shown: Shown) -> Built:
+    """Raises RunError for what only a build has."""
+    if not name.endswith(media.SUFFIXES):
+        return build.current(name, build.nothing if shown.silent else None)
+    if options.gdb or options.secure_boot:
+        what = "gdb: the sources of" if options.gdb else "secure-boot: the certificates for"
+        raise RunError(f"{what} a finished file are not known; name a description", Where(name))
+    from bootwright.artifact import bootable
+
+    return bootable.built(Path(name))
+
+
 def boot(name: str, options: run.Options, shown: Shown) -> qemu.Outcome:
-    """Boot an image, as build.current gives it; its serial console goes to standard output, and comes from the terminal
-    where there is one.
+    """Boot an image, as build.current gives it, or a finished file; its serial console goes to standard output, and
+    comes from the terminal where there is one.
     """
     at_terminal = console.is_there() and not shown.silent and not options.gdb
-    built = build.current(name)
+    built = _found(name, options, shown)
     for note in [] if shown.silent else run.notes(built):
         print(f"note: {note}", file=sys.stderr)
     if options.gdb:

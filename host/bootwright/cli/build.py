@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,50 @@ from bootwright.media.medium import ensure, made_record
 
 if TYPE_CHECKING:
     from bootwright.media import dnsmasq
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came out of a build. media: files and folders beside the image; seconds: how long it took."""
+
+    built: image_built.Built
+    media: tuple[Path, ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+
+Tell = Callable[[Report], None]
+
+
+def lines(report: Report) -> None:
+    """The notes on standard error, and a line of what there is."""
+    done = report.built
+    for note in report.notes:
+        print(f"note: {note}", file=sys.stderr)
+    outputs = [f"{paths.shown(done.elf)} ({done.elf.stat().st_size:,} bytes)"]
+    outputs += [done.elf.with_suffix(suffix).name for suffix in (".map", ".json", ".lst")]
+    outputs += [f"{p.name}/" if p.is_dir() else f"{p.name} ({p.stat().st_size:,} bytes)" for p in report.media]
+    code = f"stub code and read-only data: {done.stub_size} bytes"
+    print(f"{', '.join(outputs)} in {report.seconds:.1f} s; {code}")
+
+
+def document(report: Report) -> None:
+    """One JSON document: what there is, by absolute paths."""
+    done = report.built
+    files = [done.elf, *(done.elf.with_suffix(suffix) for suffix in (".map", ".json", ".lst")), *report.media]
+    said = {
+        "image": done.name,
+        "build_id": done.build_id,
+        "files": [str(file.absolute()) for file in files],
+        "notes": list(report.notes),
+        "machine_memory": done.machine_memory,
+        "machine_cpus": done.machine_cpus,
+    }
+    print(json.dumps(said, indent=2, ensure_ascii=False))
+
+
+def nothing(report: Report) -> None:
+    """For who wants errors alone."""
 
 
 @contextmanager
@@ -43,22 +88,28 @@ def build(
     settings: media.Settings | None = None,
     signing: Signing | None = None,
     reading: image_build.Reading | None = None,
+    tell: Tell | None = None,
 ) -> image_built.Built:
     """Build the image of a description (as in places.description), and media, and say what came out.
 
-    reading: what was read of it, None to read it; modules: "N=FILE" for modules of a device tree; wanted: media as in
-    media.chosen; signing: of the EFI application. Raises BootwrightError.
+    reading: what was read of it, None to read it; tell: how it is said, None for lines; modules: "N=FILE" for modules
+    of a device tree; wanted: media as in media.chosen; signing: of the EFI application. Raises BootwrightError.
     """
     names = media.chosen(wanted)
     settings = settings or media.Settings()
     known = media.for_sector(settings.sector)
     optional = media.MEDIA if not wanted or "all" in wanted else ()
     source = reading or paths.description(name)
-    return _build(source, modules, [(known[name], settings) for name in names], settings, signing, optional)
+    wanted_media = [(known[name], settings) for name in names]
+    return _build(source, modules, wanted_media, settings, signing, optional, tell or lines)
 
 
 def rebuild(
-    name: str, before: image_built.Built, origin: Origin, reading: image_build.Reading | None = None
+    name: str,
+    before: image_built.Built,
+    origin: Origin,
+    reading: image_build.Reading | None = None,
+    tell: Tell | None = None,
 ) -> image_built.Built:
     """Build the image of a description again as it was built before: with the same modules, media and signature.
 
@@ -79,7 +130,7 @@ def rebuild(
     files = media.by_file(before)
     wanted += [(files[name], media.Settings(**made.settings)) for name, made in origin.media.items() if name in files]
     source = reading or paths.description(name)
-    return _build(source, modules, wanted, media.Settings(**options.media), signing, media.USUAL)
+    return _build(source, modules, wanted, media.Settings(**options.media), signing, media.USUAL, tell or lines)
 
 
 def _found(recorded: str) -> Path:
@@ -94,6 +145,7 @@ def _build(
     settings: media.Settings,
     signing: Signing | None,
     optional: Collection[str],
+    tell: Tell,
 ) -> image_built.Built:
     """optional: media that are left out, with a note, where they cannot be made."""
     files = reader.files(modules)
@@ -102,14 +154,8 @@ def _build(
     with stages() as stage:
         to_make = image_build.Media(lambda built: making.make(built, stage), asdict(settings))
         done = image_build.build(source, stage, files, signing, to_make)
-    for note in [*done.notes, *making.notes, *_left(done)]:
-        print(f"note: {note}", file=sys.stderr)
-    outputs = [f"{paths.shown(done.elf)} ({done.elf.stat().st_size:,} bytes)"]
-    outputs += [done.elf.with_suffix(suffix).name for suffix in (".map", ".json", ".lst")]
     made = [medium.path(done) for medium in making.made if medium.path(done) != done.elf]
-    outputs += [f"{p.name}/" if p.is_dir() else f"{p.name} ({p.stat().st_size:,} bytes)" for p in made]
-    seconds = time.monotonic() - started
-    print(f"{', '.join(outputs)} in {seconds:.1f} s; stub code and read-only data: {done.stub_size} bytes")
+    tell(Report(done, tuple(made), (*done.notes, *making.notes, *_left(done)), time.monotonic() - started))
     return done
 
 
@@ -179,9 +225,9 @@ def export_tree(name: str, form: str, output: str) -> None:
     print(f"{paths.shown(path)} ({path.stat().st_size:,} bytes)")
 
 
-def current(name: str) -> image_built.Built:
+def current(name: str, tell: Tell | None = None) -> image_built.Built:
     """The image of a description, built where it has not been, or where building it now would make another; as it was
-    built before, if that was from the same description. Raises BootwrightError.
+    built before, if that was from the same description. tell: as in build. Raises BootwrightError.
     """
     path = paths.description(name)
     reading = image_build.read(path)
@@ -197,10 +243,11 @@ def current(name: str) -> image_built.Built:
         raise SourceError(
             f"{why}, and signed: give one of the two another name, or build this one by `image`", Where(name)
         )
-    print(f"{why}: building {name}", file=sys.stderr)
+    if tell is not nothing:
+        print(f"{why}: building {name}", file=sys.stderr)
     if before is not None and made_of is not None and same:
-        return rebuild(name, before, made_of, reading)
-    return build(name, reading=reading)
+        return rebuild(name, before, made_of, reading, tell)
+    return build(name, reading=reading, tell=tell)
 
 
 def _state(path: Path, record: Path) -> tuple[image_built.Built | None, str | None]:

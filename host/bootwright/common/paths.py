@@ -83,9 +83,9 @@ def outputs() -> Path:
 
 
 @contextmanager
-def outputs_in(folder: Path | None) -> Iterator[None]:
-    """Have outputs go to another folder meanwhile; None: where they go anyway. For all threads of this process."""
-    if folder is None:
+def outputs_in(folder: str | Path) -> Iterator[None]:
+    """Have outputs go to another folder meanwhile; "": where they go anyway. For all threads of this process."""
+    if not str(folder):
         yield
         return
     _said.append(Path(os.path.abspath(folder)))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bootwright.common import asciicast, paths
@@ -15,7 +15,7 @@ from bootwright.common.words import none_of
 from bootwright.description import values
 from bootwright.emulate import debug, qemu, secure_boot
 from bootwright.image.built import Built
-from bootwright.media import BOOT_METHODS
+from bootwright.media import BOOT_METHODS, BootMethod
 
 # What a firmware keeps of the machine's memory for itself, at most.
 FIRMWARE_MEMORY = 64 << 20
@@ -28,11 +28,11 @@ LONGEST = float(values.MAX_WAIT)
 class Options:
     """How to boot.
 
-    via: a name of media.BOOT_METHODS; expect: nothing for a guest that powers off; timeout in seconds; memory in bytes,
-    and cpus, None for what the image needs; cpu: QEMU's model of them, "" for one that the image needs; keep_log: gets
-    what the serial console showed; record: the same with times, as an asciicast; gdb: wait for a debugger (debug);
-    fail: texts that end it; qemu_args: put behind QEMU's own; secure_boot: on a firmware that knows the certificate of
-    the image's signature; keyboard: as in qemu.run.
+    via: one of `methods`, which are those of media, or of a finished file (media.of_file); expect: nothing for a guest
+    that powers off; timeout in seconds; memory in bytes, and cpus, None for what the image needs; cpu: QEMU's model of
+    them, "" for one that the image needs; keep_log: gets what the serial console showed; record: the same with times,
+    as an asciicast; gdb: wait for a debugger (debug); fail: texts that end it; qemu_args: put behind QEMU's own;
+    secure_boot: on a firmware that knows the certificate of the image's signature; keyboard: as in qemu.run.
     """
 
     via: str = "kernel"
@@ -50,17 +50,18 @@ class Options:
     qemu_args: Sequence[str] = ()
     secure_boot: bool = False
     keyboard: int | None = None
+    methods: Mapping[str, BootMethod] = field(default_factory=lambda: BOOT_METHODS)
 
     def __post_init__(self) -> None:
         """Raises RunError for a way to boot that does not exist."""
         for what, value, known in (
-            ("via", self.via, tuple(BOOT_METHODS)),
+            ("via", self.via, tuple(self.methods)),
             ("firmware", self.firmware, qemu.FIRMWARE),
             ("accelerator", self.accelerator, qemu.ACCELERATORS),
         ):
             if value not in known:
                 raise RunError(f"{what}: {none_of(value, known)}")
-        way = BOOT_METHODS[self.via]
+        way = self.methods[self.via]
         if self.firmware not in way.firmware:
             raise RunError(f"via {self.via}: boots on {', '.join(sorted(way.firmware))} only: {way.reason}")
         if self.secure_boot and self.firmware != "uefi":
@@ -69,6 +70,13 @@ class Options:
             raise RunError(f"cpus: {self.cpus} must be more than 0")
         if not 0 < self.timeout <= values.MAX_WAIT:  # NaN is neither
             raise RunError(f"timeout: {self.timeout:g} must be more than 0, and at most {values.MAX_WAIT} seconds")
+
+
+def usual(methods: Mapping[str, BootMethod], via: str, firmware: str) -> tuple[str, str]:
+    """Options.via and firmware, each as it is said, or else the first that there is. What is not known passes."""
+    via = via or next(iter(methods))
+    there = methods[via].firmware if via in methods else qemu.FIRMWARE
+    return via, firmware or next(one for one in qemu.FIRMWARE if one in there)
 
 
 def amount(text: str, what: str) -> int:
@@ -117,7 +125,7 @@ def boot(
     qemu.command(plain, [])
     with (
         _secure(plain, built) if options.secure_boot else nullcontext(plain) as machine,
-        BOOT_METHODS[options.via].attach(built, options.firmware) as medium,
+        options.methods[options.via].attach(built, options.firmware) as medium,
         options.keep_log.open("w", encoding="utf-8") if options.keep_log else nullcontext() as log,
         asciicast.writing(options.record, _title(built, options)) if options.record else nullcontext() as record,
     ):

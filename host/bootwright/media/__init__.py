@@ -17,8 +17,10 @@ May import: common, image.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from bootwright.common.errors import RunError
+from bootwright.common.errors import RunError, Where
 from bootwright.common.words import none_of
 from bootwright.image.built import Built
 from bootwright.media import disk, efi, elf_file, gpt, grub_iso, iso, pxe, qemu_kernel
@@ -40,8 +42,20 @@ BOOT_METHODS: dict[str, BootMethod] = {
     )
 }
 
+# How the name of a finished file ends that can be booted as it is, the longest first.
+SUFFIXES = tuple(sorted({way.suffix for way in BOOT_METHODS.values() if way.suffix}, key=len, reverse=True))
+
 # What is made without being asked for, and needs no system package.
 USUAL = ("elf", "efi")
+
+
+def of_file(path: Path) -> dict[str, BootMethod]:
+    """How a finished file can be booted, the usual way first. Raises RunError for what none of them boots."""
+    suffix = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), None)
+    if suffix is None:
+        raise RunError(f"is no file that boots: its name ends in none of {', '.join(SUFFIXES)}", Where(str(path)))
+    ways = (way for way in BOOT_METHODS.values() if way.suffix == suffix)
+    return {way.name: replace(way, attach=way.attach_file or way.attach) for way in ways}
 
 
 def chosen(text: str) -> tuple[str, ...]:
@@ -82,6 +96,7 @@ def settings(names: Sequence[str], size: int | None, sector: int) -> Settings:
 __all__ = [
     "BOOT_METHODS",
     "MEDIA",
+    "SUFFIXES",
     "USUAL",
     "BootMethod",
     "Made",
@@ -90,5 +105,6 @@ __all__ = [
     "by_file",
     "chosen",
     "for_sector",
+    "of_file",
     "settings",
 ]

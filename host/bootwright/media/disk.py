@@ -21,7 +21,7 @@ from bootwright.common.ranges import MIB, align_up
 from bootwright.image.built import Built
 from bootwright.media import bmap, fat, gpt, grub_bios, qemu_drives
 from bootwright.media.extents import Free, Piece, padded, total, used, whole, write
-from bootwright.media.medium import BOTH, EFI_PATH, BootMethod, Made, Medium, Settings, atomic_output, efi_application
+from bootwright.media.medium import EFI_PATH, BootMethod, Made, Medium, Settings, atomic_output, efi_application
 from bootwright.media.qemu_drives import Device
 
 _PAGE = 4096
@@ -110,7 +110,7 @@ MEDIUM_4K = Medium("disk", path_4k, make_4k)
 
 BOOT_METHODS = (
     *(
-        BootMethod(f"disk-{device.name.lower()}", BOTH, qemu_drives.attach(MEDIUM, device))
+        qemu_drives.boot_method(f"disk-{device.name.lower()}", MEDIUM, device, ".img")
         for device in (Device.IDE, Device.AHCI, Device.VIRTIO, Device.USB)
     ),
     BootMethod(
@@ -118,5 +118,7 @@ BOOT_METHODS = (
         frozenset({"uefi"}),
         qemu_drives.attach(MEDIUM_4K, Device.USB_4K),
         "SeaBIOS and GRUB for BIOS know sectors of 512 bytes alone",
+        ".4k.img",
+        qemu_drives.attach_file(Device.USB_4K),
     ),
 )

@@ -37,4 +37,4 @@ def attach(built: Built, firmware: str) -> Iterator[list[str]]:
 
 
 MEDIUM = Medium("efi", path, make)
-BOOT_METHOD = BootMethod("efi", frozenset({"uefi"}), attach, "an EFI application is started by UEFI alone")
+BOOT_METHOD = BootMethod("efi", frozenset({"uefi"}), attach, "an EFI application is started by UEFI alone", ".efi")

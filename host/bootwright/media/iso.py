@@ -19,7 +19,7 @@ from bootwright.common.ranges import align_up
 from bootwright.image.built import Built
 from bootwright.media import fat, gpt, grub_bios, qemu_drives
 from bootwright.media.extents import Piece, Reader, total
-from bootwright.media.medium import BOTH, EFI_PATH, BootMethod, Made, Medium, Settings, atomic_output
+from bootwright.media.medium import EFI_PATH, Made, Medium, Settings, atomic_output
 from bootwright.media.qemu_drives import Device
 
 if TYPE_CHECKING:
@@ -159,6 +159,6 @@ def _still_clock() -> Iterator[None]:
 MEDIUM = Medium("iso", path, make, grub_bios.tools)
 
 BOOT_METHODS = (
-    BootMethod("iso-cd", BOTH, qemu_drives.attach(MEDIUM, Device.CD)),
-    BootMethod("iso-usb", BOTH, qemu_drives.attach(MEDIUM, Device.USB)),
+    qemu_drives.boot_method("iso-cd", MEDIUM, Device.CD, ".iso"),
+    qemu_drives.boot_method("iso-usb", MEDIUM, Device.USB, ".iso"),
 )

@@ -57,13 +57,16 @@ class BootMethod:
 
     attach(built, firmware) prepares what it takes and gives QEMU's arguments, file names relative to the
     image's directory; on leaving, what only the running machine needed ends. Raises ToolError. firmware:
-    those it is there for; reason: why not for another.
+    those it is there for; reason: why not for another. suffix: how the name of a finished file ends that is booted so,
+    "" for none; attach_file: the same of such a file, which is built.elf, where attach would make one.
     """
 
     name: str
     firmware: frozenset[str]
     attach: Callable[[Built, str], AbstractContextManager[list[str]]]
     reason: str = ""
+    suffix: str = ""
+    attach_file: Callable[[Built, str], AbstractContextManager[list[str]]] | None = None
 
 
 @contextmanager

@@ -10,7 +10,16 @@ from pathlib import Path
 from bootwright.image.built import Built
 from bootwright.media import grub_bios
 from bootwright.media.extents import Piece, whole
-from bootwright.media.medium import EFI_PATH, Medium, bios_only, boots_on_uefi, efi_application, ensure
+from bootwright.media.medium import (
+    BOTH,
+    EFI_PATH,
+    BootMethod,
+    Medium,
+    bios_only,
+    boots_on_uefi,
+    efi_application,
+    ensure,
+)
 
 
 class Device(Enum):
@@ -64,5 +73,20 @@ def attach(medium: Medium, device: Device) -> Callable[[Built, str], AbstractCon
         else:
             efi_application(built)
         yield arguments(Path(ensure(medium, built).path.name), device)
+
+    return attached
+
+
+def boot_method(name: str, medium: Medium, device: Device, suffix: str) -> BootMethod:
+    """By a medium, or a file like it whose name ends so, on a device, on both firmwares."""
+    return BootMethod(name, BOTH, attach(medium, device), suffix=suffix, attach_file=attach_file(device))
+
+
+def attach_file(device: Device) -> Callable[[Built, str], AbstractContextManager[list[str]]]:
+    """A BootMethod's attach_file: the file as it is, on a device."""
+
+    @contextmanager
+    def attached(built: Built, firmware: str) -> Iterator[list[str]]:
+        yield arguments(Path(built.elf.name), device)
 
     return attached

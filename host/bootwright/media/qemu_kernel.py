@@ -29,4 +29,6 @@ def attach(built: Built, firmware: str) -> Iterator[list[str]]:
     yield make(built, firmware)
 
 
-BOOT_METHOD = BootMethod("kernel", frozenset({"bios"}), attach, "QEMU's own loader starts a kernel without UEFI")
+BOOT_METHOD = BootMethod(
+    "kernel", frozenset({"bios"}), attach, "QEMU's own loader starts a kernel without UEFI", ".elf"
+)

@@ -14,14 +14,19 @@ from bootwright.cli.invoke_task import task
         "interface": "the network interface that the machines are on",
         "dhcp-range": "FIRST,LAST[,TIME]: give addresses, too (default: proxy, beside the DHCP server there)",
         "http": "for UEFI's HTTP boot: the address of NAME.efi on an HTTP server of yours; with --dhcp-range",
+        "output": "the folder of builds in place of build/",
     },
 )
-def serve(context: Context, name: str = "demo", interface: str = "", dhcp_range: str = "", http: str = "") -> None:
+def serve(
+    context: Context, name: str = "demo", interface: str = "", dhcp_range: str = "", http: str = "", output: str = ""
+) -> None:
     """Boot machines by network: runs dnsmasq on build/NAME/pxe until interrupted."""
     from bootwright.cli import build
+    from bootwright.common import paths
     from bootwright.media import dnsmasq
 
-    build.serve_folder(name, dnsmasq.Options(interface, dhcp_range, http))
+    with paths.outputs_in(output):
+        build.serve_folder(name, dnsmasq.Options(interface, dhcp_range, http))
 
 
 @task(
@@ -32,16 +37,25 @@ def serve(context: Context, name: str = "demo", interface: str = "", dhcp_range:
         "device": "what to write to, as /dev/sdb, or a file; several with commas; without one they are listed",
         "medium": "disk (an image with a GPT) or iso (hybrid)",
         "yes": "do not ask for the device's model or serial number",
+        "output": "the folder of builds in place of build/",
         "watch": "write to every stick that is put in from now on and that this means, as model=SanDisk*,serial=4C53*",
     },
 )
 def flash(
-    context: Context, name: str = "demo", device: str = "", medium: str = "disk", yes: bool = False, watch: str = ""
+    context: Context,
+    name: str = "demo",
+    device: str = "",
+    medium: str = "disk",
+    yes: bool = False,
+    watch: str = "",
+    output: str = "",
 ) -> None:
     """Write an image to USB sticks or disks, read it back and compare."""
     from bootwright.cli import flash as cli_flash
+    from bootwright.common import paths
 
-    cli_flash.run(name, device, medium, yes, watch)
+    with paths.outputs_in(output):
+        cli_flash.run(name, device, medium, yes, watch)
 
 
 TASKS = (

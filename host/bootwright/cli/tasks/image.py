@@ -18,6 +18,9 @@ from bootwright.cli.invoke_task import task
         "sector": "bytes of a sector of the device that the disk is for: 512 or 4096",
         "sign": "a private key (PEM): sign the EFI application for Secure Boot",
         "cert": "the key's certificate (PEM)",
+        "output": "the folder in place of build/: OUTPUT/NAME/NAME.elf",
+        "json": "one JSON document in place of the line: image, build id, files, notes",
+        "quiet": "say nothing but errors",
     },
 )
 def image(
@@ -29,19 +32,25 @@ def image(
     sector: int = 512,
     sign: str = "",
     cert: str = "",
+    output: str = "",
+    json: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Build build/NAME/NAME.elf from a description, with its map, and media to boot it by."""
     from bootwright.image import patcher
 
     patcher.start()  # before all that is imported meanwhile
     from bootwright.cli import build
+    from bootwright.common import paths
     from bootwright.image.sign import signing
     from bootwright.media import chosen, settings
 
     if size:
         from bootwright.emulate.run import amount
     said = settings(chosen(media), amount(size, "size") if size else None, sector)
-    build.build(name, module or (), media, said, signing(sign, cert))
+    tell = build.document if json else build.nothing if quiet else build.lines
+    with paths.outputs_in(output):
+        build.build(name, module or (), media, said, signing(sign, cert), tell=tell)
 
 
 @task(
