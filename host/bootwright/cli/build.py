@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from bootwright import media
 from bootwright.common import paths, scratch
-from bootwright.common.errors import BootwrightError, SourceError, ToolError, Where
+from bootwright.common.errors import BootwrightError, SourceError, Where
 from bootwright.devicetree import reader
 from bootwright.image import build as image_build
 from bootwright.image import built as image_built
-from bootwright.image.origin import MadeMedium, Origin, changed
+from bootwright.image.origin import Origin, changed
 from bootwright.image.sign import Signing, check
-from bootwright.media.medium import ensure, made_record
+from bootwright.media.making import Making
+from bootwright.media.medium import ensure
 
 if TYPE_CHECKING:
     from bootwright.media import dnsmasq
@@ -150,44 +151,13 @@ def _build(
     """optional: media that are left out, with a note, where they cannot be made."""
     files = reader.files(modules)
     started = time.monotonic()
-    making = _Making(wanted, optional)
+    making = Making(wanted, optional)
     with stages() as stage:
         to_make = image_build.Media(lambda built: making.make(built, stage), asdict(settings))
         done = image_build.build(source, stage, files, signing, to_make)
     made = [medium.path(done) for medium in making.made if medium.path(done) != done.elf]
     tell(Report(done, tuple(made), (*done.notes, *making.notes, *_left(done)), time.monotonic() - started))
     return done
-
-
-class _Making:
-    """Media being made of an image that is not published yet, beside it. made: those that could be."""
-
-    def __init__(self, wanted: Sequence[tuple[media.Medium, media.Settings]], optional: Collection[str]) -> None:
-        self._wanted = wanted
-        self._optional = optional
-        self.made: list[media.Medium] = []
-        self.notes: list[str] = []
-
-    def make(self, built: image_built.Built, stage: Callable[[str], None]) -> dict[str, MadeMedium]:
-        """What NAME.json says of each. Raises ToolError."""
-        found = {}
-        for medium, settings in self._wanted:
-            name = medium.path(built).name
-            stage(f"making {name}")
-            try:
-                self.notes += medium.make(built, settings).notes
-            except ToolError as error:
-                if medium.name not in self._optional:
-                    raise
-                # That an image has no EFI application is said by the media that miss it.
-                self.notes += [f"{name}: {error.message}" if error.where else error.message] * (
-                    medium.name not in media.USUAL
-                )
-                continue
-            self.made.append(medium)
-            if medium.name not in media.USUAL:
-                found[name] = made_record(medium, built, settings)
-        return found
 
 
 def _left(built: image_built.Built) -> Iterator[str]:

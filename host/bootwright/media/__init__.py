@@ -4,6 +4,7 @@
     bmap                    which blocks of a disk image must be written to a device
     medium                  what a medium and a way to boot are, and how a medium is written in one step
     elf_file, efi, iso, disk, pxe   the media
+    making                  several of them, made one after the other
     grub                    GRUB's programs, and its files for each firmware
     grub_bios, grub_iso, qemu_drives, qemu_kernel   what some of them share, and ways of QEMU alone
     dnsmasq                 the folder for network boot, served
