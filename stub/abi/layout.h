@@ -3,7 +3,7 @@
 #define IMAGE_BASE      0x100000
 #define IMAGE_LIMIT     0x200000
 
-#define STUB_LIMIT      0x5000      /* bytes of a native stub's code and read-only data: linker/stub.toml */
+#define STUB_LIMIT      0x5400      /* bytes of a native stub's code and read-only data: linker/stub.toml */
 
 #define PAGE_SIZE       0x1000
 #define PAGE_SHIFT      12

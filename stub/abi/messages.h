@@ -5,6 +5,8 @@
 #define M_PREFIX        "bootwright: "
 
 #define M_ENTRY         "image %s build %s at [%x, %x), entered by %s from %s"
+#define M_LAST_BOOT        "last boot: build %x ended at stage %s"
+#define M_LAST_BOOT_FAILED "last boot: build %x ended with error %x at stage %s"
 #define M_CPU           "cpu: %s, long mode"
 #define M_SCREEN        "screen: %u x %u x %u at %x, pitch %u"
 #define M_BOOT_DEVICE   "boot device: BIOS disk %x, partition %x, %x"

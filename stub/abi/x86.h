@@ -140,6 +140,7 @@ struct tss64 {
 #define PORT_SYSTEM_B       0x61
 #define SYSTEM_B_GATE       (1 << 0)    /* channel 2 counts */
 #define SYSTEM_B_SPEAKER    (1 << 1)
+#define PORT_POST               0x80        /* what a card for power-on self tests shows */
 #define PORT_RESET          0xcf9   /* PCI reset control register */
 #define RESET_HARD          0x06
 #define PORT_KEYBOARD       0x64

@@ -2,7 +2,7 @@
 
 .include "lib/macros.inc"
 
-.global find_room, find_room_below, find_low_room, find_overlap, find_piece_overlap, piece_range, room_finder
+.global find_room, find_room_below, find_low_room, find_room_between, find_overlap, find_piece_overlap, piece_range, room_finder
 .global place_claimer
 
 .section .text

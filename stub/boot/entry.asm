@@ -27,6 +27,8 @@ start:
 start_moved:
         mov  dword ptr [ebp + entry_magic], eax
         mov  dword ptr [ebp + entry_info], ebx
+        mov  al, STAGE_ENTRY
+        out  PORT_POST, al              ; whatever becomes of the console
         lea  esp, [ebp + stack_end]
         push EFLAGS_FIXED               ; clears DF, AC, NT and all others
         popfd

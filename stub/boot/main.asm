@@ -7,6 +7,7 @@
 .section .text
 
 main:
+        stage STAGE_ENTRY
         cmp  dword ptr [rip + boot_info + BOOT_INFO_HAS_FRAMEBUFFER], 0
         je   .console
         lea  rsi, [rip + boot_info + BOOT_INFO_FRAMEBUFFER]
@@ -14,11 +15,17 @@ main:
 .console:
         call console_start
         call report_entry
+        call report_last_boot
         call report_machine
         call report_caching
+        stage STAGE_TABLES
         call find_tables
+        stage STAGE_MEMORY
         call normalise_memory
+        call keep_stages
+        stage STAGE_MODULES
         call find_modules
+        stage STAGE_BUILDER
         call builder_init
         jne  .hypervisor
         call builder_create_domains
@@ -119,6 +126,7 @@ report_machine:
 ; never returns
 ; fails: E_PROTOCOL and what check_entry, open_handover and the launchers fail with
 launch:
+        stage STAGE_LAUNCH
         lea  rbp, [rip + launch_target]
         mov  ecx, dword ptr [rbp + LAUNCH_TARGET_PROTOCOL]
         lea  rbx, [rip + __start_launchers]
@@ -148,6 +156,7 @@ launch:
         je   .placed
         call qword ptr [rsp]            ; and again, where it is to be
 .placed:
+        stage STAGE_LAUNCHED
         pop  rax
         pop  rax                        ; the launcher's way to enter it
         jmp  rax

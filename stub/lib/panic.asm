@@ -3,7 +3,7 @@
 
 .include "macros.inc"
 
-.global panic, end_boot, on_failure, reboot_seconds
+.global panic, end_boot, on_failure, reboot_seconds, seal_record, boot_record
 
 .section .text
 
@@ -12,7 +12,17 @@
 panic:
         movzx esi, si
         mov  dword ptr [rip + line_error], esi
+        mov  eax, esi
+        shr  eax, 8
+        or   al, STAGE_ERROR
+        out  PORT_POST, al
         push rdi
+        mov  rdi, qword ptr [rip + boot_record]
+        test rdi, rdi
+        jz   .noted
+        mov  word ptr [rdi + LAST_BOOT_ERROR], si
+        call seal_record
+.noted:
         push rcx
         push rdx
         call console_start              ; if it failed before the console was there
@@ -43,6 +53,16 @@ end_boot:
         call wait_second
         dec  ebx
         jmp  .second
+
+; in:  rdi = a last_boot that was changed
+; out: its check sum
+; clobbers: rax
+seal_record:
+        mov  eax, dword ptr [rdi + LAST_BOOT_BUILD - 4]
+        xor  eax, dword ptr [rdi + LAST_BOOT_BUILD]
+        not  eax
+        mov  dword ptr [rdi + LAST_BOOT_CHECK], eax
+        ret
 
 ; Waits until the clock's second changes; a clock that stands still is given up on.
 ; clobbers: rax, rcx, rdx
@@ -93,5 +113,6 @@ halt:
 .section .data
 .align 8
 no_idt:         .space 10
+boot_record:    .quad 0                 ; the last_boot of this boot; 0 while there is no place for it
 on_failure:     .long ON_FAILURE_HALT
 reboot_seconds: .long 0

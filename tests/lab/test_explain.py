@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bootwright.cli import explain as cli_explain
 from bootwright.common import abi, asciicast
 from bootwright.common.errors import SourceError
-from bootwright.common.messages import BootFailure
+from bootwright.common.messages import BootFailure, line
 from bootwright.lab import explain
 
 NAMES = [error.name for error in abi.load().errors]
@@ -59,6 +59,17 @@ def test_the_values_of_a_log_are_put_in(data: st.DataObject) -> None:
 def test_any_text_can_be_read(text: str) -> None:
     explain.read(text)
     explain.read(f"bootwright: E0404: {text}")
+
+
+@pytest.mark.parametrize("error", abi.load().errors, ids=lambda error: error.name)
+def test_the_error_of_the_boot_before_is_explained(error: abi.BootError) -> None:
+    said = line("M_LAST_BOOT_FAILED", 0x6D6C4F7B, error.number, "builder")
+    found = explain.read(f"noise\n{said}\r\n{line('M_LAUNCH', 'PVH', 1, 2, 3, 4)}\n")
+    assert found.before == said
+    assert found.before_error is not None and found.before_error.error == error
+    assert not found.errors and found.stage is not None and found.stage.name == "launch"
+    whole = explain.read(line("M_LAST_BOOT", 1, "launched"))
+    assert whole.before and whole.before_error is None
 
 
 def test_a_line_that_was_cut_short_is_explained_without_values() -> None:

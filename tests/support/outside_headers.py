@@ -432,6 +432,7 @@ OUR_HEADERS = {
     "layout.h",
     "messages.h",
     "partition.h",
+    "stages.h",
     "tables.h",
 }
 OURS = re.compile(

@@ -8,6 +8,7 @@ import kernel_rules
 import packages_page
 import partition_page
 import pictures
+import stages_page
 import stub_page
 import syntax_files
 from project import ROOT
@@ -17,7 +18,7 @@ from bootwright.description import json_schema
 
 def write() -> None:
     """Each page and syntax file, to its place."""
-    for page in (description_page, errors_page, kernel_rules, packages_page, partition_page, stub_page):
+    for page in (description_page, errors_page, kernel_rules, packages_page, partition_page, stages_page, stub_page):
         page.PAGE.write_text(page.render(), encoding="utf-8")
     schema = {ROOT / json_schema.FILE: json_schema.text()}
     for path, text in {**syntax_files.render(), **pictures.render(), **schema}.items():

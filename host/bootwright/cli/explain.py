@@ -45,12 +45,18 @@ def _show_log(found: Reading, as_json: bool) -> None:
     if as_json:
         errors = [_record(one) for one in found.errors]
         stage = found.stage and {"name": found.stage.name, "does": found.stage.does, "silent": found.stage.silent}
-        print(json.dumps({"errors": errors, "stage": stage, "last_line": found.last_line}, indent=2))
+        before = found.before_error and _record(found.before_error)
+        said = {"errors": errors, "stage": stage, "last_line": found.last_line}
+        print(json.dumps(said | {"boot_before": found.before, "error_before": before}, indent=2))
         return
     for one in found.errors:
         print("\n".join(_lines(one)))
     if not found.errors:
         print("\n".join(_without_error(found)))
+    if found.before:
+        print(f"the boot before it: {found.before}")
+    if found.before_error:
+        print("\n".join(_lines(found.before_error)))
 
 
 def _without_error(found: Reading) -> Iterator[str]:

@@ -110,12 +110,14 @@ STAGES = (
 @dataclass(frozen=True)
 class Reading:
     """What a log says: the errors in their order; the last stage that was reached, None where no line is the stub's;
-    the stub's last line.
+    the stub's last line; what it said of the boot before this one, "" for nothing, and the error of that.
     """
 
     errors: tuple[Explanation, ...]
     stage: Stage | None
     last_line: str
+    before: str = ""
+    before_error: Explanation | None = None
 
 
 @cache
@@ -138,6 +140,7 @@ def read(text: str) -> Reading:
     """What a captured console says. Pure: raises nothing for whatever text."""
     errors: list[Explanation] = []
     stage, last = None, ""
+    before, before_error = "", None
     for line in re.split(r"[\r\n]+", text):
         if found := _in_line(line):
             errors.append(found)
@@ -145,7 +148,15 @@ def read(text: str) -> Reading:
         if here >= 0:
             last = line[here:]
             stage = _stage_of(last) or stage
-    return Reading(tuple(errors), stage, last)
+            if failed := pattern("M_LAST_BOOT_FAILED").fullmatch(last):
+                before, before_error = last, _of_number(int(failed[2], 16))
+            elif pattern("M_LAST_BOOT").fullmatch(last):
+                before, before_error = last, None
+    return Reading(tuple(errors), stage, last, before, before_error)
+
+
+def _of_number(number: int) -> Explanation | None:
+    return next((_explained(error, "") for error in load_abi().errors if error.number == number), None)
 
 
 def _in_line(line: str) -> Explanation | None:

@@ -99,8 +99,12 @@ def _booting(text: str) -> Iterator[str]:
             return
 
 
+# Lines that depend on how fast a machine is, or on what it did before.
+_LIFE = ("M_CHECKING", "M_LOADING", "M_LAST_BOOT", "M_LAST_BOOT_FAILED")
+
+
 def _is_sign_of_life(line: str) -> bool:
-    return any(pattern(name).fullmatch(line) for name in ("M_CHECKING", "M_LOADING"))
+    return any(pattern(name).fullmatch(line) for name in _LIFE)
 
 
 def _screen(lines: tuple[str, ...]) -> Framebuffer | None:
