@@ -5,7 +5,7 @@
  * Arrays are 8-byte aligned; strings are UTF-8 and end with a zero byte, and so does the blob. */
 
 #define TABLES_MAGIC_VALUE      0x53454c4241545742  /* "BWTABLES" */
-#define TABLES_VERSION_VALUE    4
+#define TABLES_VERSION_VALUE    5
 
 #define NO_MODULE       0xffffffff              /* a boot_domain's reference to no module */
 
@@ -50,7 +50,14 @@ struct tables {
     uint32 hypervisor_cmdline;  /* string */
     uint32 hypervisor_entry;    /* physical address */
     uint32 hypervisor_efi_entry;    /* of PROTOCOL_MULTIBOOT2_EFI, while boot services run */
+    uint32 profile;         /* string: the name of the profile that these tables are; 0 where there is only one */
+    uint32 profile_title;   /* string: what the menu has behind the name */
+    uint32 menu_seconds;    /* of the first: how long the menu waits; 0: no menu */
+    uint32 reserved;
 };
+
+/* Profiles: the tables of each lie behind those of the one before, 8-byte aligned, each whole. The first is the usual one. */
+#define MAX_PROFILES    9                       /* a key for each */
 
 /* One boot module as the host packed it. */
 struct module_record {

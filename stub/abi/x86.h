@@ -129,6 +129,7 @@ struct tss64 {
 #define PORT_CMOS_INDEX     0x70
 #define PORT_CMOS_DATA      0x71
 #define CMOS_SECONDS        0
+#define STILL_TICKS_SHIFT 33        /* 2^33 ticks of the TSC are more than a second of any cpu, up to 8 GHz */
 #define CMOS_TRIES      2000000     /* two port accesses each: at least two seconds */
 #define PORT_PIC_1_MASK     0x21    /* 8259: interrupts that do not come */
 #define PORT_PIC_2_MASK     0xa1
@@ -144,6 +145,11 @@ struct tss64 {
 #define PORT_RESET          0xcf9   /* PCI reset control register */
 #define RESET_HARD          0x06
 #define PORT_KEYBOARD       0x64
+#define PORT_KEYBOARD_DATA  0x60
+#define KEYBOARD_FULL       0x01        /* of the status at PORT_KEYBOARD: a byte waits */
+#define KEYBOARD_MOUSE      0x20        /* and it is the mouse's */
+#define KEYBOARD_ENTER      0x1c        /* scan codes of set 1; 1 to 9 are two and further */
+#define KEYBOARD_1          0x02
 #define KEYBOARD_RESET      0xfe
 
 #define BIOS_SYSTEM_VECTOR  0x54    /* interrupt 0x15 among the vectors from 0 on: 0 where there is no BIOS */

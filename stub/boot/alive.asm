@@ -29,13 +29,6 @@ show_life:
 .too_early:
         ret
 
-; out: rax = the time-stamp counter; clobbers: rdx
-read_tsc:
-        rdtsc
-        shl  rdx, 32
-        or   rax, rdx
-        ret
-
 .section .bss
 .align 8
 last_sign:              .space 8        ; the counter, when the last line was printed or the watch started

@@ -2,7 +2,7 @@
 
 .include "lib/macros.inc"
 
-.global split_cmdline, compose_cmdline, own_name, domain_cmdline
+.global split_cmdline, compose_cmdline, find_option, own_name, domain_cmdline
 
 .set KEXTRA_MARK, 0x202d2d20            ; " -- "
 .set MARK, 0x2d2d                       ; "--"

@@ -2,18 +2,13 @@
 
 .include "lib/macros.inc"
 
-.global main, report_entry, check_entry, launch_target
+.global main, start_consoles, report_entry, check_entry, launch_target
 
 .section .text
 
 main:
         stage STAGE_ENTRY
-        cmp  dword ptr [rip + boot_info + BOOT_INFO_HAS_FRAMEBUFFER], 0
-        je   .console
-        lea  rsi, [rip + boot_info + BOOT_INFO_FRAMEBUFFER]
-        call framebuffer_start
-.console:
-        call console_start
+        call start_consoles
         call report_entry
         call report_last_boot
         call report_machine
@@ -34,6 +29,15 @@ main:
 .hypervisor:
         call load_hypervisor
         jmp  launch
+
+; The serial port and the screen, whichever are wanted and there.
+; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9
+start_consoles:
+        cmp  dword ptr [rip + boot_info + BOOT_INFO_HAS_FRAMEBUFFER], 0
+        je   console_start
+        lea  rsi, [rip + boot_info + BOOT_INFO_FRAMEBUFFER]
+        call framebuffer_start
+        jmp  console_start
 
 ; The first line: what runs, of which build, where it lies, and who started it.
 ; clobbers: rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11

@@ -3,7 +3,7 @@
 
 .include "lib/macros.inc"
 
-.global apply_settings, find_tables, module_record_at, record_name, panic_named, tables, image_name
+.global apply_settings, apply_settings_of, check_tables, find_tables, module_record_at, record_name, panic_named, tables, image_name
 
 .section .text
 
@@ -12,6 +12,8 @@
 ; clobbers: rax, rbx, rcx
 apply_settings:
         lea  rbx, [rip + __start_tables]
+; The same of other tables. in: rbx = tables
+apply_settings_of:
         lea  rax, [rip + __end_tables - TABLES_SIZEOF]
         cmp  rbx, rax
         ja   .done
@@ -51,8 +53,19 @@ find_tables:
         jae  .none
         cmp  qword ptr [rbx + TABLES_MAGIC], 0
         je   .none
+        lea  rsi, [rip + __start_choosers]
+        lea  rax, [rip + __end_choosers]
+        cmp  rsi, rax
+        je   .only
+        call choose_first
+.only:
         mov  qword ptr [rip + tables], rbx
-        jmp  check_tables
+        call check_tables
+        mov  esi, r12d
+        mov  edx, r14d
+        mov  ecx, r15d
+        say  M_TABLES
+        ret
 .none:
         cmp  dword ptr [rip + boot_info + BOOT_INFO_NR_MODULES], 0
         je   .nothing
@@ -75,11 +88,19 @@ find_tables:
 .nothing:
         fail E_NOTHING_TO_BOOT
 
+; What chooses among the tables of several profiles registers in section .choosers. in: rsi; in and out: rbx = tables
+choose_first:
+        mov  eax, dword ptr [rsi]
+        lea  rcx, [rip + __image_start]
+        add  rax, rcx
+        jmp  rax
+
 ; Checks magic, version, length, checksum, and that every reference stays inside.
+; in:  rbx = tables
+; out: r12 = their length, r14 = number of domains, r15 = of modules
 ; fails: E_TABLES_*
-; clobbers: all but rsp
+; clobbers: all but rbx, rsp
 check_tables:
-        lea  rbx, [rip + __start_tables]        ; rbx = tables, r12 = their length
         lea  r13, [rip + __end_tables]
         sub  r13, rbx                           ; r13 = bytes that were loaded
         xor  ecx, ecx
@@ -129,6 +150,10 @@ check_tables:
         cmp  byte ptr [rbx + r12 - 1], 0
         jne  .outside
         mov  eax, dword ptr [rbx + TABLES_NAME]
+        call .check_offset
+        mov  eax, dword ptr [rbx + TABLES_PROFILE]
+        call .check_offset
+        mov  eax, dword ptr [rbx + TABLES_PROFILE_TITLE]
         call .check_offset
         mov  eax, dword ptr [rbx + TABLES_DOMAINS]
         imul ecx, r14d, BOOT_DOMAIN_SIZEOF
@@ -204,10 +229,6 @@ check_tables:
         dec  r13d
         jmp  .module
 .good:
-        mov  esi, r12d
-        mov  edx, r14d
-        mov  ecx, r15d
-        say  M_TABLES
         ret
 
 ; in: eax = offset of an array, 8-byte aligned; rcx = its bytes, 0 for none

@@ -1,7 +1,7 @@
 ; The console: a 16550 UART, and the VGA text screen or a framebuffer, whichever are there. Shared with our own kernels.
 ; Nothing here waits for ever: a port without a UART reads 0xff, a UART that does not empty is given up.
 
-.global console_start, print_debug, print_normal, print_line, print, put_char, hex_digits, sixth_value, line_error
+.global console_start, console_started, print_debug, print_normal, print_line, print, put_char, hex_digits, sixth_value, line_error
 .global firmware_console, framebuffer_console, serial_port, serial_divisor, log_level, console_sinks
 
 .section .text

@@ -3,7 +3,7 @@
 
 .include "macros.inc"
 
-.global panic, end_boot, on_failure, reboot_seconds, seal_record, boot_record
+.global panic, end_boot, on_failure, reboot_seconds, start_second, second_passed, read_tsc, seal_record, boot_record
 
 .section .text
 
@@ -67,15 +67,33 @@ seal_record:
 ; Waits until the clock's second changes; a clock that stands still is given up on.
 ; clobbers: rax, rcx, rdx
 wait_second:
-        call read_second
-        mov  edx, eax
-        mov  ecx, CMOS_TRIES
+        call start_second
 .wait:
+        call second_passed
+        je   .wait
+        ret
+
+; A second begins for second_passed.
+; clobbers: rax, rdx
+start_second:
         call read_second
-        cmp  eax, edx
+        mov  dword ptr [rip + second], eax
+        call read_tsc
+        mov  qword ptr [rip + second_ticks], rax
+        ret
+
+; Has the clock's second changed since start_second? As many ticks of the time-stamp counter as no cpu makes in one stand
+; for a second, too: the clock may stand still. Reads of the clock cannot be counted for that, since in a machine that is
+; a program they take next to no time.
+; out: ZF clear if so
+; clobbers: rax, rdx
+second_passed:
+        call read_second
+        cmp  eax, dword ptr [rip + second]
         jne  .done
-        dec  ecx
-        jnz  .wait
+        call read_tsc
+        sub  rax, qword ptr [rip + second_ticks]
+        shr  rax, STILL_TICKS_SHIFT
 .done:
         ret
 
@@ -85,6 +103,13 @@ read_second:
         out  PORT_CMOS_INDEX, al
         in   al, PORT_CMOS_DATA
         movzx eax, al
+        ret
+
+; out: rax = the time-stamp counter; clobbers: rdx
+read_tsc:
+        rdtsc
+        shl  rdx, 32
+        or   rax, rdx
         ret
 
 ; Resets the machine: by the chipset, by the keyboard controller, and at last by a triple fault.
@@ -116,3 +141,8 @@ no_idt:         .space 10
 boot_record:    .quad 0                 ; the last_boot of this boot; 0 while there is no place for it
 on_failure:     .long ON_FAILURE_HALT
 reboot_seconds: .long 0
+
+.section .bss
+.align 8
+second_ticks:   .space 8                ; the time-stamp counter when the second began
+second:         .space 4

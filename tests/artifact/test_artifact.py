@@ -251,7 +251,7 @@ def test_on_a_medium_in_place(suffix: str, media: Built, tmp_path: Path, capsys:
     if suffix == ".img":
         shutil.copy(media.elf.with_suffix(".img.bmap"), tmp_path)
     size = path.stat().st_size
-    cli_artifact.cmdline(str(path), "dom0", LINE, "", "")
+    cli_artifact.cmdline(str(path), "dom0", LINE, "", "", "")
     image = only(path)
     assert path.stat().st_size == size and describe.record(image)["domains"][0]["cmdline"] == LINE
     assert not (tmp_path / "demo.img.bmap").exists()
@@ -271,7 +271,7 @@ def test_on_a_medium_in_place(suffix: str, media: Built, tmp_path: Path, capsys:
 def test_a_changed_disk_boots(firmware: str, media: Built, tmp_path: Path) -> None:
     path = tmp_path / "demo.img"
     shutil.copy(media.elf.with_suffix(".img"), path)
-    cli_artifact.cmdline(str(path), "dom0", LINE, "", "")
+    cli_artifact.cmdline(str(path), "dom0", LINE, "", "", "")
     machine = qemu.Machine(run.FIRMWARE_MEMORY * 4, firmware=firmware)
     arguments = qemu.command(machine, ["-drive", f"file={path},format=raw,if=virtio"])
     seen = qemu.run(arguments, expect=None, timeout=60, show=lambda text: None, directory=tmp_path)

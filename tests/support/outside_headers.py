@@ -417,6 +417,7 @@ BY_THE_BOOK = {
     r"FEATURE_CONTROL_\w+": "Intel SDM 3, 24.7",
     r"CR0_\w+|CR4_\w+|EFLAGS_\w+|MXCSR_\w+|FCW_\w+": "Intel SDM 3, 2.5",
     r"UART_COM1|VGA_\w+|PORT_\w+|CMOS_\w+|RESET_HARD|KEYBOARD_RESET": "the PC's ports",
+    r"KEYBOARD_\w+": "IBM AT Technical Reference, keyboard controller: status register; scan codes of set 1",
     r"BDA_\w+|EBDA_\w+|BIOS_ROM_\w+": "the BIOS' areas; ACPI 6.5, 5.2.5.1",
     r"BIOS_SYSTEM_VECTOR": "SDM 3, 20.1.4: vectors of 4 bytes from address 0 on; 0x15 is the BIOS' system services",
     r"REAL_MODE_\w+": "Linux, Documentation/arch/x86/boot.rst, the real-mode code at 0x90000",
@@ -437,7 +438,7 @@ OUR_HEADERS = {
 }
 OURS = re.compile(
     r"segment|domain_cell|module_kind|(ACPI|UART|SMBIOS_MAX|EFI_EXIT)_\w*TRIES|UART_SCRATCH_TEST|EFI_MAP_SIZE|"
-    r"FDT_MAGIC_BYTES|FDT_MAX_DEPTH|ELF_MAX_\w+|PROBE_\w+|EXCEPTION_\w+|LIFE_TICKS|EFI_MAX_TABLES"
+    r"FDT_MAGIC_BYTES|FDT_MAX_DEPTH|ELF_MAX_\w+|PROBE_\w+|EXCEPTION_\w+|LIFE_TICKS|STILL_TICKS_SHIFT|EFI_MAX_TABLES"
 )
 
 

@@ -17,7 +17,8 @@ HEAD = """\
 # The description
 
 A TOML file, such as images/demo.toml. It has a table [image], one [[domain]] or more, for Xen a table [hypervisor], and
-for partitions that share memory a [[shared]] each. Everything that is wrong in it is said at once, each with file, line
+for partitions that share memory a [[shared]] each; a [[profile]] for each further way to start the image
+(docs/how-to/profiles.md). Everything that is wrong in it is said at once, each with file, line
 and column. A Hyperlaunch device tree is a description as well (docs/domain-builder.md). This page is made by
 `invoke docs` from host/bootwright/description/schema.py; `invoke test` fails when it is out of date.
 """
@@ -49,6 +50,7 @@ def render() -> str:
         "[[domain]]": schema.domain(),
         "[hypervisor]": schema.hypervisor(),
         "[[shared]]": schema.shared(),
+        "[[profile]]": schema.profile(),
     }
     return HEAD + "".join(_table(name, fields) for name, fields in tables.items()) + _consoles()
 

@@ -54,12 +54,18 @@ class Change:
     payloads: tuple[tuple[int, Path], ...] = ()
 
 
-def with_cmdline(image: StoredImage, name: str, line: str) -> Change:
-    """The image with another command line of the domain with this name, or of the hypervisor.
+def with_cmdline(image: StoredImage, name: str, line: str, profile: str = "") -> Change:
+    """The image with another command line of the domain with this name, or of the hypervisor. profile: in which, "" for
+    the first.
 
-    Raises PlanError for a domain that there is not, and for a line that cannot be.
+    Raises PlanError for a domain or a profile that there is not, and for a line that cannot be.
     """
-    plan = _plan(image)
+    whole = _plan(image)
+    plans = {one.image.profile: one for one in (whole, *whole.profiles)}
+    if profile and profile not in plans:
+        known = ", ".join(filter(None, plans)) or "none"
+        raise PlanError(f"there is no profile {profile}; there is: {known}")
+    plan = plans[profile or whole.image.profile]
     if _CONSOLE in line or any(ord(character) < 32 or ord(character) == 127 for character in line):
         raise PlanError(f"{line!r}: a command line has no control characters, and {_CONSOLE} is known to a build alone")
     if plan.hypervisor is not None and name in (HYPERVISOR, plan.modules[plan.hypervisor.module].name):
@@ -68,7 +74,10 @@ def with_cmdline(image: StoredImage, name: str, line: str) -> Change:
         plan = replace(plan, hypervisor=replace(plan.hypervisor, cmdline=new))
     else:
         plan = _domains(plan, name, line)
-    return Change(image, _fitting(image, plan), f"cmdline of {name}: {line}")
+    changed = {**plans, plan.image.profile: replace(plan, profiles=())}
+    first, *others = changed.values()
+    said = f"cmdline of {name}{f' in profile {profile}' if profile else ''}: {line}"
+    return Change(image, _fitting(image, replace(first, profiles=tuple(others))), said)
 
 
 def with_module(image: StoredImage, name: str, file: Path, work: Path) -> Change:
@@ -78,10 +87,10 @@ def with_module(image: StoredImage, name: str, file: Path, work: Path) -> Change
     cannot be read.
     """
     plan = _plan(image)
-    number = next((number for number, one in enumerate(plan.modules) if one.name == name), None)
+    number = next((number for number, one in enumerate(plan.carried) if one.name == name), None)
     if number is None:
-        raise PlanError(f"there is no module {name}; there is: {', '.join(one.name for one in plan.modules)}")
-    old, place = plan.modules[number], image.modules[number].place
+        raise PlanError(f"there is no module {name}; there is: {', '.join(one.name for one in plan.carried)}")
+    old, place = plan.carried[number], image.modules[number].place
     if plan.partition or old.kind in (_constant("BOOTMOD_KERNEL"), _constant("BOOTMOD_XEN"), _constant("BOOTMOD_FDT")):
         raise PlanError(f"module {name}: it is looked into and placed when an image is built: build the image anew")
     try:
@@ -95,18 +104,20 @@ def with_module(image: StoredImage, name: str, file: Path, work: Path) -> Change
         if not 0 < needed <= align_up(had, PAGE):
             room = f"[0x1, {align_up(had, PAGE):#x}] fit where it lies{what}"
             raise PlanError(f"module {name}: {file.name} has {needed:#x} bytes, and {room}: build the image anew")
-    new = replace(
-        old,
-        size=packed.size,
-        unpacked_size=size,
-        sha256=packed.sha256,
-        pieces=tuple(piece.at(old.start) for piece in packed.pieces),
+
+    def changed(module: PlannedModule) -> PlannedModule:
+        if (module.name, module.load_address) != (old.name, old.load_address):
+            return module
+        pieces = tuple(piece.at(module.start) for piece in packed.pieces)
+        return replace(module, size=packed.size, unpacked_size=size, sha256=packed.sha256, pieces=pieces)
+
+    first, *others = (
+        replace(one, modules=tuple(map(changed, one.modules)), profiles=()) for one in (plan, *plan.profiles)
     )
-    modules = (*plan.modules[:number], new, *plan.modules[number + 1 :])
     digest = packed.sha256.hex()[:16]
     says = f"module {name}: {file.name}, {size} bytes, SHA-256 as packed {digest}..."
     payloads = ((number, packed.path),) if place else ()
-    return Change(image, _fitting(image, replace(plan, modules=modules)), says, payloads)
+    return Change(image, _fitting(image, replace(first, profiles=tuple(others))), says, payloads)
 
 
 def apply(path: Path, changes: Sequence[Change], signing: Signing | None = None) -> tuple[str, ...]:
@@ -205,14 +216,14 @@ def _identity(change: Change) -> bytes:
 
 def _without_places(plan: Plan) -> Plan:
     """The same for NAME.elf and for NAME.efi, in which modules lie elsewhere: both get the same build id."""
-    return replace(plan, modules=tuple(replace(module, load_address=0) for module in plan.modules))
+    return plan.moved({module.load_address: 0 for module in plan.carried})
 
 
 def _write(file: BinaryIO, change: Change) -> None:
     """Modules first; the tables, which say what they must be, at the end."""
     image = change.image
     for number, payload in change.payloads:
-        _write_module(file, image.modules[number], change.plan.modules[number], payload, image.form)
+        _write_module(file, image.modules[number], change.plan.carried[number], payload, image.form)
     said = manifest.encode(manifest.changed(image.manifest, [change.says]))
     _put(file, image.manifest_at, said.ljust(manifest.ROOM, b"\0"))
     _put(file, image.build_id_at, _identity(change))

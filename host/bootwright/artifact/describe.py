@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bootwright.artifact.difference import differences
 from bootwright.artifact.stored import StoredImage, StoredModule
 from bootwright.common import abi
 from bootwright.common.columns import aligned
@@ -37,7 +38,18 @@ def record(image: StoredImage, check: bool = True) -> dict[str, Any]:
         "settings": _settings(image.plan) if image.plan else {},
         "hypervisor": _hypervisor(image.plan) if image.plan else None,
         "domains": [_domain(one, image.plan) for one in image.plan.domains] if image.plan else [],
+        "profiles": [_profile(one) for one in image.plan.profiles] if image.plan else [],
         "modules": [_module(one, check) for one in image.modules],
+    }
+
+
+def _profile(plan: Plan) -> dict[str, Any]:
+    return {
+        "name": plan.image.profile,
+        "title": plan.image.profile_title.removeprefix(": "),
+        "settings": _settings(plan),
+        "hypervisor": _hypervisor(plan),
+        "domains": [_domain(one, plan) for one in plan.domains],
     }
 
 
@@ -51,6 +63,8 @@ def _signature(image: StoredImage) -> dict[str, Any] | None:
 def _settings(plan: Plan) -> dict[str, Any]:
     constants, image = abi.load().constants, plan.image
     return {
+        "profile": image.profile or None,
+        "menu_seconds": image.menu_seconds or None,
         "serial_port": image.serial_port if image.console & constants["CONSOLE_SERIAL"] else None,
         "baud": 115200 // image.serial_divisor if image.serial_divisor else None,
         "vga": bool(image.console & constants["CONSOLE_VGA"]),
@@ -132,6 +146,8 @@ def _lines(said: Mapping[str, Any]) -> Iterator[str]:
         yield f"    cmdline {found['cmdline']}"
     for domain in said["domains"]:
         yield from _domain_lines(domain)
+    for profile in said["profiles"]:
+        yield from _profile_lines(said, profile)
     if not said["domains"]:
         yield "  generic: the loader's modules say what to boot"
     if said["modules"]:
@@ -159,6 +175,16 @@ def _domain_lines(domain: Mapping[str, Any]) -> Iterator[str]:
         yield f"    {key} {name}{entered if key == 'kernel' else ''}"
     if domain["cmdline"]:
         yield f"    cmdline {domain['cmdline']}"
+
+
+def _profile_lines(said: Mapping[str, Any], profile: Mapping[str, Any]) -> Iterator[str]:
+    """What is different in a profile."""
+    title = f": {profile['title']}" if profile["title"] else ""
+    yield f"  profile {profile['name']}{title}"
+    keys = ("settings", "hypervisor", "domains")
+    for what, _, theirs in differences(*({key: one[key] for key in keys} for one in (said, profile))):
+        if what not in ("settings profile", "settings menu_seconds"):
+            yield f"    {what.removeprefix('settings ').removeprefix('domains ')} {theirs}"
 
 
 def _state(module: Mapping[str, Any]) -> str:

@@ -277,7 +277,7 @@ def _plan(data: bytes) -> Plan | None:
 
 def _modules(path: Path, plan: Plan | None, placed: Any) -> tuple[StoredModule, ...]:
     found = []
-    for module in plan.modules if plan else ():
+    for module in plan.carried if plan else ():
         try:
             place, header = placed(module) if module.embedded else (None, 0)
         except KeyError:

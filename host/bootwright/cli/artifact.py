@@ -51,9 +51,9 @@ def extract(name: str, wanted: str, everything: bool, output: str) -> None:
         print(f"{paths.shown(written)} ({written.stat().st_size:,} bytes)")
 
 
-def cmdline(name: str, domain: str, line: str, key: str, cert: str) -> None:
-    """Give a domain, or the hypervisor, of an image another command line."""
-    _changed(name, lambda image, work: change.with_cmdline(image, domain, line), key, cert)
+def cmdline(name: str, domain: str, line: str, profile: str, key: str, cert: str) -> None:
+    """Give a domain, or the hypervisor, of an image another command line, in one of its profiles."""
+    _changed(name, lambda image, work: change.with_cmdline(image, domain, line, profile), key, cert)
 
 
 def replace(name: str, module: str, new: str, key: str, cert: str) -> None:

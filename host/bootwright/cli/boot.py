@@ -46,6 +46,15 @@ def methods(name: str) -> Mapping[str, media.BootMethod]:
     return media.of_file(Path(name)) if name.endswith(media.SUFFIXES) else media.BOOT_METHODS
 
 
+def profile_arguments(profile: str, via: str) -> list[str]:
+    """QEMU's arguments that choose a profile. Raises RunError where the command line is another loader's."""
+    if not profile:
+        return []
+    if via != "kernel":
+        raise RunError(f"profile: by {via} it is chosen in the menu, or on the loader's own command line")
+    return ["-append", f"profile={profile}"]
+
+
 def _found(name: str, options: run.Options, shown: Shown) -> Built:
     """Raises RunError for what only a build has."""
     if not name.endswith(media.SUFFIXES):

@@ -192,6 +192,8 @@ def export_tree(name: str, form: str, output: str) -> None:
     if not output:
         folder.mkdir(parents=True, exist_ok=True)
     writer.write(described, form, path)
+    if described.profiles:
+        print("note: a device tree knows one way to start; the profiles are not in it", file=sys.stderr)
     print(f"{paths.shown(path)} ({path.stat().st_size:,} bytes)")
 
 

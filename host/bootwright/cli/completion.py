@@ -80,6 +80,7 @@ VALUES: dict[str, Callable[[], Iterable[str]]] = {
     "machine": _machines,
     "number": _numbers,
     "format": _formats,
+    "medium": _media,
     "sector": lambda: ("512", "4096"),
 }
 

@@ -8,6 +8,7 @@
     json_schema     the same keys for editors, as a JSON schema
     records         what a description says, as frozen records
     consoles        {console} in a command line, and the words it stands for
+    profiles        several ways to start one image: the description with something else in it
     partitions      what must hold where every domain gets cpus and memory of its own
     rules           what must hold between its tables
     load            the file into a Description

@@ -17,7 +17,7 @@ DIRECTIVE = "#:schema "  # and a path, in the first line of a TOML file: by it t
 
 def document() -> dict[str, Any]:
     """The schema of a whole description."""
-    many = {"domain": schema.domain(), "shared": schema.shared()}
+    many = {"domain": schema.domain(), "shared": schema.shared(), "profile": schema.profile()}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A description of boot domains",

@@ -12,19 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import BootwrightError, DescriptionError, ErrorList, Where, about
-from bootwright.description import consoles, readers, rules, schema, toml_tree
+from bootwright.description import consoles, profiles, readers, rules, schema, toml_tree
 from bootwright.description.readers import Field
 from bootwright.description.records import (
     Description,
     DomainDescription,
     HypervisorDescription,
     ImageDescription,
+    ProfileDescription,
     SharedDescription,
 )
 from bootwright.description.toml_tree import Node
@@ -39,6 +41,7 @@ __all__ = [
     "HypervisorDescription",
     "ImageDescription",
     "PackageSource",
+    "ProfileDescription",
     "SharedDescription",
     "Source",
     "load",
@@ -105,14 +108,19 @@ def _read(root: Node, path: Path) -> Description:
         "hypervisor": Field(_hypervisor, own_subject=True),
         "domain": Field(_domains, default=(), own_subject=True),
         "shared": Field(_shared, default=(), own_subject=True),
+        "profile": Field(_profiles, default=(), own_subject=True),
     }
     found, _ = readers.read_table(root, top)
     image = found["image"] or _image(Node({}, root.where, root.where), path)
     domains = found["domain"]
     if len(domains) == 1 and not image.generic:
         domains = (domains[0].as_the_only_one(),)
-    description = consoles.fill(Description(path, image, domains, found["hypervisor"], found["shared"]))
-    errors = tuple(rules.check(description))
+    told = Description(path, image, domains, found["hypervisor"], found["shared"], found["profile"])
+    variants = [consoles.fill(profiles.applied(told, one)) for one in told.profiles]
+    description = replace(consoles.fill(told), variants=tuple(variants))
+    errors = [*rules.check(description), *profiles.check(description)]
+    if not errors:
+        errors = [error for variant in variants for error in rules.check(variant)]
     if errors:
         raise ErrorList(errors)
     return description
@@ -144,6 +152,16 @@ def _domains(node: Node) -> tuple[DomainDescription, ...]:
 
 def _shared(node: Node) -> tuple[SharedDescription, ...]:
     return _tables(node, "shared", load_abi().constants["MAX_SHARED"], _shared_range)
+
+
+def _profiles(node: Node) -> tuple[ProfileDescription, ...]:
+    return _tables(node, "profile", load_abi().constants["MAX_PROFILES"] - 1, _profile)
+
+
+def _profile(node: Node, index: int) -> ProfileDescription:
+    with about(_subject(node, index, "profile")):
+        read, places = readers.read_table(node, schema.profile())
+    return ProfileDescription(**read, where=node.where, places=MappingProxyType(places))
 
 
 def _tables(node: Node, key: str, limit: int, read: Callable[[Node, int], T]) -> tuple[T, ...]:

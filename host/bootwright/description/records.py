@@ -67,6 +67,8 @@ class ImageDescription(Table):
     verify: bool = True
     sbat: tuple[str, ...] = values.DEFAULT_SBAT
     slack: int = values.DEFAULT_SLACK
+    profile: str = "default"
+    menu: int = 5
     generic: bool = False
 
 
@@ -187,14 +189,36 @@ class SharedDescription(Table):
 
 
 @dataclass(frozen=True)
+class ProfileDescription(Table):
+    """One [[profile]] table: what is different in it; None for what is not."""
+
+    name: str
+    title: str = ""
+    cmdline: str | None = None
+    ramdisk: Source | None = None
+    hypervisor_cmdline: str | None = None
+    console: Console | None = None
+    log: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """As Table's."""
+        return f'profile "{self.name}"'
+
+
+@dataclass(frozen=True)
 class Description:
-    """A whole description. path: its file as given; files named in it are relative to its folder."""
+    """A whole description. path: its file as given; files named in it are relative to its folder. profiles: the further
+    ones; variants: the whole description as each of these has it.
+    """
 
     path: Path
     image: ImageDescription
     domains: tuple[DomainDescription, ...]
     hypervisor: HypervisorDescription | None = None
     shared: tuple[SharedDescription, ...] = ()
+    profiles: tuple[ProfileDescription, ...] = ()
+    variants: tuple[Description, ...] = ()
 
     @property
     def owners(self) -> dict[Owner, DomainDescription | HypervisorDescription]:

@@ -71,6 +71,8 @@ def _check_generic(description: Description) -> Iterator[BootwrightError]:
         yield domain.error("", "a generic image has no domains: the loader brings them")
     if description.hypervisor is not None:
         yield description.hypervisor.error("", "a generic image starts the initial domain itself")
+    for profile in description.profiles:
+        yield profile.error("", "a generic image has no profiles: the loader says what to boot")
 
 
 def _check_hypervisor(description: Description) -> Iterator[BootwrightError]:

@@ -86,6 +86,19 @@ def image() -> dict[str, Field]:
             says="room behind the tables, for longer command lines in a finished image (`invoke cmdline`)",
             usual=f'`"{values.in_units(values.DEFAULT_SLACK)}"`',
         ),
+        "profile": Field(
+            readers.name,
+            default="default",
+            form="a name",
+            says="what this description is called in the menu and behind `profile=`, where there are more, see "
+            "[[profile]]",
+        ),
+        "menu": Field(
+            readers.integer(0, values.MAX_REBOOT_SECONDS),
+            default=5,
+            form=f"0 to {values.MAX_REBOOT_SECONDS}",
+            says="seconds that the menu of profiles waits for a key; 0: there is none",
+        ),
         "generic": Field(
             readers.boolean,
             default=False,
@@ -249,6 +262,37 @@ def _partition() -> dict[str, Field]:
             form=f"1 to {MAX_RESTARTS}",
             says="partition: how many restarts there may be within a minute; one more stops it",
         ),
+    }
+
+
+def profile() -> dict[str, Field]:
+    """The keys of a [[profile]]: what is different when the image is started so."""
+    return {
+        "name": Field(readers.name, True, form="a name", says="what `profile=` and messages call it"),
+        "title": Field(
+            readers.bounded_string(load_abi().constants["MAX_NAME"] - len(": ")),
+            default="",
+            form="a string",
+            says="what the menu says of it",
+            usual="none",
+        ),
+        "cmdline": Field(
+            readers.bounded_string(load_abi().constants["MAX_STRING"], reader="the stub"),
+            form=COMMAND_LINE,
+            says="the command line of the initial domain's kernel",
+            usual="the domain's",
+        ),
+        "ramdisk": Field(values.ramdisk, form=FILE, says="the initial domain's", usual="the domain's"),
+        "hypervisor-cmdline": Field(
+            readers.bounded_string(load_abi().constants["MAX_STRING"], reader="the stub"),
+            form=COMMAND_LINE,
+            says="the hypervisor's command line",
+            usual="[hypervisor]'s",
+        ),
+        "console": Field(
+            values.console, form="as in [image]", says="where messages go, from the choice on", usual="[image]'s"
+        ),
+        "log": Field(readers.choice(LOG_LEVELS), form=_words(LOG_LEVELS), says="what is said", usual="[image]'s"),
     }
 
 

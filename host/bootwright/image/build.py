@@ -17,8 +17,9 @@ from pathlib import Path
 
 from bootwright.common import paths as common_paths
 from bootwright.common import scratch
-from bootwright.common.errors import BootwrightError, ErrorList, Where
+from bootwright.common.errors import BootwrightError, ErrorList, Where, about
 from bootwright.common.hashes import Hashes
+from bootwright.common.ranges import Range
 from bootwright.description.load import Description, FaultyDescription
 from bootwright.devicetree import reader
 from bootwright.hyperlaunch import model
@@ -172,8 +173,26 @@ def plan_image(described: Description, work: Path, stage: Stage) -> Plan | Gener
     """What goes into the image; packed files and unpacked kernels go to `work`."""
     if described.image.generic:
         return Generic()
+    first = _plan(described, work, stage, {})
+    plans = [first]
+    for profile, variant in zip(described.profiles, described.variants, strict=True):
+        carried = {module.sha256: module.load_range for plan in plans for module in plan.modules if module.embedded}
+        folder = work / f"profile-{profile.name}"
+        folder.mkdir()
+        with about(profile.subject):
+            planned = _plan(variant, folder, stage, carried)
+        title = f": {profile.title}" if profile.title else ""
+        plans.append(replace(planned, image=replace(planned.image, profile=profile.name, profile_title=title)))
+    if len(plans) == 1:
+        return first
+    image = replace(first.image, profile=described.image.profile, menu_seconds=described.image.menu)
+    notes = dict.fromkeys(note for plan in plans for note in plan.notes)
+    return replace(first, image=image, profiles=tuple(plans[1:]), notes=tuple(notes))
+
+
+def _plan(described: Description, work: Path, stage: Stage, carried: Mapping[bytes, Range]) -> Plan:
     info = model.build(described, resolve.resolve(described, work))
-    return plan_make.make(described, info, work, _bytes_done(stage))
+    return plan_make.make(described, info, work, _bytes_done(stage), carried)
 
 
 def _write_application(
@@ -192,12 +211,9 @@ def write_application(
     planned: Plan, linked: Linked, identity: bytes, sbat: Sequence[str], output: Path, said: bytes = b""
 ) -> Plan:
     """The same as an EFI application, and its plan: modules lie right behind the stub, wherever that is put."""
-    embedded = [module for module in planned.modules if module.embedded]
-    addresses = iter(efi_image.place(linked.symbols["__image_end"], [module.size for module in embedded]))
-    moved = replace(
-        planned,
-        modules=tuple(replace(m, load_address=next(addresses)) if m.embedded else m for m in planned.modules),
-    )
+    embedded = [module for module in planned.carried if module.embedded]
+    addresses = efi_image.place(linked.symbols["__image_end"], [module.size for module in embedded])
+    moved = planned.moved(dict(zip((module.load_address for module in embedded), addresses, strict=True)))
     efi_image.write(linked, tables.encode(moved), payloads(moved), identity, sbat, output, said)
     return moved
 

@@ -137,7 +137,7 @@ def _verify(path: Path, plan: Plan, sbat: Sequence[str], signed: bool) -> None:
         base = constants["IMAGE_BASE"] - PAGE
         found = {section.virtual_address + base: section for section in sections}
         summed: list[tuple[int, int, int]] = []
-        for module in (module for module in plan.modules if module.embedded):
+        for module in (module for module in plan.carried if module.embedded):
             section = found.get(module.load_address)
             if section is None or section.virtual_size != module.size:
                 raise VerifyError(f"module {module.name} is not at {module.load_address:#x}")

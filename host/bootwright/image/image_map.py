@@ -103,7 +103,7 @@ class Map:
     serial_port: I/O port that the stub prints on, None for none;
     stub_size: code and read-only data of the stub;
     partition: parts of the data of a partition's resident part, in memory;
-    notes: sentences that a user may want to know.
+    notes: sentences that a user may want to know; profiles: their names, none where there is one way to start.
     """
 
     name: str
@@ -122,6 +122,7 @@ class Map:
     hypervisor: Hypervisor | None
     notes: tuple[str, ...]
     partition: tuple[Place, ...] = ()
+    profiles: tuple[str, ...] = ()
 
 
 def module_file(name: str) -> str:
@@ -157,8 +158,9 @@ def map_image(
 
 def _with_plan(found: Map, plan: Plan, offsets: Sequence[int]) -> Map:
     """The same with all that was planned. offsets: of the modules in the file."""
-    embedded = [module for module in plan.modules if module.embedded]
-    placed = (Place(p.range.start, p.range.end, p.what) for p in plan.placements)
+    embedded = [module for module in plan.carried if module.embedded]
+    placements = dict.fromkeys(p for one in (plan, *plan.profiles) for p in one.placements)
+    placed = tuple(Place(p.range.start, p.range.end, p.what) for p in placements)
     in_file = (
         Place(offset, offset + module.size, f"module {module.name}")
         for module, offset in zip(embedded, offsets, strict=True)
@@ -177,6 +179,7 @@ def _with_plan(found: Map, plan: Plan, offsets: Sequence[int]) -> Map:
         hypervisor=hypervisor,
         notes=plan.notes,
         partition=_places(plan.partitioned.parts) if plan.partitioned else (),
+        profiles=tuple(one.image.profile for one in (plan, *plan.profiles)) if plan.profiles else (),
     )
 
 
@@ -207,7 +210,7 @@ def _memory(planned: PlannedDomain) -> int:
 
 def contents(plan: Plan) -> tuple[tuple[Module, ...], tuple[Domain, ...], Hypervisor | None]:
     """What an image is made of, as its map says it."""
-    modules = tuple(_module(module) for module in plan.modules)
+    modules = tuple(_module(module) for module in plan.carried)
     return modules, tuple(_domain(domain, plan) for domain in plan.domains), _hypervisor(plan)
 
 
@@ -299,6 +302,8 @@ def text(found: Map) -> str:
         lines += _partition(domain.partition) if domain.partition else []
     if found.partition:
         lines += ["", "data of the resident part", *_ranges(found.partition)]
+    if found.profiles:
+        lines += ["", f"profiles  {', '.join(found.profiles)}"]
     if found.notes:
         lines += ["", "notes", *(f"  {note}" for note in found.notes)]
     return "\n".join(lines) + "\n"

@@ -27,12 +27,13 @@ from bootwright.plan.records import Generic, Plan
 
 LAYOUT = "stub"
 RELOCATE = "relocate"
+PROFILES = "profiles"
 SECTIONS = "sections"  # of use to these:
 TOLD_OF_SECTIONS = ("multiboot2", "multiboot1", protocols.HYPERVISOR)
 
 
 def launch_files(planned: Plan) -> tuple[str, ...]:
-    """The files of stub/launch that an image needs: one for each protocol by which what is in it is entered, and
+    """The reasons for which an image needs files: one for each protocol by which what is in it is entered, and
     what moves a kernel that may be moved.
     """
     numbers = {domain.protocol for domain in planned.domains}
@@ -41,6 +42,7 @@ def launch_files(planned: Plan) -> tuple[str, ...]:
         numbers = {planned.hypervisor.protocol}
         files += [protocols.HYPERVISOR] if planned.hypervisor.efi_entry else []
     found = {protocols.name(number) for number in numbers}
+    files += [PROFILES] if planned.profiles else []
     return (*(name for name in protocols.NAMES if name in found), *files)
 
 
@@ -131,6 +133,6 @@ def payloads(planned: Plan) -> tuple[Payload, ...]:
     """The modules that travel in the image."""
     return tuple(
         Payload(m.name, m.payload, m.load_address, m.size, m.sha256)
-        for m in planned.modules
+        for m in planned.carried
         if m.embedded and m.payload is not None
     )

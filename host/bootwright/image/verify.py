@@ -90,7 +90,7 @@ def _verify(file: BinaryIO, size: int, plan: Plan | Generic) -> Image:
             raise VerifyError(f"{what}: {entry:#x} lies in no executable segment")
     if isinstance(plan, Plan):
         _check_tables(elf, plan)
-        for module in plan.modules:
+        for module in plan.carried:
             if module.embedded:
                 _check_module(file, segments, module)
     return image

@@ -11,12 +11,14 @@ this launcher does not build are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import PlanError, about
+from bootwright.common.ranges import Range
 from bootwright.description.load import Description, ImageDescription
 from bootwright.hyperlaunch import builder
 from bootwright.hyperlaunch.model import BootInfo
@@ -40,9 +42,15 @@ __all__ = [
 ]
 
 
-def make(description: Description, info: BootInfo, workdir: Path, progress: Progress | None = None) -> Plan:
+def make(
+    description: Description,
+    info: BootInfo,
+    workdir: Path,
+    progress: Progress | None = None,
+    carried: Mapping[bytes, Range] = MappingProxyType({}),
+) -> Plan:
     """Plan the image of `description`, whose model is `info`. Packed files go to workdir, which must be
-    there.
+    there. carried: as for Placing, for a further profile of the same image.
 
     Raises PlanError, KernelError or SourceError, with the place in the description.
     """
@@ -69,7 +77,7 @@ def make(description: Description, info: BootInfo, workdir: Path, progress: Prog
     elif info.hypervisor is not None:
         jobs.add_hypervisor()
         lines, done = xen.lines(info, built), jobs.done
-    placing = Placing(description, info, done)
+    placing = Placing(description, info, done, carried)
     placing.place()
     modules = tuple(_module(job, description, info) for job in placing.jobs)
     limit = load_abi().constants["MAX_MODULES"]
@@ -81,7 +89,7 @@ def make(description: Description, info: BootInfo, workdir: Path, progress: Prog
         tuple(_domains(info, placing.jobs, built)),
         modules,
         _hypervisor(description, info, placing.jobs),
-        placing.machine.placed,
+        placing.placed,
         tuple(lines),
         (
             *notes.of_description(description, info, built),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from bootwright.common.abi import load as load_abi
 from bootwright.common.errors import PlanError, about
@@ -12,7 +13,7 @@ from bootwright.description.load import Description
 from bootwright.description.records import OfDomain, OfHypervisor
 from bootwright.hyperlaunch.model import BootInfo
 from bootwright.kernels.kernel import Kernel
-from bootwright.plan.memory import HIGHEST_RAM, Memory, stub_range
+from bootwright.plan.memory import HIGHEST_RAM, Memory, Placement, stub_range
 from bootwright.plan.modules import Job
 
 
@@ -23,7 +24,18 @@ class Placing:
     an address space of its own (partition.regions); to the machine its modules are files.
     """
 
-    def __init__(self, description: Description, info: BootInfo, jobs: Sequence[Job]) -> None:
+    def __init__(
+        self,
+        description: Description,
+        info: BootInfo,
+        jobs: Sequence[Job],
+        carried: Mapping[bytes, Range] = MappingProxyType({}),
+    ) -> None:
+        """carried: modules that other profiles bring, by their hash, and where they are loaded: what is the same is not
+        brought again, and nothing else is loaded there.
+        """
+        self._carried = dict(carried)
+        self._foreign = [Placement(place, "a module of another profile", False) for place in carried.values()]
         self._description = description
         self._info = info
         self._embedded = description.image.modules == "embedded"
@@ -35,6 +47,7 @@ class Placing:
         for job in self.jobs:
             self._check_memory(job)
         self._each(lambda job: job.kernel is not None, self._place_kernel)
+        self._keep_carried()
         self._keep_room()
         self._each(self._has_place, self._place_file)
         self._each(self._passes, self._place_packed)
@@ -48,6 +61,11 @@ class Placing:
                 f"{HIGHEST_RAM:#x}, where a PC can have RAM",
                 image.place("modules"),
             )
+
+    @property
+    def placed(self) -> tuple[Placement, ...]:
+        """What has got a place here."""
+        return tuple(one for one in self.machine.placed if one not in self._foreign)
 
     @property
     def below(self) -> int:
@@ -90,6 +108,14 @@ class Placing:
         self._check_deferred(placed)
         return placed
 
+    def _keep_carried(self) -> None:
+        """A kernel may go to where a module lies that this profile does not use; then it needs its own of those."""
+        kernels = [part for job in self.jobs if job.kernel for part in job.kernel.ranges]
+        self.machine.placements += self._foreign
+        for digest, place in tuple(self._carried.items()):
+            if any(place.overlaps(part) for part in kernels):
+                del self._carried[digest]
+
     def _keep_room(self) -> None:
         """What a kernel is told lies below 1 MiB, or behind the stub. A machine may have no room there, nor the kernel
         leave any here; then it is not to lie behind all that is loaded.
@@ -112,6 +138,9 @@ class Placing:
     def _place_file(self, job: Job) -> Job:
         module = self._info.mods[job.mod]
         size = job.unpacked_size(module.size)
+        if not job.packed.pieces and job.packed.sha256 in self._carried:
+            place = self._carried[job.packed.sha256]
+            return replace(job, place=Range.sized(place.start, size), load_address=place.start)
         final = self.machine.place(size, f"{job.key} {module.name}", lasting=True)
         kernel = self._kernel_beside(job)
         limit = FOUR_GIB if kernel is None or kernel.ramdisk_end is None else kernel.ramdisk_end
@@ -127,6 +156,8 @@ class Placing:
 
     def _place_packed(self, job: Job) -> Job:
         name = self._info.mods[job.mod].name
+        if job.packed.sha256 in self._carried:
+            return replace(job, load_address=self._carried[job.packed.sha256].start)
         load = self.machine.place(job.packed.size, f"packed {job.key} {name}", lasting=False)
         return replace(job, load_address=load.start)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bootwright.common.abi import load as load_abi
@@ -15,7 +16,9 @@ from bootwright.plan.memory import Placement
 
 @dataclass(frozen=True)
 class PlannedImage:
-    """The image's settings, as numbers of stub/abi/tables.h."""
+    """The image's settings, as numbers of stub/abi/tables.h. profile: which these are, "" where there is only one;
+    menu_seconds: of the first.
+    """
 
     name: str
     console: int
@@ -24,6 +27,9 @@ class PlannedImage:
     log: int
     on_failure: int
     reboot_seconds: int
+    profile: str = ""
+    profile_title: str = ""
+    menu_seconds: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,8 +118,8 @@ class PlannedPartition:
 class Plan:
     """All of it. hypervisor: None where the stub launches the hardware domain itself. placements: what lies where in
     the machine, beside the stub, for the map. transcript: what the domain builder will print at boot. notes: sentences
-    a user may want to know. partitioned: of a partition, for the map. slack: bytes of room behind the tables. The last
-    five are not part of the tables.
+    a user may want to know. partitioned: of a partition, for the map. slack: bytes of room behind the tables. These
+    five are not part of the tables. profiles: the further ways to start the same image, each a plan.
     """
 
     image: PlannedImage
@@ -125,6 +131,24 @@ class Plan:
     notes: tuple[str, ...] = field(default=(), compare=False)
     partitioned: PlannedPartition | None = field(default=None, compare=False)
     slack: int = field(default=0, compare=False)
+    profiles: tuple[Plan, ...] = ()
+
+    @property
+    def carried(self) -> tuple[PlannedModule, ...]:
+        """The modules of all profiles, each once: one that several share lies at one place."""
+        found = {module.load_address: module for plan in self.profiles for module in plan.modules if module.embedded}
+        for module in self.modules:
+            found.pop(module.load_address, None)
+        return (*self.modules, *found.values())
+
+    def moved(self, places: Mapping[int, int]) -> Plan:
+        """The same with its embedded modules loaded elsewhere. places: new addresses by the old ones."""
+        modules = (
+            replace(module, load_address=places[module.load_address]) if module.embedded else module
+            for module in self.modules
+        )
+        profiles = tuple(plan.moved(places) for plan in self.profiles)
+        return replace(self, modules=tuple(modules), profiles=profiles)
 
     @property
     def partition(self) -> bool:

@@ -11,7 +11,8 @@ plan gives the same bytes.
 from __future__ import annotations
 
 import zlib
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from typing import Any
 
 from bootwright.common.abi import load as load_abi
@@ -44,7 +45,14 @@ class _Strings:
 
 
 def encode(plan: Plan) -> bytes:
-    """The tables of a plan."""
+    """The tables of a plan, and behind them those of its profiles."""
+    data = bytearray()
+    for one in (plan, *plan.profiles):
+        data += bytes(-len(data) % ARRAY_ALIGN) + _encode(one)
+    return bytes(data)
+
+
+def _encode(plan: Plan) -> bytes:
     abi = load_abi()
     constants = abi.constants
     pieces = [piece for module in plan.modules for piece in module.pieces]
@@ -64,6 +72,7 @@ def encode(plan: Plan) -> bytes:
             offset = align_up(offset + len(module.sections.headers), ARRAY_ALIGN)
     strings = _Strings(offset)
     name = strings.add(plan.image.name)
+    profile, title = strings.add(plan.image.profile), strings.add(plan.image.profile_title)
     arrays = (
         [_encode_domain(domain, strings) for domain in plan.domains],
         _encode_modules(plan, strings, headers),
@@ -94,6 +103,9 @@ def encode(plan: Plan) -> bytes:
         hypervisor_cmdline=cmdline,
         hypervisor_entry=hypervisor.entry if hypervisor else 0,
         hypervisor_efi_entry=hypervisor.efi_entry if hypervisor else 0,
+        profile=profile,
+        profile_title=title,
+        menu_seconds=plan.image.menu_seconds,
     )
 
     def blob(checksum: int) -> bytes:
@@ -187,6 +199,28 @@ def decode(blob: bytes) -> Plan:
 
     Raises VerifyError for a wrong magic, version, length or checksum, and for references past the end.
     """
+    first, *others = (_decode(part) for part in _parts(blob))
+    return replace(first, profiles=tuple(others))
+
+
+def _parts(blob: bytes) -> Iterator[bytes]:
+    """The tables of each profile."""
+    start = 0
+    while True:
+        end = start + max(_length(blob[start:]), load_abi().constants["TABLES_SIZEOF"])
+        yield blob[start:end]
+        start = align_up(end, ARRAY_ALIGN)
+        if start >= len(blob):
+            return
+
+
+def _length(data: bytes) -> int:
+    """Bytes of the tables that these bytes begin with, as they say."""
+    length = load_abi().constants["TABLES_LENGTH"]
+    return int.from_bytes(data[length : length + 4], "little")
+
+
+def _decode(blob: bytes) -> Plan:
     abi = load_abi()
     constants = abi.constants
     size = constants["TABLES_SIZEOF"]
@@ -222,6 +256,9 @@ def decode(blob: bytes) -> Plan:
         head.log,
         head.on_failure,
         head.reboot_seconds,
+        _string(blob, head.profile),
+        _string(blob, head.profile_title),
+        head.menu_seconds,
     )
     hypervisor = None
     if head.hypervisor != constants["NO_MODULE"]:
@@ -238,8 +275,11 @@ def decode(blob: bytes) -> Plan:
 
 def of_section(data: bytes) -> bytes:
     """The tables at the start of a section that has room behind them, as many bytes as they say."""
-    length = load_abi().constants["TABLES_LENGTH"]
-    return data[: int.from_bytes(data[length : length + 4], "little")]
+    magic = load_abi().constants["TABLES_MAGIC_VALUE"].to_bytes(8, "little")
+    end = _length(data)
+    while data.startswith(magic, next_start := align_up(end, ARRAY_ALIGN)):
+        end = next_start + _length(data[next_start:])
+    return data[:end]
 
 
 def _records(blob: bytes, name: str, start: int, count: int) -> list[Any]:

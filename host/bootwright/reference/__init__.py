@@ -11,6 +11,7 @@ records of stub/abi with the stub, and no code.
     resident        a partition's data, read back from an image
     nested          what its nested tables lead to
     partition       the boot of its resident part: places, cpus, what is put into domains
+    profiles        which way to start is taken
     boot            all of that: the transcript
     transcript      a transcript read back into a machine
 

@@ -23,9 +23,9 @@ from bootwright.hyperlaunch.cmdline import Hypervisor, Reader
 from bootwright.hyperlaunch.model import BootInfo, BootModule, DomainBuilder, MemoryRange
 from bootwright.kernels import protocols, sections
 from bootwright.kernels.sections import Sections
-from bootwright.plan import xen
+from bootwright.plan import tables, xen
 from bootwright.plan.records import Generic, Plan, PlannedModule
-from bootwright.reference import handover, kernel_probe, loading, partition, resident, tree_reader
+from bootwright.reference import handover, kernel_probe, loading, partition, profiles, resident, tree_reader
 from bootwright.reference.loading import Loading
 from bootwright.reference.machine import Efi, LoaderModule, Machine, Platform, all_ram, joined, normalise
 
@@ -77,13 +77,18 @@ def _level(text: str) -> int:
     return abi.constants["LOG_DEBUG" if said.startswith(DETAILS) else "LOG_NORMAL"]
 
 
-def boot(machine: Machine, plan: Plan | Generic, tables_size: int = 0) -> Boot:
-    """Boot an image with this plan, or the generic stub, on this machine.
+def boot(machine: Machine, plan: Plan | Generic, tables_size: int = 0, key: int = 0) -> Boot:
+    """Boot an image with this plan, or the generic stub, on this machine. tables_size: bytes of the tables; of
+    several profiles theirs are asked. key: the profile that a key chooses, from 1 on; 0 for no key.
 
     For the generic stub, and for a kernel entered by the Linux boot protocol, machine.contents has the modules that
     the stub looks into; for a partition all of them.
     """
-    run = _Run(machine, plan, tables_size)
+    said: tuple[str, ...] = ()
+    if isinstance(plan, Plan) and plan.profiles:
+        said, plan = profiles.chosen(plan, machine.cmdline, key)
+        tables_size = len(tables.encode(plan))
+    run = _Run(machine, plan, tables_size, said)
     failure = None
     try:
         for step in run.stages():
@@ -110,7 +115,8 @@ def _efi_lines(protocol: str, efi: Efi | None) -> Iterator[str]:
 class _Run(builder.Machine):
     """The stages of stub/boot/main.asm."""
 
-    def __init__(self, machine: Machine, plan: Plan | Generic, tables_size: int) -> None:
+    def __init__(self, machine: Machine, plan: Plan | Generic, tables_size: int, said: tuple[str, ...] = ()) -> None:
+        self._said = said
         self._constants = load_abi().constants
         self._machine = machine
         self._plan = plan
@@ -140,6 +146,7 @@ class _Run(builder.Machine):
             case Generic():
                 yield from self._make_tables()
             case Plan():
+                yield from self._said
                 self._take_tables(plan)
                 yield line("M_TABLES", self._tables_size, len(plan.domains), len(plan.modules))
         yield from self._memory()

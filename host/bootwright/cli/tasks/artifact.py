@@ -40,13 +40,27 @@ def extract(context: Context, file: str = "demo", module: str = "", all: bool = 
 
 @task(
     positional=["file", "domain", "line"],
-    help={"file": _FILE, "domain": "a domain's name, or hypervisor", "line": "the new command line", **_SIGN},
+    help={
+        "file": _FILE,
+        "domain": "a domain's name, or hypervisor",
+        "line": "the new command line",
+        "profile": "in which profile of the image (default: the first)",
+        **_SIGN,
+    },
 )
-def cmdline(context: Context, file: str = "", domain: str = "", line: str = "", sign: str = "", cert: str = "") -> None:
+def cmdline(
+    context: Context,
+    file: str = "",
+    domain: str = "",
+    line: str = "",
+    profile: str = "",
+    sign: str = "",
+    cert: str = "",
+) -> None:
     """Give a domain of a finished image another command line, in place."""
     from bootwright.cli import artifact
 
-    artifact.cmdline(file, domain, line, sign, cert)
+    artifact.cmdline(file, domain, line, profile, sign, cert)
 
 
 @task(

@@ -17,6 +17,7 @@ from bootwright.cli.invoke_task import task
         "name": "as for image, built first if it is missing or out of date; or a finished file: .elf, .efi, .iso, .img",
         "via": "how the machine loads it: kernel (QEMU's own loader, the default), grub (grub-mkrescue's ISO), iso-cd, "
         "iso-usb, disk-ide, disk-ahci, disk-virtio, disk-usb, pxe, pxe-http, efi",
+        "profile": "start this profile of the image; by the way kernel alone, elsewhere the menu is there",
         "expect": "text that the serial console must show; may be given again, and all must be shown; without it "
         "the guest must power off",
         "fail": "text that must not be shown: it ends the run with status 6; may be given again",
@@ -41,6 +42,7 @@ def run(
     context: Context,
     name: str = "demo",
     via: str = "",
+    profile: str = "",
     expect: list[str] | None = None,
     fail: list[str] | None = None,
     timeout: float = -1.0,
@@ -74,7 +76,7 @@ def run(
         expect=expect,
         timeout=boot.usual_timeout(shown) if timeout == -1 else timeout,
         fail=tuple(fail or ()),
-        qemu_args=shlex.split(qemu_args),
+        qemu_args=[*boot.profile_arguments(profile, via), *shlex.split(qemu_args)],
         secure_boot=secure_boot,
         memory=run.amount(memory, "memory") if memory else None,
         cpus=cpus or None,
