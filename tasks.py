@@ -1,6 +1,7 @@
 """The tasks of a checkout: those of the tool, and `test` for who works on it."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -85,13 +86,17 @@ def test(
 
 @task()
 def docs(context: Context) -> None:
-    """Write what is made from the source: pages of docs/, the boot in README.md, syntax files for editors."""
+    """Write what is made from the source: pages of docs/, the boot in README.md, syntax files; and the site, build/site."""
     _tools()
     import pages
     import readme_page
 
     pages.write()
     readme_page.PAGE.write_text(readme_page.render(), encoding="utf-8")
+    site = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict"]
+    raise Exit(
+        code=subprocess.run(site, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, check=False).returncode
+    )
 
 
 namespace.add_task(test)

@@ -312,6 +312,7 @@ def test_installed_package(tmp_path: Path) -> None:
     listed = bootwright("--list")
     assert "image" in listed
     assert "test" not in listed
+    assert bootwright("docs", "tutorial") == (ROOT / "docs/tutorial.md").read_text()
     assert bootwright("image").startswith("build/demo/demo.elf (")
     assert (empty / "build/demo/demo.elf").exists()
     assert "demo: powering off" in bootwright("run", "demo", "--expect", "powering off")

@@ -391,6 +391,8 @@ OPENED = {
     "cli.chart._text": "log for a picture",
     "cli.descriptions._title": BYTES,
     "cli.explain._text": "log",
+    "cli.pages._title": OURS,
+    "cli.pages.show": OURS,
     "cli.lab.read": "report of a machine",
     "common.abi.load": OURS,
     "common.asciicast._json": "recording",

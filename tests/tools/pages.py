@@ -8,17 +8,24 @@ import kernel_rules
 import packages_page
 import partition_page
 import pictures
+import records_page
 import stages_page
 import stub_page
 import syntax_files
+import tasks_page
 from project import ROOT
 
 from bootwright.description import json_schema
 
+PAGES = (
+    *(description_page, errors_page, kernel_rules, packages_page, partition_page, records_page, stages_page, stub_page),
+    tasks_page,
+)
+
 
 def write() -> None:
     """Each page and syntax file, to its place."""
-    for page in (description_page, errors_page, kernel_rules, packages_page, partition_page, stages_page, stub_page):
+    for page in PAGES:
         page.PAGE.write_text(page.render(), encoding="utf-8")
     schema = {ROOT / json_schema.FILE: json_schema.text()}
     for path, text in {**syntax_files.render(), **pictures.render(), **schema}.items():

@@ -13,6 +13,7 @@
     chart           pictures of memory and time
     artifact        finished images, looked into and changed
     descriptions    descriptions listed, checked, begun
+    pages           the documentation, in the terminal
     completion      what a shell completes a command line with
     doctor          whether building and booting work here
     explain         errors of the stub and captured logs, explained

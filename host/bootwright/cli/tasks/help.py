@@ -44,4 +44,12 @@ def completion_(context: Context) -> None:
     print(completion.BASH, end="")
 
 
-TASKS = (explain, doctor, completion_)
+@task(positional=["page"], help={"page": "its name, as tutorial; without one they are listed"})
+def docs(context: Context, page: str = "") -> None:
+    """Show a page of the documentation, which comes with bootwright."""
+    from bootwright.cli import pages
+
+    pages.show(page)
+
+
+TASKS = (explain, doctor, completion_, docs)

@@ -1,0 +1,103 @@
+"""Every command in the tutorial and the how-to pages is run, in its order, or marked with what it needs.
+
+A block behind `<!-- needs: WHAT -->` is for a machine that tests do not have; one behind `<!-- file: PATH -->` is
+that file.
+Each page begins in a fresh copy of the checkout, with what was fetched and assembled before.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from project import ROOT
+
+PAGES = [ROOT / "docs/tutorial.md", *sorted((ROOT / "docs/how-to").glob("*.md"))]
+COMMANDS = ("./bootstrap ", "openssl ", "cp ", "mkdir ", "source ")
+MARK = re.compile(r"<!-- (needs|file): (.+?) -->")
+COPIED = ("host", "stub", "linker", "images", "bootstrap", "tasks.py", "LICENSE", "NOTICE", "README.md", "docs")
+
+
+def blocks(page: str) -> Iterator[tuple[str, str, str]]:
+    """Of each block of a page: the kind and the word of its mark, and its text."""
+    mark, lines = ("", ""), list[str]()
+    for line in [*page.split("\n"), "end"]:
+        if line.startswith("    ") or (not line and lines):
+            lines.append(line[4:])
+            continue
+        if any(lines):
+            yield *mark, "\n".join(lines).rstrip() + "\n"
+        if lines:
+            mark = ("", "")
+        lines = []
+        if found := MARK.fullmatch(line):
+            mark = found[1], found[2]
+        elif line:
+            mark = ("", "")
+
+
+def commands(text: str) -> str:
+    """The commands of a block, without what they show."""
+    joined = text.replace("\\\n", " ")
+    found = [line for line in joined.split("\n") if line.startswith(COMMANDS)]
+    # The status of `diff` is 1 where something differs, as it does where a page compares.
+    return "".join(f"{line} || [ $? -eq 1 ]\n" if " diff " in line else f"{line}\n" for line in found)
+
+
+def checkout(folder: Path) -> Path:
+    """A copy of the checkout, with its environment and its cache."""
+    root = folder / "checkout"
+    root.mkdir()
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in COPIED:
+        source = ROOT / name
+        shutil.copytree(source, root / name, ignore=ignored) if source.is_dir() else shutil.copy2(source, root / name)
+    (root / ".cache").symlink_to(ROOT / ".cache")
+    # The environment is there already: what `bootstrap` does before a task is for its own tests.
+    (root / "bootstrap").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m invoke --search-root "{root}" "$@"\n')
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_its_commands_work(page: Path, tmp_path: Path) -> None:
+    root = checkout(tmp_path)
+    for kind, word, text in blocks(page.read_text(encoding="utf-8")):
+        if kind == "file":
+            (root / word).write_text(text)
+        elif kind != "needs" and (script := commands(text)):
+            done = subprocess.run(
+                ["bash", "--noprofile", "--norc", "-ec", script],
+                cwd=root,
+                env=os.environ | {"TERM": "dumb"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=240,
+            )
+            assert done.returncode == 0, f"{script}{done.stdout[-3000:]}{done.stderr[-3000:]}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_its_marks_are_understood(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    said = [line for line in text.split("\n") if line.startswith("<!--") and "stages" not in line]
+    assert all(MARK.fullmatch(line) for line in said)
+    marked = [kind for kind, _, _ in blocks(text) if kind]
+    assert len(marked) == len(said), "each mark stands right before a block"
+
+
+def test_blocks_and_marks_are_found() -> None:
+    page = "text\n\n    ./bootstrap a \\\n        b\n    shown\n\n<!-- needs: x y -->\n\n    ./bootstrap c\n\n"
+    page += "more\n    cp d e\n"
+    found = list(blocks(page))
+    assert [(kind, word) for kind, word, _ in found] == [("", ""), ("needs", "x y"), ("", "")]
+    assert commands(found[0][2]) == "./bootstrap a      b\n"
+    assert commands(found[2][2]) == "cp d e\n"
