@@ -86,7 +86,7 @@ def test(
 
 @task()
 def docs(context: Context) -> None:
-    """Write what is made from the source: pages of docs/, the boot in README.md, syntax files; and the site, build/site."""
+    """Write what is made from the source (pages of docs/, README.md, syntax files), and the site, build/site."""
     _tools()
     import pages
     import readme_page
