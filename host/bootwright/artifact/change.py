@@ -42,6 +42,10 @@ _P_FILESZ = 16  # in a program header of ELF-32: sizes in the file and in memory
 _VIRTUAL_SIZE = 8  # in a section header of PE
 
 
+class NoRoom(PlanError):
+    """What is to be changed has no room where it lies, or has to be planned: rebuild.py makes the image anew."""
+
+
 @dataclass(frozen=True)
 class Change:
     """What is to become of an image: its plan; says: a sentence for the manifest; payloads: new bytes of modules, by
@@ -92,7 +96,7 @@ def with_module(image: StoredImage, name: str, file: Path, work: Path) -> Change
         raise PlanError(f"there is no module {name}; there is: {', '.join(one.name for one in plan.carried)}")
     old, place = plan.carried[number], image.modules[number].place
     if plan.partition or old.kind in (_constant("BOOTMOD_KERNEL"), _constant("BOOTMOD_XEN"), _constant("BOOTMOD_FDT")):
-        raise PlanError(f"module {name}: it is looked into and placed when an image is built: build the image anew")
+        raise NoRoom(f"module {name}: it is looked into and placed when an image is built: build the image anew")
     try:
         packed = pack.pack_file(file, work / name, "lz4") if old.pieces else pack.store(file)
         size = file.stat().st_size
@@ -103,7 +107,7 @@ def with_module(image: StoredImage, name: str, file: Path, work: Path) -> Change
     for what, needed, had in rooms:
         if not 0 < needed <= align_up(had, PAGE):
             room = f"[0x1, {align_up(had, PAGE):#x}] fit where it lies{what}"
-            raise PlanError(f"module {name}: {file.name} has {needed:#x} bytes, and {room}: build the image anew")
+            raise NoRoom(f"module {name}: {file.name} has {needed:#x} bytes, and {room}: build the image anew")
 
     def changed(module: PlannedModule) -> PlannedModule:
         if (module.name, module.load_address) != (old.name, old.load_address):

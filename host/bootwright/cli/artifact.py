@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bootwright.artifact import change, describe, difference, foreign, modules, stored
+from bootwright.artifact import change, describe, difference, foreign, layout, modules, rebuild, stored
 from bootwright.artifact.change import Change
 from bootwright.artifact.stored import StoredImage
 from bootwright.common import paths
 from bootwright.common.errors import DeviceError, SourceError
 from bootwright.flash import block_devices
-from bootwright.image.sign import signing
+from bootwright.image import patcher
+from bootwright.image.sign import Signing, signing
 from bootwright.media import bmap
 
 _SHOWN = 60  # characters of a value in a difference
@@ -27,10 +28,14 @@ def inspect(name: str, as_json: bool) -> bool:
     found = stored.find(path)
     records = [describe.record(image) for image in found]
     other = None if found else foreign.describe(path)
+    medium = None if path.is_dir() else layout.record(path)
     if as_json:
-        print(json.dumps({"file": str(path), "images": records, "other": other}, indent=2, ensure_ascii=False))
+        said = {"file": str(path), "images": records, "other": other, "medium": medium}
+        print(json.dumps(said, indent=2, ensure_ascii=False))
     else:
         print("\n".join([describe.text(one) for one in records] or [f"{path}: {other}"]))
+        for line in layout.text(medium) if medium else ():
+            print(line)
     return all(module["right"] is not False for one in records for module in one["modules"])
 
 
@@ -57,8 +62,35 @@ def cmdline(name: str, domain: str, line: str, profile: str, key: str, cert: str
 
 
 def replace(name: str, module: str, new: str, key: str, cert: str) -> None:
-    """Put another file in a module's place."""
-    _changed(name, lambda image, work: change.with_module(image, module, Path(new), work), key, cert)
+    """Put another file in a module's place: where it lies, or else in an image that is made anew of what it holds."""
+    try:
+        _changed(name, lambda image, work: change.with_module(image, module, Path(new), work), key, cert)
+    except change.NoRoom:
+        path = _path(name)
+        if path.is_dir() or path.is_block_device():
+            raise
+        _made_anew(path, module, Path(new), signing(key, cert))
+
+
+def _made_anew(path: Path, module: str, new: Path, signer: Signing | None) -> None:
+    patcher.start()
+    images = _images(path)
+    with tempfile.TemporaryDirectory(prefix="rebuild-") as work:
+        made = rebuild.rebuilt(images[0], module, new, Path(work))
+        notes = rebuild.write(path, images, made, signer, Path(work))
+    for note in [*notes, *_stale_map(path)]:
+        print(f"note: {note}", file=sys.stderr)
+    for image in _images(path):
+        print(f"{paths.shown(path)}: {image.form}, build {image.build_id[:8]}: {made.says}")
+
+
+def _stale_map(path: Path) -> list[str]:
+    """Remove a block map beside a file, which is of the file as it was; say so."""
+    stale = bmap.path(path)
+    if stale == path or not stale.exists():
+        return []
+    stale.unlink()
+    return [f"{paths.shown(stale)} was of the image as it was, and is removed"]
 
 
 def diff(one: str, other: str, as_json: bool) -> bool:
@@ -85,9 +117,7 @@ def _changed(name: str, make: Callable[[StoredImage, Path], Change], key: str, c
     with tempfile.TemporaryDirectory(prefix="change-") as work:
         changes = [make(image, Path(work)) for image in found]
         notes = list(change.apply(path, changes, signer))
-    if (stale := bmap.path(path)).exists() and stale != path:
-        stale.unlink()
-        notes.append(f"{paths.shown(stale)} was of the image as it was, and is removed")
+    notes += _stale_map(path)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     after = _images(path)

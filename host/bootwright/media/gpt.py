@@ -104,6 +104,43 @@ def sector_of(head: bytes) -> int | None:
     return next((size for size in SECTORS if head[size:].startswith(_SIGNATURE)), None)
 
 
+@dataclass(frozen=True)
+class Header:
+    """What the header of a GPT says, in sectors. right: its own checksum; entries_checksum: that of all entries."""
+
+    right: bool
+    own: int
+    other: int
+    entries_at: int
+    count: int
+    entry_size: int
+    entries_checksum: int
+
+
+def header_of(sector: bytes) -> Header | None:
+    """The header in a sector, None where there is none."""
+    if not sector.startswith(_SIGNATURE) or len(sector) < _HEADER.size:
+        return None
+    _, revision, length, checksum, _, own, other, _, _, _, entries_at, count, size, crc = _HEADER.unpack_from(sector)
+    bare = bytearray(sector[: min(max(length, _HEADER.size), len(sector))])
+    bare[_CHECKSUM] = bytes(4)
+    right = revision == _REVISION and _HEADER.size <= length <= len(sector) and zlib.crc32(bare) == checksum
+    return Header(right, own, other, entries_at, count, size, crc)
+
+
+def entries_of(head: bytes) -> tuple[MbrEntry, ...]:
+    """The entries of the MBR in a disk's first bytes; none where there is no MBR."""
+    if head[510:512] != b"\x55\xaa":
+        return ()
+    found = (_MBR_ENTRY.unpack_from(head, _MBR_TABLE + number * _MBR_ENTRY.size) for number in range(4))
+    # A FAT file system's first sector ends like an MBR, with code where the table is.
+    return tuple(
+        MbrEntry(kind, start, size, active == 0x80, begins, ends)
+        for active, begins, kind, ends, start, size in found
+        if size and active in (0, 0x80)
+    )
+
+
 def moved(head: bytes, size: int) -> tuple[tuple[int, bytes], ...]:
     """How a device of `size` bytes differs from the disk image on it that has these first bytes: what it has instead,
     by offset, so that its partition table is that of the whole device; nothing where there is no GPT with right
