@@ -48,6 +48,8 @@ def test_a_profile_is_the_description_with_something_else_in_it() -> None:
     assert rescue.domains[0].cmdline == "single console=tty0 console=ttyS1,9600", "of its own console"
     assert rescue.domains[0].ramdisk == FileSource("rescue.img")
     assert (rescue.image.log, rescue.image.console.serial_divisor) == ("debug", 12)
+    other = read(BASE + '[[profile]]\nname = "newer"\nkernel = "newer"\n').variants[0]
+    assert other.domains[0].kernel == FileSource("newer") and other.domains[1].kernel == FileSource("k")
     assert rescue.domains[1] == found.domains[1] and rescue.domains[0].kernel == found.domains[0].kernel
     assert plain.domains == found.domains
     assert (found.image.profile, [one.name for one in found.profiles]) == ("usual", ["rescue", "plain"])
@@ -77,7 +79,7 @@ def test_the_hypervisor_s_own_line() -> None:
         (BASE + RESCUE + 'hypervisor-cmdline = "x"\n', "hypervisor-cmdline: there is no hypervisor to read it"),
         (BASE.replace("[image]\n", '[image]\nmodules = "loader"\n') + RESCUE, "ramdisk: a loader brings the modules"),
         (BASE + '[[profile]]\ncmdline = "x"\n', "profile number 1: name is missing"),
-        (BASE + '[[profile]]\nname = "x"\nkernel = "k"\n', '"kernel" is not a known key'),
+        (BASE + '[[profile]]\nname = "x"\nmemory = "k"\n', '"memory" is not a known key'),
         (BASE + "".join(f'[[profile]]\nname = "p{n}"\n' for n in range(9)), "at most 8 are possible"),
         ('[image]\ngeneric = true\n[[profile]]\nname = "x"\n', "a generic image has no profiles"),
         (BASE.replace("[image]\n", "[image]\nmenu = 4000\n"), "menu: 4000 is outside of 0 to 3600"),

@@ -22,7 +22,7 @@ from bootwright.inputs import resolve
 from bootwright.partition import resident
 from bootwright.plan import tables
 from bootwright.plan.records import Plan
-from bootwright.reference import boot
+from bootwright.reference import boot, profiles
 from bootwright.reference import transcript as reference_transcript
 from bootwright.reference.machine import LoaderModule, Machine, Platform
 
@@ -169,7 +169,7 @@ def compare_boot(
         cpu=said.cpu,
         memory_type=said.memory_type,
         platform=_platform(said, **{"cpus": tuple(range(built.machine_cpus)), **platform}) if plan.partition else None,
-        contents=contents(built, file, plan),
+        contents=contents(built, file, profiles.chosen(plan, cmdline, 0)[1] if plan.profiles else plan),
     )
     expected = boot.boot(machine, plan, len(file.tables))
     assert said.lines == expected.shown(plan.image.log)

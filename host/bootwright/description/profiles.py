@@ -33,7 +33,7 @@ def applied(description: Description, profile: ProfileDescription) -> Descriptio
 
 
 def _domain(domain: DomainDescription, profile: ProfileDescription) -> DomainDescription:
-    said = {"cmdline": profile.cmdline, "ramdisk": profile.ramdisk}
+    said = {"cmdline": profile.cmdline, "kernel": profile.kernel, "ramdisk": profile.ramdisk}
     return _with(domain, profile, said) if domain.initial else domain
 
 
@@ -56,10 +56,9 @@ def check(description: Description) -> Iterator[BootwrightError]:
             yield profile.error("", 'launcher = "partition" has one way to start its domains, and no profiles')
         if profile.hypervisor_cmdline is not None and description.hypervisor is None:
             yield profile.error("hypervisor-cmdline", "there is no hypervisor to read it")
-        if profile.ramdisk is not None and image.modules == "loader":
-            yield profile.error(
-                "ramdisk", 'a loader brings the modules (modules = "loader"), the same for each profile'
-            )
+        for key, file in (("kernel", profile.kernel), ("ramdisk", profile.ramdisk)):
+            if file is not None and image.modules == "loader":
+                yield profile.error(key, 'a loader brings the modules (modules = "loader"), the same for each profile')
 
 
 def _at(where: Where | None) -> str:

@@ -195,6 +195,7 @@ class ProfileDescription(Table):
     name: str
     title: str = ""
     cmdline: str | None = None
+    kernel: Source | None = None
     ramdisk: Source | None = None
     hypervisor_cmdline: str | None = None
     console: Console | None = None

@@ -282,6 +282,7 @@ def profile() -> dict[str, Field]:
             says="the command line of the initial domain's kernel",
             usual="the domain's",
         ),
+        "kernel": Field(values.file, form=FILE, says="the initial domain's", usual="the domain's"),
         "ramdisk": Field(values.ramdisk, form=FILE, says="the initial domain's", usual="the domain's"),
         "hypervisor-cmdline": Field(
             readers.bounded_string(load_abi().constants["MAX_STRING"], reader="the stub"),

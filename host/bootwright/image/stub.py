@@ -36,8 +36,8 @@ def launch_files(planned: Plan) -> tuple[str, ...]:
     """The reasons for which an image needs files: one for each protocol by which what is in it is entered, and
     what moves a kernel that may be moved.
     """
-    numbers = {domain.protocol for domain in planned.domains}
-    files = [RELOCATE] if any(module.movable for module in planned.modules) else []
+    numbers = {domain.protocol for plan in (planned, *planned.profiles) for domain in plan.domains}
+    files = [RELOCATE] if any(module.movable for module in planned.carried) else []
     if planned.hypervisor is not None:
         numbers = {planned.hypervisor.protocol}
         files += [protocols.HYPERVISOR] if planned.hypervisor.efi_entry else []
