@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from page_commands import blocks, commands
 from project import ROOT
 
 # `python -m venv` makes bin/python a link to this same stand-in, as a real one links to its base.
@@ -316,6 +317,13 @@ def test_installed_package(tmp_path: Path) -> None:
     assert bootwright("image").startswith("build/demo/demo.elf (")
     assert (empty / "build/demo/demo.elf").exists()
     assert "demo: powering off" in bootwright("run", "demo", "--expect", "powering off")
+    # The tutorial, word for word; what it fetches was fetched before.
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    (lab / ".cache").symlink_to(ROOT / ".cache")
+    for kind, _, text in blocks((ROOT / "docs/tutorial.md").read_text(encoding="utf-8")):
+        if kind != "needs" and (script := commands(text).replace("./bootstrap", str(bin / "bootwright"))):
+            subprocess.run(["bash", "-ec", script], cwd=lab, env=environment, stdin=subprocess.DEVNULL, check=True)
 
 
 def test_an_environment_that_a_link_leads_to_is_left_alone(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""The drawings in docs/pictures: memory of images whose kernels are the project's own, planned for a plain PC.
+"""The drawings in docs/pictures: memory of images whose kernels are the project's own, planned for a plain PC; and those
+of drawings.py.
 
 Nothing of a machine, a clock or another package goes into them, so that the same source gives the same bytes.
 """
@@ -9,6 +10,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import drawings
 from project import ROOT
 
 from bootwright.chart import memory_svg
@@ -56,4 +58,5 @@ def planned(name: str) -> planning.Planned:
 
 def render() -> dict[Path, str]:
     """Each drawing, by its place."""
-    return {FOLDER / f"memory-{name}.svg": memory_svg.draw(planned(name).chart) for name in ("demo", "two")}
+    memory = {f"memory-{name}.svg": memory_svg.draw(planned(name).chart) for name in ("demo", "two")}
+    return {FOLDER / name: text for name, text in {**memory, **drawings.render()}.items()}
