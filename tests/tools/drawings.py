@@ -1,4 +1,4 @@
-"""Drawings for docs/design.md: the flow of the packages, and the stages of a boot. Boxes and arrows, from the source."""
+"""Drawings for docs/design.md: the flow of the packages, and the stages of a boot; boxes, made from the source."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def _rows(rows: Sequence[tuple[str, str, str]]) -> Iterator[str]:
             yield f'<text x="{_LEFT + 170}" y="{y + 22}">{escape(mark)}</text>\n'
         x = _LEFT + (234 if any(row[2] for row in rows) else 164)
         for line, text in enumerate(_wrapped(says)):
-            yield f'<text class="small" x="{x}" y="{y + (22 if len(says) < 90 else 14 + 16 * line)}">{escape(text)}</text>\n'
+            down = 22 if len(says) < 90 else 14 + 16 * line
+            yield f'<text class="small" x="{x}" y="{y + down}">{escape(text)}</text>\n'
         if number + 1 < len(rows):
             yield f'<path d="M{_LEFT + 65} {y + _ROW}v{_GAP}m-4 -5l4 5l4 -5"/>\n'
 

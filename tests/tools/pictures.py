@@ -1,5 +1,5 @@
-"""The drawings in docs/pictures: memory of images whose kernels are the project's own, planned for a plain PC; and those
-of drawings.py.
+"""The drawings in docs/pictures: memory of images whose kernels are the project's own, planned for a plain PC; and
+those of drawings.py.
 
 Nothing of a machine, a clock or another package goes into them, so that the same source gives the same bytes.
 """
