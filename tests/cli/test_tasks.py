@@ -1,5 +1,6 @@
 """The command line: arguments, errors as sentences, exit statuses, and what goes where."""
 
+import json
 import os
 import signal
 import subprocess
@@ -129,6 +130,18 @@ def test_a_wrong_description_names_the_place(lab: Path) -> None:
     assert lines[0].startswith(f"{lab}:7:1: ")
     assert lines[1:3] == ["  7 | colour = 1", "    | ^"]
     assert lines[3].startswith(f"{lab}:8:1: ")
+
+
+def test_with_json_errors_are_a_document(lab: Path) -> None:
+    """On standard output, for every task that has --json; the sentences are on standard error all the same."""
+    lab.write_text(lab.read_text() + "colour = 1\n")
+    done = invoke("image", str(lab), "--json")
+    (one,) = json.loads(done.stdout)["errors"]
+    assert (done.returncode, one["file"], one["line"], one["column"]) == (1, str(lab), 7, 1)
+    assert f"{lab}:7:1: {one['message']}" in done.stderr
+    for task in ("inspect", "plan", "explain", "run"):
+        done = invoke(task, "no-such-thing", "--json")
+        assert done.returncode == 1 and json.loads(done.stdout)["errors"][0]["message"] in done.stderr
 
 
 @pytest.mark.slow

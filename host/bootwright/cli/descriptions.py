@@ -11,7 +11,7 @@ from typing import Any
 
 from bootwright.common import paths
 from bootwright.common.columns import aligned
-from bootwright.common.errors import BootwrightError, ErrorList, SourceError, Where
+from bootwright.common.errors import BootwrightError, SourceError, Where, records
 from bootwright.common.ranges import MIB, align_up
 from bootwright.description import json_schema
 
@@ -105,8 +105,7 @@ def check(name: str, as_json: bool) -> bool:
     except BootwrightError as error:
         if not as_json:
             raise
-        errors = error.errors if isinstance(error, ErrorList) else (error,)
-        _say({"right": False, "errors": [_error(one) for one in errors], "notes": [], "machine_memory": None})
+        _say({"right": False, "errors": records(error), "notes": [], "machine_memory": None})
         return False
     notes = list(planned.plan.notes) if planned else []
     if as_json:
@@ -122,11 +121,6 @@ def check(name: str, as_json: bool) -> bool:
 
 def _say(document: object) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False))
-
-
-def _error(error: BootwrightError) -> dict[str, Any]:
-    where = error.where or Where("")
-    return {"file": where.path, "line": where.line, "column": where.column, "message": error.message}
 
 
 def new(name: str, kernel: str, ramdisk: str, cmdline: str, xen: bool, memory: str, output: str) -> None:

@@ -7,6 +7,7 @@ qemu.Outcome.
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.parser.parser import ParseMachine
 
-from bootwright.common.errors import FULL, BootwrightError
+from bootwright.common.errors import FULL, BootwrightError, records
 from bootwright.common.excerpt import marked
 from bootwright.common.words import nearest
 
@@ -41,6 +42,8 @@ class Task(tasks.Task[Callable[..., Any]]):
         try:
             return super().__call__(*args, **kwargs)
         except BootwrightError as error:
+            if kwargs.get("json") is True:  # a program reads standard output, and gets one document whatever happens
+                print(json.dumps({"errors": records(error)}, indent=2, ensure_ascii=False))
             raise Exit(marked(error), code=1) from error
         except BrokenPipeError:
             # Whoever read it has seen enough; Python would complain once more when it ends.

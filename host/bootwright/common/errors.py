@@ -90,6 +90,16 @@ class ErrorList(BootwrightError):
         super().__init__("\n".join(str(error) for error in self.errors))
 
 
+def records(error: BootwrightError) -> list[dict[str, str | int | None]]:
+    """Each of its errors for programs: file, line and column, None where they are not known, and the message."""
+    errors = error.errors if isinstance(error, ErrorList) else (error,)
+    places = [(one, one.where or Where("")) for one in errors]
+    return [
+        {"file": where.path or None, "line": where.line, "column": where.column, "message": one.message}
+        for one, where in places
+    ]
+
+
 def one_or_all(errors: Sequence[BootwrightError]) -> BootwrightError:
     """The error to raise for a list of one or more."""
     return errors[0] if len(errors) == 1 else ErrorList(errors)
