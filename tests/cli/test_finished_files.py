@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_tasks import invoke
+from tasks_run import invoke
 
 from bootwright import media
 from bootwright.artifact import bootable

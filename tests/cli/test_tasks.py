@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from project import ROOT
+from tasks_run import invoke
 
 GOOD = """\
 [[domain]]
@@ -19,18 +20,6 @@ functions = ["initial-domain"]
 memory = "64M"
 kernel = "{kernel}"
 """
-
-
-def invoke(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "invoke", "--search-root", str(ROOT), *arguments],
-        cwd=cwd,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture

@@ -380,7 +380,7 @@ OURS = "reads what comes with the project"
 QEMU = "reads what a QEMU that we started says"
 LOCK = "opens a folder of its own, to lock it"
 # Each function that opens a file: the reader above that it is tried by, or why no bytes in the file can matter to it.
-MEDIUM = "tests/artifact/test_layout.py damages media"
+MEDIUM = "tests of their own damage them: tests/artifact/test_layout.py, tests/labgrid"
 OPENED = {
     "artifact.layout.record": MEDIUM,
     "artifact.rebuild._medium": BYTES,
@@ -391,6 +391,8 @@ OPENED = {
     "artifact.stored.find": "stored image",
     "artifact.stored.is_right": "stored image",
     "asm.preprocess.read_file": "assembly",
+    "cli.bench._outcome": OURS,
+    "cli.bench.targets": MEDIUM,
     "cli.chart._text": "log for a picture",
     "cli.descriptions._title": BYTES,
     "cli.explain._text": "log",

@@ -223,7 +223,11 @@ def test_an_interruption_ends_it_with_all_that_it_started(program: Path, tmp_pat
 # --- nobody else starts any ---
 
 # What they start is this project's own Python.
-OWN = {"image/patcher.py": ["subprocess"], "link/program.py": ["os.fork"]}
+OWN = {
+    "cli/bench.py": ["subprocess"],  # ourselves, a process for each board
+    "image/patcher.py": ["subprocess"],
+    "link/program.py": ["os.fork"],
+}
 STARTERS = {"subprocess", "pty", "multiprocessing", "asyncio", "commands"}
 OF_OS = ("system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp", "exec", "spawn")
 

@@ -15,6 +15,7 @@
     descriptions    descriptions listed, checked, begun
     pages           the documentation, in the terminal
     completion      what a shell completes a command line with
+    bench           boards of a lab, all at once
     doctor          whether building and booting work here
     explain         errors of the stub and captured logs, explained
     tools           the programs and files of other packages, all of them

@@ -21,11 +21,12 @@ def write(path: Path, image: str, how: str, result: Result) -> None:
     suite = ElementTree.SubElement(root, "testsuite", {"name": "bootwright"} | counts | {"time": seconds})
     case = ElementTree.SubElement(suite, "testcase", {"classname": image, "name": f"boot {how}", "time": seconds})
     if failed:
-        said = {"message": _plain(result.reason), "type": result.outcome.name.lower()}
-        ElementTree.SubElement(case, "failure", said).text = _plain(result.reason)
-    ElementTree.SubElement(case, "system-out").text = _plain(result.transcript)
+        said = {"message": plain(result.reason), "type": result.outcome.name.lower()}
+        ElementTree.SubElement(case, "failure", said).text = plain(result.reason)
+    ElementTree.SubElement(case, "system-out").text = plain(result.transcript)
     ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """The text without what XML cannot have."""
     return _FORBIDDEN.sub("\ufffd", text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from bootwright.cli import completion
-from bootwright.cli.tasks import artifact, boot, deploy, descriptions, help, image, machines
+from bootwright.cli.tasks import artifact, boot, deploy, descriptions, help, image, lab, machines
 
 ROOMS = (
     descriptions,
@@ -16,6 +16,7 @@ ROOMS = (
     boot,
     deploy,
     machines,
+    lab,
     artifact,
     help,
 )

@@ -1,0 +1,165 @@
+"""A board of a lab, brought to a state: its image deployed, its power switched, its serial line read and understood.
+
+    BootwrightStrategy: {medium: disk, ready: INIT-OK}      # in labgrid's environment, behind the board's other drivers
+
+What the stub says decides: each stage is a line, and an error is an exception with its number, its sentence with the
+values of this board, and what to try (docs/errors.md).
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from typing import Any
+
+import attr
+from labgrid.driver import Driver
+from labgrid.factory import target_factory
+from labgrid.step import step
+from labgrid.strategy import Strategy, StrategyError
+from pexpect import EOF, TIMEOUT
+
+from bootwright.common.messages import failure_pattern, pattern, shown_build
+from bootwright.lab import explain
+
+_ENTRY = ("M_ENTRY",)
+_LAUNCH = ("M_LAUNCH", "M_PARTITION_LAUNCH")
+
+
+class Status(enum.Enum):
+    """What a board is, or is brought to. launched: its kernel was entered; shell: it has said what it should."""
+
+    unknown = 0
+    off = 1
+    booted = 2
+    launched = 3
+    shell = 4
+
+
+class BootFailed(StrategyError):
+    """The stub ended with an error. number: as "E0404"; explanation: what it means, causes, what to try."""
+
+    def __init__(self, found: explain.Explanation, transcript: str) -> None:
+        tries = "; ".join(found.tries)
+        super().__init__(f"{found.number}: {found.sentence}. {found.means} Try: {tries}")
+        self.number = found.number
+        self.explanation = found
+        self.transcript = transcript
+
+    def __str__(self) -> str:
+        return str(self.msg)
+
+
+@target_factory.reg_driver
+@attr.s(eq=False)
+class BootwrightStrategy(Strategy):
+    """Binds power, console, and where there are any: the image and where it is deployed, a driver for the shell.
+
+    medium: what of the image goes onto the storage; ready: a text that the console shows when it is up, where no shell
+    is bound; boot_timeout, launch_timeout, ready_timeout: in seconds, for firmware and loader; for the stub; for what
+    it launches.
+    """
+
+    bindings = {  # noqa: RUF012  # as labgrid reads it
+        "power": "PowerProtocol",
+        "console": "ConsoleProtocol",
+        "image": {"BootwrightImage", None},
+        "storage": {"USBStorageDriver", "BootwrightStick", None},
+        "netboot": {"BootwrightNetboot", None},
+        "shell": {"ShellDriver", None},
+    }
+    medium = attr.ib(default="disk", validator=attr.validators.instance_of(str))
+    ready = attr.ib(default="", validator=attr.validators.instance_of(str))
+    boot_timeout = attr.ib(default=120.0, validator=attr.validators.instance_of(float))
+    launch_timeout = attr.ib(default=120.0, validator=attr.validators.instance_of(float))
+    ready_timeout = attr.ib(default=120.0, validator=attr.validators.instance_of(float))
+    status = attr.ib(default=Status.unknown, init=False)
+    transcript = attr.ib(default="", init=False)
+
+    @step(args=["status"])
+    def transition(self, status: Status | str) -> None:
+        """Bring the board to a state. Raises BootFailed for an error of the stub, StrategyError for all else."""
+        wanted = Status[status] if isinstance(status, str) else status
+        if wanted is Status.unknown:
+            raise StrategyError("unknown: is no state to bring a board to")
+        if wanted is self.status:
+            return
+        if wanted is Status.off or wanted.value <= self.status.value or self.status is Status.unknown:
+            self._off()
+        if wanted.value >= Status.booted.value and self.status is Status.off:
+            self._boot()
+        if wanted.value >= Status.launched.value and self.status is Status.booted:
+            self._until(_LAUNCH, self.launch_timeout)
+            self.status = Status.launched
+        if wanted is Status.shell:
+            self._ready()
+
+    def _off(self) -> None:
+        for bound in (self.shell, self.console):
+            if bound is not None:
+                self.target.deactivate(bound)
+        self.target.activate(self.power)
+        self.power.off()
+        self.status, self.transcript = Status.off, ""
+
+    def _boot(self) -> None:
+        if self.image is not None:
+            self.target.activate(self.image)
+        if self.storage is not None:
+            self.target.activate(self.storage)
+            self.storage.write_image(str(self.image.path(self.medium)))
+            self.target.deactivate(self.storage)
+        if self.netboot is not None:
+            self.target.activate(self.netboot)
+            self.netboot.stage()
+        self.status = Status.unknown  # until the stub has said that it is there
+        self.power.on()
+        self.target.activate(self.console)
+        match = self._until(_ENTRY, self.boot_timeout)
+        self.status = Status.booted
+        if self.image is not None and (build := self.image.build_id()) and match[2] != shown_build(build):
+            raise StrategyError(f"it booted build {match[2]} of {match[1]}, and not {shown_build(build)}")
+
+    def _ready(self) -> None:
+        if self.shell is not None:
+            self.target.activate(self.shell)
+        elif self.ready:
+            self._expect([re.escape(self.ready)], self.ready_timeout, f"did not show {self.ready!r}")
+        else:
+            raise StrategyError("shell: neither a ShellDriver nor `ready` says when it is up")
+        self.status = Status.shell
+
+    def _until(self, messages: tuple[str, ...], timeout: float) -> re.Match[str]:
+        """The line of one of these messages. Raises BootFailed where an error comes before it."""
+        patterns = [_within_a_line(pattern(name)) for name in messages]
+        failure = _within_a_line(failure_pattern()).replace(".*", "[^\r\n]*")
+        self._expect([*(f"{one}\r?\n" for one in patterns), f"{failure}\r?\n"], timeout, "has not come so far")
+        errors = explain.read(self.transcript).errors
+        if errors:
+            raise BootFailed(errors[-1], self.transcript)
+        last = self.transcript.replace("\r", "").rstrip("\n").rpartition("\n")[2]
+        return next(match for one in patterns if (match := re.search(one, last)))
+
+    def _expect(self, patterns: list[str], timeout: float, otherwise: str) -> None:
+        try:
+            _, before, _, after = self.console.expect(patterns, timeout=timeout)
+        except (TIMEOUT, EOF) as error:
+            self.transcript += _text(getattr(self.console._expect, "before", b""))
+            stage = explain.read(self.transcript).stage
+            where = f"the last stage was {stage.name}: {stage.silent[0]}" if stage else "no line of the stub has come"
+            what = f"within {timeout:g} s" if isinstance(error, TIMEOUT) else "before the line ended"
+            raise StrategyError(f"it {otherwise} {what}; {where}") from error
+        self.transcript += _text(before) + _text(after)
+
+
+def _within_a_line(found: re.Pattern[str]) -> str:
+    """Firmware and loader leave what moves a cursor in front of the stub's line."""
+    return found.pattern.removeprefix("^").removesuffix("$")
+
+
+def _text(data: Any) -> str:
+    return data.decode("utf-8", "replace") if isinstance(data, bytes) else ""
+
+
+# labgrid looks for a class of this kind by what it is derived from.
+assert issubclass(BootwrightStrategy, Driver)

@@ -1,0 +1,254 @@
+"""Boards of a lab by labgrid: a real coordinator and exporter on loopback, QEMU machines behind them as places."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+from labgrid import Environment
+from labgrid.strategy import StrategyError
+from project import ROOT, TESTS
+from tasks_run import invoke
+
+import bootwright.labgrid
+
+pytestmark = pytest.mark.slow
+
+BIN = Path(sys.executable).parent
+MACHINE = TESTS / "support/bench_machine.py"
+PLACES = ("one", "two", "three", "four")
+DEMO = f"""\
+[image]
+name = "{{name}}"
+console = ["com1,115200"]
+[[domain]]
+name = "dom0"
+memory = "{{memory}}"
+kernel = "{ROOT}/stub/kernels/demo.asm"
+cmdline = "on the bench"
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def started(folder: Path, *command: str) -> Iterator[None]:
+    with (folder / f"{command[0]}.log").open("wb") as log:
+        process = subprocess.Popen([str(BIN / command[0]), *command[1:]], cwd=folder, stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+class Lab:
+    """A coordinator, an exporter, and a place for each board."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.address = f"127.0.0.1:{free_port()}"
+        self.ports = {name: free_port() for name in PLACES}
+
+    def client(self, *arguments: str) -> str:
+        command = [str(BIN / "labgrid-client"), "-x", self.address, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    def listens(self) -> None:
+        host, port = self.address.split(":")
+        for _ in range(100):
+            try:
+                socket.create_connection((host, int(port)), timeout=5).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        raise AssertionError("the coordinator did not come up")
+
+    def wait(self) -> None:
+        for _ in range(20):
+            try:
+                if all(f"/{name}/" in self.client("resources") for name in PLACES):
+                    return
+            except subprocess.CalledProcessError:
+                pass
+            time.sleep(0.2)
+        raise AssertionError("the exporter did not come up")
+
+    def environment(self, place: str, description: Path, **settings: object) -> Path:
+        board = self.folder / place
+        switch = f"{sys.executable} {MACHINE} {{}} {board} {self.ports[place]}"
+        drivers = {
+            "SerialDriver": {},
+            "ExternalPowerDriver": {"cmd_on": switch.format("on"), "cmd_off": switch.format("off"), "delay": 0.1},
+            "BootwrightImage": {"description": str(description), "output": str(self.folder / f"out-{place}")},
+            "BootwrightStick": {"path": str(board / "disk.img")},
+            "BootwrightStrategy": {"boot_timeout": 30.0, "launch_timeout": 30.0, "ready_timeout": 30.0, **settings},
+        }
+        resources = {"RemotePlace": {"name": place}}
+        file = self.folder / f"{place}.yaml"
+        said = {
+            "targets": {"main": {"resources": resources, "drivers": drivers}},
+            "imports": ["bootwright.labgrid"],
+            "options": {"coordinator_address": self.address},
+        }
+        file.write_text(yaml.safe_dump(said, sort_keys=False))
+        return file
+
+    def strategy(self, place: str, description: Path, **settings: object) -> bootwright.labgrid.BootwrightStrategy:
+        file = self.environment(place, description, **settings)
+        strategy = Environment(str(file)).get_target("main").get_driver("BootwrightStrategy", activate=False)
+        assert isinstance(strategy, bootwright.labgrid.BootwrightStrategy)
+        return strategy
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    found = Lab(tmp_path_factory.mktemp("lab"))
+    exported = {
+        name: {"NetworkSerialPort": {"host": "127.0.0.1", "port": port, "speed": 115200, "protocol": "raw"}}
+        for name, port in found.ports.items()
+    }
+    (found.folder / "exported.yaml").write_text(yaml.safe_dump(exported))
+    for name in PLACES:
+        (found.folder / name).mkdir()
+        (found.folder / name / "disk.img").touch()
+    with ExitStack() as running:
+        running.enter_context(started(found.folder, "labgrid-coordinator", "-l", found.address))
+        found.listens()  # an exporter that finds no coordinator ends
+        exporter = ("labgrid-exporter", "-c", found.address, "-n", "bench", "--hostname", "127.0.0.1")
+        running.enter_context(started(found.folder, *exporter, str(found.folder / "exported.yaml")))
+        found.wait()
+        for name in PLACES:
+            found.client("-p", name, "create")
+            found.client("-p", name, "add-match", f"*/{name}/*")
+            found.client("-p", name, "acquire")
+            running.callback(
+                subprocess.run, [sys.executable, str(MACHINE), "off", str(found.folder / name), "0"], check=True
+            )
+        yield found
+        for name in PLACES:
+            found.client("-p", name, "release")
+
+
+def described(lab: Lab, name: str, memory: str = "64M") -> Path:
+    path = lab.folder / f"{name}.toml"
+    path.write_text(DEMO.format(name=name, memory=memory))
+    return path
+
+
+def four(lab: Lab, memory: str) -> Path:
+    """An environment of all places as targets; the last one's image wants so much memory."""
+    targets = {}
+    for name in PLACES:
+        path = described(lab, f"lab-{name}", memory if name == "four" else "64M")
+        said = yaml.safe_load(lab.environment(name, path, ready="demo: powering off").read_text())
+        targets[name] = said["targets"]["main"]
+    file = lab.folder / "lab.yaml"
+    file.write_text(yaml.safe_dump(said | {"targets": targets}, sort_keys=False))
+    return file
+
+
+def test_four_places_at_once(lab: Lab, tmp_path: Path) -> None:
+    """Each writes its stick, switches its board on, and follows it: three are right, one has too little memory."""
+    junit = tmp_path / "report.xml"
+    done = invoke("lab", str(four(lab, "4G")), "--json", "--junit", str(junit))
+    found = {one["target"]: one for one in json.loads(done.stdout)["targets"]}
+    assert done.returncode == 1, done.stderr
+    assert [found[name]["reached"] for name in PLACES] == ["shell", "shell", "shell", "booted"], found
+    assert found["four"]["number"] == "E0404"
+    assert "domain dom0 needs 3932160 KiB" in found["four"]["error"] and "Try: " in found["four"]["error"]
+    assert all("demo: command line: on the bench" in found[name]["transcript"] for name in PLACES[:3])
+    suite = ElementTree.parse(junit).getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("4", "1")
+    assert [case.get("name") for case in suite.iter("testcase")] == list(PLACES)
+    assert not any((lab.folder / name / "pid").exists() for name in PLACES), "every board is off"
+
+
+def test_an_interrupted_run_switches_every_board_off(lab: Lab) -> None:
+    command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "lab", str(four(lab, "64M"))]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        for _ in range(200):
+            if any((lab.folder / name / "pid").exists() for name in PLACES):
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) != 0
+    assert not any((lab.folder / name / "pid").exists() for name in PLACES)
+
+
+def test_what_cannot_be_followed_is_a_sentence(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "none.yaml").write_text("[]")
+    for arguments, message in (
+        (["none.yaml"], "none.yaml: cannot be read: No such file"),
+        ([str(tmp_path / "none.yaml")], "is no environment of labgrid's: it has no targets"),
+        ([str(four(lab, "64M")), "--target", "onne"], "target: 'onne' is none of one, two, three, four; did you mean"),
+        ([str(four(lab, "64M")), "--state", "asleep"], "state: 'asleep' is none of booted, launched, shell"),
+    ):
+        done = invoke("lab", *arguments)
+        assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_coordinator_that_is_not_there_and_a_switch_that_fails(lab: Lab, tmp_path: Path) -> None:
+    """Each is one sentence for its target, and the others go on."""
+    said = yaml.safe_load(four(lab, "64M").read_text())
+    said["targets"]["two"]["drivers"]["ExternalPowerDriver"]["cmd_on"] = "/bin/false"
+    said["targets"] = {name: said["targets"][name] for name in ("one", "two")}
+    (tmp_path / "lab.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
+    done = invoke("lab", str(tmp_path / "lab.yaml"), "--json")
+    one, two = json.loads(done.stdout)["targets"]
+    assert one["error"] is None and "CalledProcessError" in two["error"], done.stdout
+    said["options"]["coordinator_address"] = "127.0.0.1:1"
+    (tmp_path / "lab.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
+    done = invoke("lab", str(tmp_path / "lab.yaml"))
+    assert done.returncode == 1 and "2 of 2 failed" in done.stdout and "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_board_is_brought_from_state_to_state(lab: Lab) -> None:
+    strategy = lab.strategy("one", described(lab, "states"), ready="demo: powering off")
+    for wanted in ("off", "booted", "launched", "shell", "booted", "off"):
+        strategy.transition(wanted)
+        assert strategy.status is bootwright.labgrid.Status[wanted]
+        assert ("launch by" in strategy.transcript) == (wanted in ("launched", "shell"))
+    with pytest.raises(StrategyError, match="no state to bring a board to"):
+        strategy.transition("unknown")
+
+
+def test_a_board_that_boots_something_else_is_noticed(lab: Lab) -> None:
+    """Its stick is not the one that was written."""
+    strategy = lab.strategy("two", described(lab, "expected"))
+    other = bootwright.build(described(lab, "other"), media=("disk",), output=lab.folder / "other")
+
+    class Elsewhere:
+        def write_image(self, filename: str) -> None:
+            (lab.folder / "two/disk.img").write_bytes(other.files["disk"].read_bytes())
+
+    strategy.target.activate(strategy.storage)
+    strategy.storage.write_image = Elsewhere().write_image
+    with pytest.raises(StrategyError, match=f"it booted build {other.build_id[:8]} of other, and not "):
+        strategy.transition("booted")
+    strategy.transition("off")
+
+
+def test_a_board_that_stays_dark_says_so(lab: Lab) -> None:
+    strategy = lab.strategy("three", described(lab, "dark"), boot_timeout=3.0)
+    strategy.target.activate(strategy.storage)
+    strategy.storage.write_image = lambda filename: (lab.folder / "three/disk.img").write_bytes(bytes(1 << 20))
+    with pytest.raises(StrategyError, match=r"within 3 s; no line of the stub has come|before the line ended; no line"):
+        strategy.transition("launched")
+    strategy.transition("off")
+    assert os.listdir(lab.folder / "three") == ["disk.img"]
