@@ -1,4 +1,4 @@
-"""Every command in the tutorial and the how-to pages is run, in its order, or marked with what it needs.
+"""Every command in the pages of docs/ is run, in its order, or marked with what it needs.
 Each page begins in a fresh copy of the checkout, with what was fetched and assembled before.
 """
 
@@ -14,7 +14,9 @@ import pytest
 from page_commands import MARK, blocks, commands
 from project import ROOT
 
-PAGES = [ROOT / "docs/tutorial.md", *sorted((ROOT / "docs/how-to").glob("*.md"))]
+PAGES = sorted(
+    path for path in (ROOT / "docs").rglob("*.md") if any(commands(text) for _, _, text in blocks(path.read_text()))
+)
 COPIED = ("host", "stub", "linker", "images", "bootstrap", "tasks.py", "LICENSE", "NOTICE", "README.md", "docs")
 
 
@@ -56,7 +58,7 @@ def test_its_commands_work(page: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_its_marks_are_understood(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    said = [line for line in text.split("\n") if line.startswith("<!--") and "stages" not in line]
+    said = [line for line in text.split("\n") if line.startswith(("<!-- needs:", "<!-- file:"))]
     assert all(MARK.fullmatch(line) for line in said)
     marked = [kind for kind, _, _ in blocks(text) if kind]
     assert len(marked) == len(said), "each mark stands right before a block"
