@@ -451,7 +451,7 @@ OPENED = {
     "lab.fit._head": BYTES,
     "lab.report._document": "report of a machine",
     "lab.report.load": "stored machine",
-    "lab.serial._opened": BYTES,
+    "lab.serial.opened": BYTES,
     "link.layout.load": "layout",
     "media.bmap.read": "block map",
     "media.bmap.write": PIECE,

@@ -15,6 +15,7 @@
     descriptions    descriptions listed, checked, begun
     pages           the documentation, in the terminal
     completion      what a shell completes a command line with
+    watching        a machine watched on its serial line, and judged
     bench           boards of a lab, all at once
     doctor          whether building and booting work here
     explain         errors of the stub and captured logs, explained

@@ -15,7 +15,7 @@ from bootwright.common.errors import DeviceError, counted, why
 from bootwright.description.values import MAX_WAIT
 
 SPEED = termios.B115200
-_PIECE = 4096
+PIECE = 4096  # bytes that are asked for at once
 
 
 def read(path: Path, enough: Callable[[bytes], bool], timeout: float, show: Callable[[bytes], None]) -> bytes:
@@ -27,7 +27,7 @@ def read(path: Path, enough: Callable[[bytes], bool], timeout: float, show: Call
     if not 0 <= timeout <= MAX_WAIT:
         raise DeviceError(f"timeout: {timeout:g} must be 0 or more, and at most {MAX_WAIT} seconds")
     captured = bytearray()
-    with _opened(path) as line:
+    with opened(path) as line:
         deadline = time.monotonic() + timeout
         while not enough(bytes(captured)):
             left = deadline - time.monotonic() if timeout else None
@@ -36,7 +36,7 @@ def read(path: Path, enough: Callable[[bytes], bool], timeout: float, show: Call
                 got = f"{counted(len(captured), 'byte')} without a whole report" if captured else "nothing"
                 raise DeviceError(f"{path}: silent for {timeout:g} s, after {got}")
             try:
-                data = os.read(line, _PIECE)
+                data = os.read(line, PIECE)
             except BlockingIOError:
                 continue
             except OSError as error:
@@ -50,7 +50,8 @@ def read(path: Path, enough: Callable[[bytes], bool], timeout: float, show: Call
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def opened(path: Path) -> Iterator[int]:
+    """The line's descriptor, raw; as it was afterwards. Raises DeviceError for what is no serial line."""
     # Not blocking: opening waits for a modem's carrier otherwise.
     try:
         line = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)

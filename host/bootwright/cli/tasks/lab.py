@@ -33,4 +33,37 @@ def lab(
     raise Exit(code=0 if bench.run(environment, target or (), state, junit, json) else 1)
 
 
-TASKS = (lab,)
+@task(
+    positional=["line"],
+    iterable=["expect", "fail"],
+    help={
+        "line": "a serial line, as /dev/ttyUSB0, at 115200 baud",
+        "power": "a command that takes on, off or cycle behind it: the machine is switched when somebody listens",
+        "expect": "text that the line must show; may be given again; without it the stub must launch something",
+        "fail": "text that must not be shown: it ends with status 6; may be given again",
+        "timeout": "seconds for all of it",
+        "record": "write what the line said, with times, as an asciicast: for map --log",
+        "junit": "write a JUnit report to this file",
+        "json": "one JSON document in place of the line's text",
+        "off": "switch the machine off in the end",
+    },
+)
+def watch(
+    context: Context,
+    line: str = "",
+    power: str = "",
+    expect: list[str] | None = None,
+    fail: list[str] | None = None,
+    timeout: float = 300.0,
+    record: str = "",
+    junit: str = "",
+    json: bool = False,
+    off: bool = False,
+) -> None:
+    """Watch a machine on its serial line, and judge its boot. The statuses are those of run."""
+    from bootwright.cli import watching
+
+    raise Exit(code=watching.run(line, power, expect or (), fail or (), timeout, record, junit, json, off))
+
+
+TASKS = (lab, watch)

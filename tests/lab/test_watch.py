@@ -1,0 +1,112 @@
+"""A machine watched on its serial line: here a pseudo-terminal, on which a power switch of the test has it speak."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from tasks_run import invoke
+
+from bootwright.common.errors import DeviceError
+from bootwright.common.messages import BootFailure, line
+from bootwright.lab.watch import Power, watch
+
+ENTRY = line("M_ENTRY", "lab", "6d6c4f7b", 0x100000, 0x185000, "EFI", "-") + "\r\n"
+LAUNCH = line("M_LAUNCH", "PVH", 1, 2, 3, 4) + "\r\n"
+FAILURE = f"bootwright: {BootFailure('E_TOO_LITTLE_MEMORY', 'dom0', 2, 1)}\r\nbootwright: halted\r\n"
+
+
+@dataclass
+class Line:
+    """A pseudo-terminal: what the machine says goes in at one end."""
+
+    master: int
+    path: Path
+    shown: list[str] = field(default_factory=list)
+
+    def says(self, *pieces: str, pause: float = 0.02) -> None:
+        def speak() -> None:
+            for piece in pieces:
+                time.sleep(pause)
+                os.write(self.master, piece.encode())
+
+        threading.Thread(target=speak, daemon=True).start()
+
+
+@pytest.fixture
+def bench() -> Iterator[Line]:
+    master, slave = pty.openpty()
+    try:
+        yield Line(master, Path(os.ttyname(slave)))
+    finally:
+        os.close(slave)
+        os.close(master)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expect", "outcome", "reason"),
+    [
+        ((ENTRY, LAUNCH), (), "as_expected", "the stub launched"),
+        ((ENTRY, LAUNCH, "INIT", "-OK\r\n"), ("INIT-OK",), "as_expected", "the line showed 'INIT-OK'"),
+        ((ENTRY[:9], ENTRY[9:], FAILURE), (), "stub_failure", "bootwright: E0404: domain dom0 needs 2 KiB"),
+        ((ENTRY, "Kernel panic"), ("INIT-OK",), "failed", "the line showed 'Kernel panic'"),
+        ((ENTRY,), ("INIT-OK",), "time_out", "time-out after 1 s without 'INIT-OK'"),
+        (("\x1b[2J" + ENTRY, "\x1b[1;1H" + LAUNCH), (), "as_expected", "the stub launched"),
+    ],
+)
+def test_a_verdict(pieces: tuple[str, ...], expect: tuple[str, ...], outcome: str, reason: str, bench: Line) -> None:
+    timeout = 1 if outcome == "time_out" else 20
+    found = watch(bench.path, expect, ("Kernel panic",), timeout, bench.shown.append, lambda: bench.says(*pieces))
+    assert found.outcome == outcome
+    assert found.reason.startswith(reason)
+    assert "".join(bench.shown) == found.transcript and "\x1b" not in found.transcript
+    if outcome == "stub_failure":
+        assert "halted" in found.transcript, "what comes behind an error is read, too"
+
+
+def switch(folder: Path, body: str) -> str:
+    """A power switch: a script that is given what to do."""
+    path = folder / "switch"
+    path.write_text(f"#!{sys.executable}\nimport sys\n{body}\n")
+    path.chmod(0o755)
+    return f"'{path}'"
+
+
+def test_the_power_is_switched_when_somebody_listens(bench: Line, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    command = switch(tmp_path, f"open({str(said)!r}, 'a').write(sys.argv[-1] + ' ')")
+    bench.says(ENTRY, LAUNCH, pause=0.5)
+    done = invoke("watch", str(bench.path), "--power", command, "--off", "--timeout", "30", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["outcome"], found["stage"]) == (0, "as_expected", "launch"), done.stderr
+    assert said.read_text() == "cycle off "
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("sys.exit('no such outlet')", "ended with status 1: no such outlet"),
+        ("sys.exit(7)", "ended with status 7: it said nothing"),
+    ],
+)
+def test_a_switch_that_fails_is_a_sentence(body: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match=message):
+        Power(switch(tmp_path, body)).switch("on")
+    for command in ("/none/there", "'half"):
+        with pytest.raises(DeviceError, match="power"):
+            Power(command).switch("on")
+
+
+def test_lines_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for path, message in ((tmp_path / "none", "cannot be opened"), (tmp_path / "file", "is no serial line")):
+        with pytest.raises(DeviceError, match=message):
+            watch(path, (), (), 1, print)
