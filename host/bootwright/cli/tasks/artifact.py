@@ -68,7 +68,7 @@ def cmdline(
     help={"file": _FILE, "module": "its name", "new": "the file that takes its place", **_SIGN},
 )
 def replace(context: Context, file: str = "", module: str = "", new: str = "", sign: str = "", cert: str = "") -> None:
-    """Put another file in the place of a module of a finished image, such as a ramdisk, where it has room."""
+    """Put another file in the place of a module of a finished image; where it has no room the image is made anew."""
     from bootwright.cli import artifact
 
     artifact.replace(file, module, new, sign, cert)
