@@ -210,6 +210,29 @@ def test_a_coordinator_that_is_not_there_and_a_switch_that_fails(lab: Lab, tmp_p
     assert done.returncode == 1 and "2 of 2 failed" in done.stdout and "Traceback" not in done.stdout + done.stderr
 
 
+def test_a_place_is_acquired_for_the_time_and_released(lab: Lab, tmp_path: Path) -> None:
+    """Of one that somebody else has, it says so, and the other goes on."""
+    said = yaml.safe_load(four(lab, "64M").read_text())
+    said["targets"] = {name: said["targets"][name] for name in ("one", "two")}
+    file = tmp_path / "lab.yaml"
+    file.write_text(yaml.safe_dump(said, sort_keys=False))
+    lab.client("-p", "one", "release")
+    lab.client("-p", "two", "release")
+    theirs = os.environ | {"LG_USERNAME": "somebody", "LG_HOSTNAME": "elsewhere"}
+    client = [str(BIN / "labgrid-client"), "-x", lab.address, "-p", "two"]
+    try:
+        subprocess.run([*client, "acquire"], env=theirs, check=True, capture_output=True)
+        done = invoke("lab", str(file), "--acquire", "--json")
+        one, two = json.loads(done.stdout)["targets"]
+        assert (one["error"], one["reached"]) == (None, "shell"), done.stdout
+        assert two["error"].startswith("place two cannot be acquired: "), two
+        assert "acquired: None" in lab.client("-p", "one", "show")
+    finally:
+        subprocess.run([*client, "release"], env=theirs, check=True, capture_output=True)
+        for name in ("one", "two"):
+            lab.client("-p", name, "acquire")
+
+
 BEGIN = """\
 import sys
 from pathlib import Path

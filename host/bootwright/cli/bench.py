@@ -23,8 +23,11 @@ STATES = ("booted", "launched", "shell")
 _PACKAGE = Path(__file__).resolve().parents[2]
 
 
-def run(environment: str, chosen: Sequence[str], state: str, junit: str, as_json: bool) -> bool:
-    """Boot the targets of an environment, side by side, and say what became of each. Whether all reached the state."""
+def run(environment: str, chosen: Sequence[str], state: str, junit: str, as_json: bool, acquire: bool = False) -> bool:
+    """Boot the targets of an environment, side by side, and say what became of each. Whether all reached the state.
+
+    acquire: their places are acquired for that time.
+    """
     if find_spec("labgrid") is None:
         raise ToolError("labgrid is not installed: pip install 'bootwright[lab]'")
     if state not in STATES:
@@ -35,7 +38,7 @@ def run(environment: str, chosen: Sequence[str], state: str, junit: str, as_json
             raise ToolError(f"target: {none_of(name, known)}")
     found: list[dict[str, Any]] = []
     wanted = list(dict.fromkeys(chosen)) or known
-    with _followed(environment, wanted, state) as outcomes:
+    with _followed(environment, wanted, [state, *["acquire"] * acquire]) as outcomes:
         for one in outcomes:
             found.append(one)
             if not as_json:
@@ -64,13 +67,13 @@ def targets(path: Path) -> list[str]:
 
 
 @contextmanager
-def _followed(environment: str, names: Sequence[str], state: str) -> Iterator[Iterator[dict[str, Any]]]:
+def _followed(environment: str, names: Sequence[str], how: Sequence[str]) -> Iterator[Iterator[dict[str, Any]]]:
     """What became of each target, as it comes. Left early, each process is told, and switches its board off."""
     path = os.pathsep.join([str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "bootwright.labgrid.follow", environment]
     running = {
         name: subprocess.Popen(
-            [*command, name, state],
+            [*command, name, *how],
             env=os.environ | {"PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

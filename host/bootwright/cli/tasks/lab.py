@@ -15,6 +15,7 @@ from bootwright.cli.invoke_task import task
         "environment": "a YAML file of labgrid's, whose targets have a BootwrightStrategy (docs/how-to/labgrid.md)",
         "target": "only this one; may be given again",
         "state": "booted, launched or shell: what each is to reach",
+        "acquire": "acquire the boards' places, and release them in the end",
         "junit": "write a JUnit report to this file",
         "json": "one JSON document instead of lines",
     },
@@ -24,13 +25,14 @@ def lab(
     environment: str = "lab.yaml",
     target: list[str] | None = None,
     state: str = "shell",
+    acquire: bool = False,
     junit: str = "",
     json: bool = False,
 ) -> None:
     """Boot all boards of a labgrid environment at once, and say what became of each. Status 1 if one failed."""
     from bootwright.cli import bench
 
-    raise Exit(code=0 if bench.run(environment, target or (), state, junit, json) else 1)
+    raise Exit(code=0 if bench.run(environment, target or (), state, junit, json, acquire) else 1)
 
 
 @task(
