@@ -25,8 +25,9 @@ from bootwright.emulate import qemu
 from bootwright.emulate.debug import GDB
 from bootwright.image import sign
 from bootwright.inputs.debian import APT_GET, DPKG_DEB
-from bootwright.media import dnsmasq, grub_bios, grub_iso, pxe
+from bootwright.media import grub_bios, grub_iso, pxe
 from bootwright.media.grub import GRUB_MKIMAGE, GRUB_MKRESCUE, MFORMAT, XORRISO
+from bootwright.netboot import dhcp, server
 
 HOST = ROOT / "host/bootwright"
 PROGRAMS = [one for one in TOOLS if isinstance(one, Tool)]
@@ -72,7 +73,7 @@ USES: dict[Tool, Callable[[Path], object]] = {
     GRUB_MKRESCUE: lambda folder: grub_iso.make(make_built(folder), "bios"),
     XORRISO: lambda folder: grub_iso.make(make_built(folder), "bios"),
     MFORMAT: lambda folder: grub_iso.make(make_built(folder), "bios"),
-    dnsmasq.DNSMASQ: lambda folder: dnsmasq.serve(folder, dnsmasq.Options("lo")),
+    dhcp.DNSMASQ: lambda folder: server.serve([], {}, dhcp.Options("lo"), 0, folder, print),
     qemu.QEMU: lambda folder: qemu.run(
         qemu.command(qemu.Machine(1 << 20), []), expect=None, timeout=9, show=lambda text: None
     ),
@@ -156,7 +157,7 @@ def test_files_are_there_where_all_of_them_are(one: Files, tmp_path: Path, monke
 
 @pytest.mark.parametrize(
     "one",
-    [one for one in PROGRAMS if one not in CALLED_BY_OTHERS | {DTC, dnsmasq.DNSMASQ, qemu.QEMU, GDB}],
+    [one for one in PROGRAMS if one not in CALLED_BY_OTHERS | {DTC, dhcp.DNSMASQ, qemu.QEMU, GDB}],
     ids=lambda one: one.name,
 )
 def test_a_failing_program_is_named_with_what_it_said_last(
@@ -172,13 +173,13 @@ def test_a_failing_program_is_named_with_what_it_said_last(
 
 
 def test_programs_that_say_more_of_a_failure(folder: Path, stand_in: Callable[[Tool, str], None]) -> None:
-    """Of dtc the places in the source; dnsmasq's log goes where ours goes; QEMU is watched."""
+    """Of dtc the places in the source; dnsmasq is read as long as it runs; QEMU is watched."""
     stand_in(DTC, "echo 'Error: lab.dts:3.5-9 syntax error' >&2; exit 1")
     with pytest.raises(BootwrightError, match=r"^lab\.dts:3:5: device tree source: syntax error$"):
         USES[DTC](folder)
-    stand_in(dnsmasq.DNSMASQ, "exit 2")
-    with pytest.raises(ToolError, match=r"^dnsmasq ended with status 2$"):
-        USES[dnsmasq.DNSMASQ](folder)
+    stand_in(dhcp.DNSMASQ, "exit 2")
+    with pytest.raises(ToolError, match=r"^dnsmasq ended with status 2: it said nothing$"):
+        USES[dhcp.DNSMASQ](folder)
     stand_in(qemu.QEMU, "echo at first >&2; echo no such machine >&2; exit 1")
     result = USES[qemu.QEMU](folder)
     assert isinstance(result, qemu.Result)

@@ -50,7 +50,8 @@ from bootwright.kernels import elf, linux, multiboot, protocols, pvh
 from bootwright.lab import explain as explaining
 from bootwright.lab import report as machine_report
 from bootwright.link import layout
-from bootwright.media import bmap, dnsmasq, gpt
+from bootwright.media import bmap, gpt
+from bootwright.netboot import dhcp, rules
 from bootwright.plan import lcm, modules, notes, tables
 from bootwright.plan.records import Plan
 from bootwright.reference import transcript
@@ -301,7 +302,8 @@ def readers() -> dict[str, Reader]:
         "hashes": Reader(read_hashes, (b'{"/x": [[1, 2, 3, 4, 5], "00"]}',), "hashes", damaged_document),
         "no description": Reader(lambda path: paths.description(str(path)), KERNELS),
         "init": Reader(resolve._script, (b"#!/bin/sh\nexec sh\n", samples.elf())),
-        "rights": Reader(dnsmasq.check_rights, (b"Name: x\nCapEff:\t000001ffffffffff\nSeccomp: 0\n",)),
+        "rights": Reader(dhcp.check_rights, (b"Name: x\nCapEff:\t000001ffffffffff\nSeccomp: 0\n",)),
+        "rules": Reader(rules.read, (b"rome=demo:rescue  # x\n52:54:00:12:34:56=xen\n",)),
         "store": Reader(read_store, (b"x" * 40,), "damage"),
     }
 
@@ -377,6 +379,7 @@ def test_a_damaged_image_ends_in_a_sentence(name: str, demo: built.Built, tmp_pa
 BYTES = "takes the bytes as they are"
 PIECE = "copies what a test of media reads back"
 OURS = "reads what comes with the project"
+SYSTEM = "reads what the kernel says, or a process of ours"
 QEMU = "reads what a QEMU that we started says"
 LOCK = "opens a folder of its own, to lock it"
 # Each function that opens a file: the reader above that it is tried by, or why no bytes in the file can matter to it.
@@ -455,13 +458,16 @@ OPENED = {
     "link.layout.load": "layout",
     "media.bmap.read": "block map",
     "media.bmap.write": PIECE,
-    "media.dnsmasq.check_rights": "rights",
     "media.extents._part": PIECE,
     "media.extents.write": PIECE,
     "media.grub.core": PIECE,
     "media.grub_bios.disk": PIECE,
     "media.grub_bios.hybrid": PIECE,
     "media.iso.make": PIECE,
+    "netboot.dhcp.check_rights": "rights",
+    "netboot.journal._neighbour": SYSTEM,
+    "netboot.rules.read": "rules",
+    "netboot.server._from_http": SYSTEM,
     "partition.request.guest_kernel": BYTES,
     "plan.lcm._unpack": "kernel in a tree",
     "plan.modules._check_kernel_for_xen": "kernel for Xen",
@@ -495,5 +501,5 @@ def test_every_reader_is_tried() -> None:
                 found.add(f"{module}.{node.name}")
     assert found == set(OPENED)
     tried = {*NAMES, "tables", "image", "application", "map", "stored image", "package"}
-    reasons = {BYTES, PIECE, OURS, QEMU, LOCK, MEDIUM}
+    reasons = {BYTES, PIECE, OURS, SYSTEM, QEMU, LOCK, MEDIUM}
     assert set(OPENED.values()) - reasons <= tried

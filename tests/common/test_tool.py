@@ -229,6 +229,7 @@ OWN = {
     "labgrid/follow.py": ["subprocess"],  # labgrid's client, which has no other way in
     "lab/watch.py": ["subprocess"],  # a command of the user's that switches a machine
     "link/program.py": ["os.fork"],
+    "netboot/http_server.py": ["asyncio"],  # which starts none here
 }
 STARTERS = {"subprocess", "pty", "multiprocessing", "asyncio", "commands"}
 OF_OS = ("system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp", "exec", "spawn")

@@ -30,6 +30,7 @@ from bootwright.image import built as image_built
 from bootwright.inputs import debian, resolve
 from bootwright.link import layout, linker
 from bootwright.media import grub_bios, pxe
+from bootwright.media.medium import ensure
 
 KERNELS = ROOT / "stub/kernels"
 
@@ -516,7 +517,7 @@ def test_media_are_made_again_as_they_were(lab: Path, said: Say) -> None:
     before = disk.path(built).read_bytes()
     for spoil in (lambda path: path.unlink(), lambda path: path.write_bytes(b"cut off")):
         spoil(disk.path(built))
-        assert cli_build.ensure(disk, built).path.read_bytes() == before, "of the same size"
+        assert ensure(disk, built).path.read_bytes() == before, "of the same size"
 
 
 def test_a_medium_of_other_packages_is_made_anew(
@@ -533,11 +534,11 @@ def test_a_medium_of_other_packages_is_made_anew(
     for content in (b"first", b"other"):
         (programs / "ipxe.efi").write_bytes(content)
         os.utime(programs / "ipxe.efi", (1, 1))
-        cli_build.ensure(medium, cli_build.current("lab"))
+        ensure(medium, cli_build.current("lab"))
         assert (folder / "ipxe.efi").read_bytes() == content
     assert said() == "", "the image itself is what it was"
     status = folder.stat()
-    cli_build.ensure(medium, cli_build.current("lab"))
+    ensure(medium, cli_build.current("lab"))
     assert folder.stat() == status, "and now it is current"
 
 
@@ -551,13 +552,13 @@ def test_a_disk_made_without_grub_is_not_current_with_it(
     disk = cli_build.media.MEDIA["disk"]
     assert b"GRUB" not in disk.path(built).read_bytes()[:440]
     monkeypatch.setattr(grub_bios.GRUB, "folders", really)
-    assert b"GRUB" in cli_build.ensure(disk, cli_build.current("lab")).path.read_bytes()[:440]
+    assert b"GRUB" in ensure(disk, cli_build.current("lab")).path.read_bytes()[:440]
 
 
 def test_what_another_process_built_meanwhile_is_not_taken_for_ours(lab: Path) -> None:
     built = cli_build.current("lab")
     with pytest.raises(BootwrightError, match="was built anew by someone else meanwhile"):
-        cli_build.ensure(cli_build.media.MEDIA["iso"], replace(built, build_id="00" * 20))
+        ensure(cli_build.media.MEDIA["iso"], replace(built, build_id="00" * 20))
 
 
 def test_an_application_that_the_image_has_not_any_more_goes(lab: Path) -> None:

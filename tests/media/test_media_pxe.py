@@ -1,23 +1,15 @@
 """media.pxe and serve: what is in the folder, dnsmasq's own opinion of it, and serving it."""
 
-import ipaddress
-import os
-import shutil
-import signal
 import subprocess
-import sys
-import tempfile
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 from media_fixtures import make_built
-from project import ROOT
 
-from bootwright.common.errors import RunError, ToolError
-from bootwright.media import dnsmasq, pxe
+from bootwright.media import pxe
 from bootwright.media.medium import Settings
+from bootwright.netboot.dhcp import DNSMASQ
 
 
 @pytest.fixture
@@ -82,162 +74,20 @@ def test_modules_that_the_loader_brings(tmp_path: Path, programs: Path) -> None:
     assert "gets its modules from the loader" in made.notes[0]
 
 
-def test_dnsmasq_takes_the_configuration(tmp_path: Path, programs: Path) -> None:
+@pytest.mark.parametrize("proxy", [True, False])
+def test_dnsmasq_takes_the_configuration(proxy: bool, tmp_path: Path, programs: Path) -> None:
     folder = pxe.make(make_built(tmp_path / "lab"), Settings()).path
-    address = "http://127.0.0.1:8000/lab.efi"
-    for more, http in (("", ""), ("127.0.0.7,127.0.0.9,1h", ""), ("127.0.0.7,127.0.0.9", address)):
-        command = dnsmasq.command(folder, dnsmasq.Options("lo", more, http), tmp_path / "leases")
-        done = subprocess.run([*command, "--test"], capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr.strip()) == (0, "dnsmasq: syntax check OK.")
-    assert f"--dhcp-range={more}" in command
-    assert f"--dhcp-boot=tag:http-boot,{address}" in command
-    assert "dhcp-match=set:http-boot,option:client-arch,16" in (folder / "dnsmasq-server.conf").read_text()
+    file = folder / (pxe.PROXY_CONFIGURATION if proxy else pxe.SERVER_CONFIGURATION)
+    done = subprocess.run(
+        [DNSMASQ.path(), f"--conf-file={file}", "--test"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.strip()) == (0, "dnsmasq: syntax check OK.")
 
 
-def test_command_is_a_proxy_unless_asked(tmp_path: Path) -> None:
-    command = dnsmasq.command(tmp_path, dnsmasq.Options("lo"), tmp_path)
-    assert "--dhcp-range=127.0.0.0,proxy" in command
-    assert f"--tftp-root={tmp_path}" in command and "--interface=lo" in command
-
-
-def test_networks_that_cannot_be_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(RunError, match=r"^interface: 'nope' is none of lo"):
-        dnsmasq.network("nope")
-    with pytest.raises(RunError, match="--interface takes the one"):
-        dnsmasq.network("")
-
-    def refuse(*_: object) -> None:
-        raise OSError
-
-    monkeypatch.setattr(dnsmasq.fcntl, "ioctl", refuse)
-    with pytest.raises(RunError, match=r"^interface lo: has no IPv4 address$"):
-        dnsmasq.network("lo")
-    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    with pytest.raises(ToolError, match=r"it is in the package dnsmasq-base$"):
-        dnsmasq.command(tmp_path, dnsmasq.Options("lo"), tmp_path)
-
-
-OWN = ipaddress.IPv4Interface("10.1.2.3/24")
-
-
-@pytest.mark.parametrize("given", ["10.1.2.1,10.1.2.254", "10.1.2.9,10.1.2.9,infinite", "10.1.2.1,10.1.2.9,30m"])
-def test_ranges_that_the_network_has(given: str) -> None:
-    dnsmasq.check_range(given, OWN)
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ("", "'' is not FIRST,LAST or FIRST,LAST,TIME with two IPv4 addresses"),
-        ("10.1.2.4", "is not FIRST,LAST"),
-        ("10.1.2.4,10.1.2.5,1h,x", "is not FIRST,LAST"),
-        ("10.1.2.4,10.1.2", "is not FIRST,LAST"),
-        ("10.1.2.4,fe80::1", "is not FIRST,LAST"),
-        ("10.1.2.4,10.1.2.9,soon", "'soon' is no time such as 1h, 30m or infinite"),
-        ("10.1.2.9,10.1.2.4", "10.1.2.9 is behind 10.1.2.4"),
-        ("10.1.3.4,10.1.3.9", "10.1.3.4 is not in the interface's network, 10.1.2.0/24"),
-        ("10.1.2.4,10.1.3.9", "10.1.3.9 is not in the interface's network, 10.1.2.0/24"),
-        ("10.1.2.0,10.1.2.9", "10.1.2.0 is no address for a machine in 10.1.2.0/24"),
-        ("10.1.2.4,10.1.2.255", "10.1.2.255 is no address for a machine in 10.1.2.0/24"),
-        ("10.1.2.3,10.1.2.3", "10.1.2.3 is this machine's own address"),
-    ],
-)
-def test_ranges_that_the_network_has_not(given: str, message: str) -> None:
-    with pytest.raises(RunError) as caught:
-        dnsmasq.check_range(given, OWN)
-    assert str(caught.value).startswith("dhcp-range: ") and message in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("range_", "http", "message"),
-    [
-        ("", "http://h/lab.efi", "it needs --dhcp-range"),
-        ("127.0.0.2,127.0.0.3", "ftp://h/lab.efi", "is no address http://HOST/PATH.efi"),
-        ("127.0.0.2,127.0.0.3", "http://h/lab.elf", "is no address http://HOST/PATH.efi"),
-        ("127.0.0.2,127.0.0.3", "http://h/a,b.efi", "is no address http://HOST/PATH.efi"),
-        ("127.0.0.2,127.0.0.3", f"http://h/{'a' * 120}.efi", "of at most 127 bytes"),
-    ],
-)
-def test_addresses_of_http_boot_that_no_machine_can_be_told(
-    range_: str, http: str, message: str, tmp_path: Path
-) -> None:
-    with pytest.raises(RunError, match=message):
-        dnsmasq.command(tmp_path, dnsmasq.Options("lo", range_, http), tmp_path)
-
-
-def test_who_gets_nothing_is_said() -> None:
-    (note,) = dnsmasq.notes(dnsmasq.Options("lo"))
-    assert "HTTP boot (architecture 16) get no answer" in note
-    assert dnsmasq.notes(dnsmasq.Options("lo", "127.0.0.2,127.0.0.3", "http://h/lab.efi")) == []
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_a_folder_of_a_user_without_a_name(tmp_path: Path) -> None:
-    folder = Path(tempfile.mkdtemp(dir="/var/tmp"))  # all can go there, other than to pytest's own
-    try:
-        (folder / "lab.efi").write_bytes(b"x")
-        os.chown(folder, 54321, 54321)
-        folder.chmod(0o755)
-        assert "--user=nobody" in dnsmasq.command(folder, dnsmasq.Options("lo"), tmp_path)
-        for path, mode in ((folder / "lab.efi", 0o600), (folder, 0o700)):
-            kept = path.stat().st_mode
-            path.chmod(mode)
-            with pytest.raises(RunError, match=r"belongs to user 54321, who has no name on this machine, and others"):
-                dnsmasq.command(folder, dnsmasq.Options("lo"), tmp_path)
-            path.chmod(kept)
-    finally:
-        shutil.rmtree(folder)
-
-
-def test_without_the_rights_of_root(tmp_path: Path) -> None:
-    """CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_NET_RAW are bits 10, 12 and 13."""
-    status = tmp_path / "status"
-    for held, missing in (
-        ("0", "NET_BIND_SERVICE, NET_ADMIN, NET_RAW"),
-        ("3000", "NET_BIND_SERVICE"),
-        ("2fff", "NET_ADMIN"),
-    ):
-        status.write_text(f"Name:\tx\nCapEff:\t{held.zfill(16)}\n")
-        with pytest.raises(RunError) as caught:
-            dnsmasq.check_rights(status)
-        assert str(caught.value) == (f"serve: DHCP, PXE and TFTP are for root: run it as root (missing: {missing})")
-    for held in ("3400", "1ffffffffff"):
-        status.write_text(f"CapEff:\t{held.zfill(16)}\n")
-        dnsmasq.check_rights(status)
-
-
-PROGRAM = """
-import sys
-from pathlib import Path
-from bootwright.media import dnsmasq as serve
-serve.command = lambda *_: ["sh", "-c", "echo $$; exec sleep 60"]
-signalled = lambda *_: sys.exit(143)
-import signal; signal.signal(signal.SIGTERM, signalled)
-serve.serve(Path("."), serve.Options("lo"))
-"""
-
-
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_ends_dnsmasq(sent: signal.Signals, tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "host")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        child = process.stdout.readline().strip()
-        time.sleep(0.5)  # until the parent, too, is behind the start of its child
-        process.send_signal(sent)
-        process.wait(10)
-    assert not Path(f"/proc/{child}").exists()
-
-
-def test_dnsmasq_that_ends_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dnsmasq, "command", lambda *_: ["sh", "-c", "exit 2"])
-    with pytest.raises(ToolError, match=r"^dnsmasq ended with status 2$"):
-        dnsmasq.serve(tmp_path, dnsmasq.Options("lo"))
+def test_a_profile_is_said_to_the_image(tmp_path: Path) -> None:
+    lines = pxe.script(make_built(tmp_path), "rescue").splitlines()
+    assert "kernel lab.elf profile=rescue || goto failed" in lines
+    assert "kernel lab.efi profile=rescue || goto failed" in lines
 
 
 def test_http(tmp_path: Path) -> None:

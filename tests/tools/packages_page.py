@@ -17,7 +17,20 @@ BEGIN, END = "<!-- packages: made by `invoke docs` -->\n", "<!-- packages: end -
 # In the order of the flow; a new package has its place here.
 ORDER = (
     *("common", "asm", "link", "description", "kernels", "devicetree", "hyperlaunch", "inputs", "partition", "plan"),
-    *("reference", "image", "media", "artifact", "flash", "lab", "chart", "emulate", "library", "labgrid", "cli"),
+    *(
+        "reference",
+        "image",
+        "media",
+        "netboot",
+        "artifact",
+        "flash",
+        "lab",
+        "chart",
+        "emulate",
+        "library",
+        "labgrid",
+        "cli",
+    ),
 )
 
 

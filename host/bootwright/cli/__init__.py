@@ -1,7 +1,8 @@
 """What people type: the only part that prints, asks, and ends with a status.
 
     invoke_task     what every task shares: errors as sentences, statuses, positional arguments
-    build           progress and results of building and serving
+    build           progress and results of building
+    netboot         images served to machines that boot by network
     colours         what several domains print on one console, told apart
     boot            a machine under QEMU: its console, and how it ended
     console         the terminal as that console

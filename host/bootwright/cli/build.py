@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bootwright import media
 from bootwright.common import paths, scratch
@@ -20,10 +19,6 @@ from bootwright.image import built as image_built
 from bootwright.image.origin import Origin, changed
 from bootwright.image.sign import Signing, check
 from bootwright.media.making import Making
-from bootwright.media.medium import ensure
-
-if TYPE_CHECKING:
-    from bootwright.media import dnsmasq
 
 
 @dataclass(frozen=True)
@@ -166,20 +161,6 @@ def _left(built: image_built.Built) -> Iterator[str]:
     for name, medium in media.by_file(built).items():
         if name not in built.origin.media and medium.path(built).exists():
             yield f"{name} is of an earlier build; --media {medium.name} makes it anew"
-
-
-def serve_folder(name: str, options: dnsmasq.Options) -> None:
-    """Serve an image by network until interrupted; image and folder are made first where they are missing or out
-    of date.
-    """
-    from bootwright.media import dnsmasq
-
-    dnsmasq.check_rights()  # first what can be wrong
-    built = current(name)
-    dnsmasq.command(built.elf.parent, options, Path())
-    for note in [*dnsmasq.notes(options), *ensure(media.pxe.MEDIUM, built).notes]:
-        print(f"note: {note}", file=sys.stderr)
-    dnsmasq.serve(media.pxe.path(built), options)
 
 
 def export_tree(name: str, form: str, output: str) -> None:

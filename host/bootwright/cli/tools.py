@@ -14,9 +14,9 @@ from bootwright.emulate.qemu import OVMF, QEMU
 from bootwright.emulate.secure_boot import SECURE_OVMF
 from bootwright.image.sign import SBSIGN
 from bootwright.inputs.debian import APT_GET, DPKG_DEB
-from bootwright.media.dnsmasq import DNSMASQ
 from bootwright.media.grub import GRUB_MKIMAGE, GRUB_MKRESCUE, MFORMAT, PLATFORMS, XORRISO
 from bootwright.media.pxe import IPXE
+from bootwright.netboot.dhcp import DNSMASQ
 
 # In the order of the flow.
 TOOLS: tuple[Needed, ...] = (

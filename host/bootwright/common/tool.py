@@ -87,6 +87,65 @@ class Files(Needed):
         return next((one for one in self.folders if all((one / file).is_file() for file in self.files)), None)
 
 
+@contextmanager
+def started(
+    command: Sequence[str],
+    *,
+    folder: Path | None = None,
+    temporary: Path | None = None,
+    stdout: int | IO[bytes] | None = None,
+    stderr: int | IO[bytes] | None = None,
+    pass_fds: Sequence[int] = (),
+    stdin: int = QUIET,
+) -> Iterator[Process]:
+    """Start a program, for as long as the block runs; command: its path, and arguments; stdin: nothing, or PIPE.
+
+    Where nothing else is said it writes where this process writes. On leaving, whatever of it still runs is ended.
+    Raises ToolError where it cannot be started.
+    """
+    environment = {**os.environ, "LC_ALL": "C", **({"TMPDIR": str(temporary)} if temporary else {})}
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=pass_fds,
+            process_group=0,
+        )
+    except OSError as error:
+        raise ToolError(f"{command[0]}: cannot be started: {error.strerror}") from error
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: Process) -> None:
+    """End a process that nobody has waited for, and what it has started: first it is asked to, then killed."""
+    try:
+        if process.returncode is None:  # so its number is still its own
+            try:
+                _signal(process, signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_GRACE)
+            finally:
+                # Some of its children may not have done as they were asked; they hold the group's number.
+                _signal(process, signal.SIGKILL)
+                process.wait()
+    finally:
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def _signal(process: Process, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
 class Tool(Needed):
     """A program. A class for each: a method for each use, whose result is what the use is for.
 
@@ -98,6 +157,7 @@ class Tool(Needed):
     timeout: ClassVar[float] = 600.0
     version_option: ClassVar[str] = "--version"
     version_form: ClassVar[str] = r"(\d+\.\d[^\s,()]*)"
+    start = staticmethod(started)
 
     def is_installed(self) -> bool:
         """Whether it is in PATH, or where else it may be."""
@@ -139,7 +199,7 @@ class Tool(Needed):
         """As run, for who understands more of a failure: a status other than 0 is no error."""
         limit = self.timeout if timeout is None else timeout
         command = [self.path(), *map(str, arguments)]
-        with self.start(command, folder=folder, temporary=temporary, stdout=PIPE, stderr=PIPE) as process:
+        with started(command, folder=folder, temporary=temporary, stdout=PIPE, stderr=PIPE) as process:
             try:
                 stdout, stderr = process.communicate(timeout=limit)
             except subprocess.TimeoutExpired:
@@ -156,67 +216,8 @@ class Tool(Needed):
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         return lines[-1] if lines else "and said nothing"
 
-    @contextmanager
-    def start(
-        self,
-        command: Sequence[str],
-        *,
-        folder: Path | None = None,
-        temporary: Path | None = None,
-        stdout: int | IO[bytes] | None = None,
-        stderr: int | IO[bytes] | None = None,
-        pass_fds: Sequence[int] = (),
-        stdin: int = QUIET,
-    ) -> Iterator[Process]:
-        """Start it, for as long as the block runs; command: its path, and arguments; stdin: nothing, or PIPE.
-
-        Where nothing else is said it writes where this process writes. On leaving, whatever of it still runs is ended.
-        Raises ToolError where it cannot be started.
-        """
-        environment = {**os.environ, "LC_ALL": "C", **({"TMPDIR": str(temporary)} if temporary else {})}
-        try:
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=environment,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                pass_fds=pass_fds,
-                process_group=0,
-            )
-        except OSError as error:
-            raise ToolError(f"{command[0]}: cannot be started: {error.strerror}") from error
-        try:
-            yield process
-        finally:
-            _end(process)
-
     def _found(self) -> str | None:
         return shutil.which(self.name) or shutil.which(self.name, path=self.more_folders)
-
-
-def _end(process: Process) -> None:
-    """End a process that nobody has waited for, and what it has started: first it is asked to, then killed."""
-    try:
-        if process.returncode is None:  # so its number is still its own
-            try:
-                _signal(process, signal.SIGTERM)
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(_GRACE)
-            finally:
-                # Some of its children may not have done as they were asked; they hold the group's number.
-                _signal(process, signal.SIGKILL)
-                process.wait()
-    finally:
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
-
-
-def _signal(process: Process, number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
 
 
 def _text(said: bytes) -> str:

@@ -7,7 +7,7 @@
     making                  several of them, made one after the other
     grub                    GRUB's programs, and its files for each firmware
     grub_bios, grub_iso, qemu_drives, qemu_kernel   what some of them share, and ways of QEMU alone
-    dnsmasq                 the folder for network boot, served
+    dnsmasq                 what a DHCP and TFTP server is told of the folder for network boot
 
     from bootwright.media import MEDIA, Settings
     made = MEDIA["iso"].make(built, Settings())

@@ -3,7 +3,7 @@
 boot.ipxe       what iPXE is to do: NAME.elf by multiboot1 on a BIOS, NAME.efi on UEFI
 NAME.elf, NAME.efi, modules/
 undionly.kpxe, ipxe.efi   iPXE for machines that have none (where Debian's package ipxe is installed)
-dnsmasq.conf    who gets what; `serve` runs dnsmasq with it
+dnsmasq.conf, dnsmasq-server.conf     who gets what, for a dnsmasq that is started by hand
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from bootwright.common.tool import Files
 from bootwright.image.built import Built
 from bootwright.image.image_map import MODULES
+from bootwright.media import dnsmasq
 from bootwright.media.medium import (
     BOTH,
     BootMethod,
@@ -33,7 +34,6 @@ from bootwright.media.medium import (
 )
 
 SCRIPT = "boot.ipxe"
-HTTP_BOOT = "http-boot"  # dnsmasq's tag for machines that ask for it
 PROXY_CONFIGURATION, SERVER_CONFIGURATION = "dnsmasq.conf", "dnsmasq-server.conf"
 
 
@@ -68,10 +68,10 @@ def make(built: Built, settings: Settings) -> Made:
     with atomic_output(output) as partial:
         partial.mkdir()
         for source in [built.elf, *([efi_application(built)] if boots_on_uefi(built) else [])]:
-            _link(source, partial / source.name)
+            link(source, partial / source.name)
         for module in built.modules:
             (partial / MODULES).mkdir(exist_ok=True)
-            _link(built.elf.parent / module.file, partial / module.file)
+            link(built.elf.parent / module.file, partial / module.file)
         (partial / SCRIPT).write_text(script(built), encoding="utf-8")
         for file, proxy in ((PROXY_CONFIGURATION, True), (SERVER_CONFIGURATION, False)):
             (partial / file).write_text(configuration(name, proxy), encoding="utf-8")
@@ -88,25 +88,26 @@ def make(built: Built, settings: Settings) -> Made:
     return Made(output, tuple(notes))
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
+    """Give a file another name; where the file system has no links, a copy."""
     try:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
 
 
-def script(built: Built) -> str:
-    """What iPXE does; its names are relative to where it got this script from."""
-    name = built.elf.stem
+def script(built: Built, profile: str = "") -> str:
+    """What iPXE does; its names are relative to where it got this script from. profile: the one that is started."""
+    name, started = built.elf.stem, f" profile={profile}" if profile else ""
     modules = [f"module {module.file} {module.name} || goto failed" for module in built.modules]
-    application = [f"kernel {name}.efi || goto failed", "boot || goto failed"]
+    application = [f"kernel {name}.efi{started} || goto failed", "boot || goto failed"]
     if not boots_on_uefi(built):
         application = [f"echo bootwright: {name} boots on a BIOS only"]
     lines = [
         "#!ipxe",
         f"# {built.name}, build {built.build_id}",
         "iseq ${platform} efi && goto efi ||",
-        f"kernel {name}.elf || goto failed",
+        f"kernel {name}.elf{started} || goto failed",
         *modules,
         "boot || goto failed",
         ":efi",
@@ -120,46 +121,20 @@ def script(built: Built) -> str:
 
 
 def configuration(name: str, proxy: bool) -> str:
-    """For dnsmasq: TFTP, and which machine gets which file; `serve` adds interface, folder and addresses.
-
-    A proxy names files by PXE's boot services, a DHCP server in its own answer: UEFI takes no mixture.
-    """
+    """For dnsmasq, started by hand: who gets which file of this folder."""
     kind = (
         ("a proxy, beside the DHCP server that is there", "ADDRESS-OF-THE-NETWORK,proxy", PROXY_CONFIGURATION)
         if proxy
         else ("the only DHCP server of its network", "FIRST,LAST", SERVER_CONFIGURATION)
     )
-    option = "" if proxy else " --dhcp-range FIRST,LAST"
-    lines = [
+    heading = [
         f"# Boots machines from this folder, as {kind[0]}.",
-        f"# `bootwright serve {name} --interface IF{option}` runs dnsmasq with it; by hand, as root:",
+        f"# `bootwright serve {name} --interface IF` does all that; by hand, as root:",
         f"# dnsmasq -d --conf-file={kind[2]} --tftp-root=THIS-FOLDER --interface=IF --dhcp-range={kind[1]}",
-        "port=0",
-        "bind-dynamic",
-        "enable-tftp",
-        "log-dhcp",
-        "# iPXE tells by option 175 what it is, and is given the script.",
-        "dhcp-match=set:ipxe,175",
     ]
-    # Client architectures (RFC 4578 and its registry): a BIOS gets iPXE first, UEFI starts the image itself.
-    files = {0: "undionly.kpxe", 7: f"{name}.efi", 9: f"{name}.efi"}
-    for number, (architecture, file) in enumerate(files.items()):
-        if proxy:
-            service = ("x86PC", "BC_EFI", "X86-64_EFI")[number]
-            lines += [f"pxe-service=tag:ipxe,{service},{name},{SCRIPT}"]
-            lines += [f"pxe-service=tag:!ipxe,{service},{name},{file}"]
-        else:
-            lines += [f"dhcp-match=set:arch{architecture},option:client-arch,{architecture}"]
-            lines += [f"dhcp-boot=tag:!ipxe,tag:arch{architecture},{file}"]
-    if not proxy:
-        lines += [
-            f"dhcp-boot=tag:ipxe,{SCRIPT}",
-            "# UEFI's HTTP boot. `serve` adds the address that --http names; by hand:",
-            f"# --dhcp-boot=tag:{HTTP_BOOT},http://HOST/{name}.efi",
-            f"dhcp-match=set:{HTTP_BOOT},option:client-arch,16",
-            f"dhcp-option-force=tag:{HTTP_BOOT},60,HTTPClient",
-        ]
-    return "\n".join(lines) + "\n"
+    http = [] if proxy else [f"# With an HTTP server of yours: dhcp-boot=tag:http-boot,http://HOST/{name}.efi"]
+    answer = dnsmasq.Answer(name, SCRIPT, IPXE.files[0], f"{name}.efi")
+    return "\n".join([*heading, *dnsmasq.configuration([answer], proxy), *http]) + "\n"
 
 
 @contextmanager

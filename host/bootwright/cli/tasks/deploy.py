@@ -9,24 +9,37 @@ from bootwright.cli.invoke_task import task
 
 @task(
     positional=["name"],
+    iterable=["machine"],
     help={
-        "name": "as for image; built first if it is missing or out of date",
+        "name": "as for image, or NAME:PROFILE; built first if it is missing or out of date; for all machines that no "
+        "--machine names (default: demo, or nothing where there are such)",
+        "machine": "MAC=NAME or MAC=NAME:PROFILE: what this machine boots; may be given again",
+        "machines": "a file of such rules, one a line",
         "interface": "the network interface that the machines are on",
         "dhcp-range": "FIRST,LAST[,TIME]: give addresses, too (default: proxy, beside the DHCP server there)",
-        "http": "for UEFI's HTTP boot: the address of NAME.efi on an HTTP server of yours; with --dhcp-range",
+        "http-port": "of the HTTP server beside TFTP; 0 for none",
+        "verbose": "show all that the servers say",
         "output": "the folder of builds in place of build/",
     },
 )
 def serve(
-    context: Context, name: str = "demo", interface: str = "", dhcp_range: str = "", http: str = "", output: str = ""
+    context: Context,
+    name: str = "",
+    machine: list[str] | None = None,
+    machines: str = "",
+    interface: str = "",
+    dhcp_range: str = "",
+    http_port: int = 8080,
+    verbose: bool = False,
+    output: str = "",
 ) -> None:
-    """Boot machines by network: runs dnsmasq on build/NAME/pxe until interrupted."""
-    from bootwright.cli import build
+    """Boot machines by network, with a line for each boot, until interrupted."""
+    from bootwright.cli import netboot
     from bootwright.common import paths
-    from bootwright.media import dnsmasq
+    from bootwright.netboot import dhcp
 
     with paths.outputs_in(output):
-        build.serve_folder(name, dnsmasq.Options(interface, dhcp_range, http))
+        netboot.run(name, machine or (), machines, dhcp.Options(interface, dhcp_range), http_port, verbose)
 
 
 @task(
