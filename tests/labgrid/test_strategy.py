@@ -158,7 +158,7 @@ def four(lab: Lab, memory: str) -> Path:
 def test_four_places_at_once(lab: Lab, tmp_path: Path) -> None:
     """Each writes its stick, switches its board on, and follows it: three are right, one has too little memory."""
     junit = tmp_path / "report.xml"
-    done = invoke("lab", str(four(lab, "4G")), "--json", "--junit", str(junit))
+    done = invoke("lab", "run", "--environment", str(four(lab, "4G")), "--json", "--junit", str(junit))
     found = {one["target"]: one for one in json.loads(done.stdout)["targets"]}
     assert done.returncode == 1, done.stderr
     assert [found[name]["reached"] for name in PLACES] == ["shell", "shell", "shell", "booted"], found
@@ -172,7 +172,17 @@ def test_four_places_at_once(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_switches_every_board_off(lab: Lab) -> None:
-    command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "lab", str(four(lab, "64M"))]
+    command = [
+        sys.executable,
+        "-m",
+        "invoke",
+        "--search-root",
+        str(ROOT),
+        "lab",
+        "run",
+        "--environment",
+        str(four(lab, "64M")),
+    ]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         for _ in range(200):
             if any((lab.folder / name / "pid").exists() for name in PLACES):
@@ -191,7 +201,7 @@ def test_what_cannot_be_followed_is_a_sentence(lab: Lab, tmp_path: Path) -> None
         ([str(four(lab, "64M")), "--target", "onne"], "target: 'onne' is none of one, two, three, four; did you mean"),
         ([str(four(lab, "64M")), "--state", "asleep"], "state: 'asleep' is none of booted, launched, shell"),
     ):
-        done = invoke("lab", *arguments)
+        done = invoke("lab", "run", "--environment", *arguments)
         assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
 
 
@@ -201,12 +211,12 @@ def test_a_coordinator_that_is_not_there_and_a_switch_that_fails(lab: Lab, tmp_p
     said["targets"]["two"]["drivers"]["ExternalPowerDriver"]["cmd_on"] = "/bin/false"
     said["targets"] = {name: said["targets"][name] for name in ("one", "two")}
     (tmp_path / "lab.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
-    done = invoke("lab", str(tmp_path / "lab.yaml"), "--json")
+    done = invoke("lab", "run", "--environment", str(tmp_path / "lab.yaml"), "--json")
     one, two = json.loads(done.stdout)["targets"]
     assert one["error"] is None and "CalledProcessError" in two["error"], done.stdout
     said["options"]["coordinator_address"] = "127.0.0.1:1"
     (tmp_path / "lab.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
-    done = invoke("lab", str(tmp_path / "lab.yaml"))
+    done = invoke("lab", "run", "--environment", str(tmp_path / "lab.yaml"))
     assert done.returncode == 1 and "2 of 2 failed" in done.stdout and "Traceback" not in done.stdout + done.stderr
 
 
@@ -222,7 +232,7 @@ def test_a_place_is_acquired_for_the_time_and_released(lab: Lab, tmp_path: Path)
     client = [str(BIN / "labgrid-client"), "-x", lab.address, "-p", "two"]
     try:
         subprocess.run([*client, "acquire"], env=theirs, check=True, capture_output=True)
-        done = invoke("lab", str(file), "--acquire", "--json")
+        done = invoke("lab", "run", "--environment", str(file), "--json")
         one, two = json.loads(done.stdout)["targets"]
         assert (one["error"], one["reached"]) == (None, "shell"), done.stdout
         assert two["error"].startswith("place two cannot be acquired: "), two
@@ -295,3 +305,27 @@ strategy.transition("off")
 """
     scripted(lab, "three", described(lab, "dark"), body, boot_timeout=3.0)
     assert os.listdir(lab.folder / "three") == ["disk.img"]
+
+
+def test_places_are_listed_and_chosen_by_tag(lab: Lab, tmp_path: Path) -> None:
+    """The coordinator's places; a run on those with a tag, of one image that is built once, and its report."""
+    for name in ("one", "three"):
+        lab.client("-p", name, "set-tags", "kind=qemu")
+    listed = json.loads(invoke("lab", "list", "--coordinator", lab.address, "--json").stdout)["places"]
+    assert [one["name"] for one in listed] == sorted(PLACES)
+    assert {one["name"] for one in listed if one["tags"] == {"kind": "qemu"}} == {"one", "three"}
+    assert all(one["acquired"] and one["resources"] == ["NetworkSerialPort"] for one in listed)
+    chosen = ["--environment", str(four(lab, "64M")), "--tag", "kind=qemu"]
+    page, image = tmp_path / "report.html", described(lab, "for-all")
+    done = invoke("lab", "run", str(image), *chosen, "--expect", "demo: powering off", "--html", str(page))
+    assert done.returncode == 0 and "0 of 2 failed" in done.stdout, done
+    text = page.read_text()
+    assert text.count("<h2>") == 2 and "image for-all" in text and "not probed" in text
+    for arguments, message in (
+        (["--tag", "kind=board"], "tag: no place has kind=board; there is: kind=qemu"),
+        (["--place", "tree"], "place: 'tree' is none of four, one, three, two; did you mean"),
+        (["--place", "two"], "place two: of its resources (NetworkSerialPort) none is for its power; "),
+        ([], "which boards? --place takes a name"),
+    ):
+        done = invoke("lab", "run", "demo", "--coordinator", lab.address, *arguments)
+        assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr, done

@@ -17,7 +17,8 @@
     pages           the documentation, in the terminal
     completion      what a shell completes a command line with
     watching        a machine watched on its serial line, and judged
-    bench           boards of a lab, all at once
+    bench           places of a lab, and its boards, all at once
+    bench_report    what became of them: a table, and reports
     doctor          whether building and booting work here
     explain         errors of the stub and captured logs, explained
     tools           the programs and files of other packages, all of them

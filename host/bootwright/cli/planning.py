@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from bootwright.image import build as image_build
 from bootwright.image import image_map
 from bootwright.image.stub import link_stubs
 from bootwright.inputs import resolve
-from bootwright.lab import fit, plain_pc
+from bootwright.lab import compare, fit, plain_pc
 from bootwright.lab import report as lab_report
 from bootwright.partition import resident
 from bootwright.plan.records import Generic, Plan
@@ -43,10 +44,33 @@ class Planned:
         return boots.of_fit(self.fit, self.parts, self.subject)
 
 
-def planned(path: Path, report: lab_report.Report | None, machine: str, stage: image_build.Stage) -> Planned:
-    """The image that the description at `path` describes, on a machine by name; None: on a plain PC with what memory it
-    needs. Raises as a build does.
+@dataclass(frozen=True)
+class Prepared:
+    """An image that can be planned for machines. plan, stub: at its link addresses; build: what the first line of a
+    boot shows; tables_size: in bytes; code: where that of a partition's resident part lies; sections: of the stub;
+    needs: bytes of memory that a machine must have.
     """
+
+    plan: Plan
+    stub: Range
+    build: str
+    tables_size: int
+    code: Range | None
+    sections: Sequence[tuple[str, Range]]
+    needs: int
+
+    def fit(self, report: lab_report.Report) -> fit.Fit:
+        """How it boots on a machine."""
+        return fit.fit(self.plan, self.stub, self.build, self.tables_size, report, self.code)
+
+    def differences(self, report: lab_report.Report, transcript: str) -> list[str]:
+        """Where a machine's console differs from what this image says there, as compare.differences has them."""
+        return compare.differences(self.plan, self.stub, self.build, self.tables_size, report, transcript, self.code)
+
+
+@contextmanager
+def prepared(path: Path, stage: image_build.Stage) -> Iterator[Prepared]:
+    """The image that the description at `path` describes, as long as the block runs. Raises as a build does."""
     described = image_build.describe(image_build.read(path))
     with scratch.own(Path(tempfile.gettempdir()), "bootwright") as work:
         stage("planning")
@@ -58,17 +82,31 @@ def planned(path: Path, report: lab_report.Report | None, machine: str, stage: i
         stubs = link_stubs(plan)
         symbols = stubs.elf.symbols
         stub = Range(symbols["__image_start"], symbols["__image_end"])
-        build = shown_build(stubs.build_id.hex())
         code = resident.code(resolve.cache_directory()) if plan.partition else None
         top = max([stub.end, *(placement.range.end for placement in plan.placements)])
-        needs = image_map.machine_memory(plan, top)
+        yield Prepared(
+            plan,
+            stub,
+            shown_build(stubs.build_id.hex()),
+            len(stubs.tables),
+            code,
+            [(one.name, Range.sized(one.address, one.size)) for one in stubs.elf.sections if one.size],
+            image_map.machine_memory(plan, top),
+        )
+
+
+def planned(path: Path, report: lab_report.Report | None, machine: str, stage: image_build.Stage) -> Planned:
+    """The image that the description at `path` describes, on a machine by name; None: on a plain PC with what memory it
+    needs. Raises as a build does.
+    """
+    with prepared(path, stage) as image:
+        plan, needs = image.plan, image.needs
         plain = plain_pc.report(needs, image_map.machine_cpus(plan), plan.partition)
-        found = fit.fit(plan, stub, build, len(stubs.tables), report or plain, code)
-    sections = [(one.name, Range.sized(one.address, one.size)) for one in stubs.elf.sections if one.size]
+        found = image.fit(report or plain)
     subject = f"on machine {machine}" if report else f"on {plain_pc.NAME} with {-(-plain.ram // MIB)} MiB of RAM"
     if report is None:
         found = plain_pc.without_notes(found)
-    return Planned(found, plan, build, boots.stub_parts(sections, stub), subject, needs)
+    return Planned(found, plan, image.build, boots.stub_parts(image.sections, image.stub), subject, needs)
 
 
 def totals(chart: Chart) -> list[str]:

@@ -74,7 +74,7 @@ def fit(plan: Plan, stub: Range, build: str, tables_size: int, report: Report, r
     if outside:
         reason = f"{outside[0].what} {outside[0].range} would not lie in RAM"
         return Fit(name, reason, (), ranges, tuple(loaded), notes, plan, stub, modules)
-    described = _machine(plan, stub, build, modules, report)
+    described = machine_of(plan, stub, build, modules, report)
     if resident is not None:
         known, guesses = platform.platform(report, resident)
         described, notes = replace(described, platform=known), (*notes, *guesses)
@@ -122,12 +122,24 @@ def _notes(plan: Plan, report: Report) -> Iterator[str]:
 
 def _as_application(plan: Plan, stub: Range, ranges: tuple[MemoryRange, ...]) -> tuple[Plan, Range]:
     """The image as NAME.efi: the stub with its modules behind it, high in memory. Raises BootFailure."""
+    size = application_size(plan, stub)
+    base = machine.find_room(ranges, size, ())
+    if base is None:
+        raise BootFailure("E_NO_FREE_ROOM", size, f"{plan.image.name}.efi")
+    return as_application(plan, stub, base)
+
+
+def application_size(plan: Plan, stub: Range) -> int:
+    """Bytes of the image as NAME.efi in memory."""
     embedded = [module for module in plan.modules if module.embedded]
     places = efi_image.place(stub.end, [module.size for module in embedded])
-    end = max([stub.end, *(place + m.size for place, m in zip(places, embedded, strict=True))])
-    base = machine.find_room(ranges, end - stub.start, ())
-    if base is None:
-        raise BootFailure("E_NO_FREE_ROOM", end - stub.start, f"{plan.image.name}.efi")
+    return max([stub.end, *(place + m.size for place, m in zip(places, embedded, strict=True))]) - stub.start
+
+
+def as_application(plan: Plan, stub: Range, base: int) -> tuple[Plan, Range]:
+    """The image as NAME.efi at an address: the stub with its modules behind it."""
+    embedded = [module for module in plan.modules if module.embedded]
+    places = efi_image.place(stub.end, [module.size for module in embedded])
     behind = iter(places)
     modules = tuple(replace(m, load_address=next(behind)) if m.embedded else m for m in plan.modules)
     return replace(plan, modules=modules), Range.sized(base, stub.size)
@@ -148,7 +160,8 @@ def _brought(plan: Plan, stub: Range, ranges: tuple[MemoryRange, ...]) -> Iterat
             yield LoaderModule(start, module.size, module.name)
 
 
-def _machine(plan: Plan, stub: Range, build: str, modules: tuple[LoaderModule, ...], report: Report) -> Machine:
+def machine_of(plan: Plan, stub: Range, build: str, modules: tuple[LoaderModule, ...], report: Report) -> Machine:
+    """The machine, as the reference of a boot takes it."""
     entered, system = _entered(report), _efi_system(report)
     return Machine(
         entry=entered["protocol"],

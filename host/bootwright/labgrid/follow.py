@@ -1,9 +1,9 @@
 """One target of a labgrid environment, followed to a state in a process of its own, as labgrid wants it.
 
-    python -m bootwright.labgrid.follow ENVIRONMENT TARGET STATE [acquire]      # one JSON document on standard output
+    python -m bootwright.labgrid.follow '{"environment": "lab.yaml", "target": "rome", "state": "shell", ...}'
 
-The board is switched off at the end, however that came; with `acquire` its place is acquired for that time, and
-released.
+On standard output a JSON document for each step, {"progress": "writing disk"}, and at the end one of what became of
+it. The board is as it was before at the end, however that came: off, or on where its power switch said that it was on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from labgrid import Environment
@@ -25,72 +26,146 @@ from bootwright.common.errors import BootwrightError
 from bootwright.lab import explain
 from bootwright.labgrid.strategy import BootFailed, BootwrightStrategy
 
+_CLIENT = 60  # seconds that labgrid's client may take
+_OURS = "You have already acquired place"  # labgrid's client 26.0, of a place that this user has on this machine
 
-def follow(environment: str, target: str, state: str, acquire: str = "") -> dict[str, Any]:
-    """Bring a target to a state, and switch it off: what became of it."""
-    if acquire:
-        try:
-            with _acquired(environment, target):
-                return follow(environment, target, state)
-        except StrategyError as error:
-            empty = {"reached": "unknown", "number": None, "transcript": "", "stage": None, "seconds": 0.0}
-            return {"target": target, "error": error.msg} | empty
+
+@dataclass(frozen=True)
+class Asked:
+    """What to do. state: to bring the target to; acquire: its place for that time; coordinator: "" for what environment
+    and labgrid's own variable say; image: files by medium and build id, in place of the target's own; settings: of its
+    strategy, in place of those.
+    """
+
+    environment: str
+    target: str
+    state: str
+    acquire: bool = False
+    coordinator: str = ""
+    image: dict[str, Any] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Outcome:
+    """What became of a target. reached: a state; error: a sentence, None for none; number: of an error of the stub;
+    stage: the last that the stub said.
+    """
+
+    target: str
+    reached: str = "unknown"
+    error: str | None = None
+    number: str | None = None
+    transcript: str = ""
+    stage: str | None = None
+    seconds: float = 0.0
+
+
+def follow(asked: Asked) -> Outcome:
+    """Bring a target to a state, and switch it as it was."""
+    found = Outcome(asked.target)
     started = time.monotonic()
-    said: dict[str, Any] = {"target": target, "reached": "unknown", "error": None, "number": None, "transcript": ""}
+    try:
+        with _acquired(asked):
+            _follow(asked, found)
+    except StrategyError as error:
+        found.error = found.error or error.msg
+    except KeyboardInterrupt:
+        found.error = "interrupted"
+    stage = explain.read(found.transcript).stage
+    found.stage, found.seconds = stage.name if stage else None, round(time.monotonic() - started, 1)
+    return found
+
+
+def _follow(asked: Asked, found: Outcome) -> None:
     strategy: BootwrightStrategy | None = None
     try:
-        strategy = Environment(environment).get_target(target).get_driver("BootwrightStrategy", activate=False)
-        strategy.transition(state)
+        strategy = _strategy(asked)
+        strategy.progress = _say
+        strategy.transition(asked.state)
     except BootFailed as error:
-        said |= {"error": str(error), "number": error.number}
+        found.error, found.number = str(error), error.number
     except (StrategyError, BootwrightError, NoDriverFoundError, NoResourceFoundError) as error:
-        said["error"] = getattr(error, "msg", None) or str(error)
+        found.error = getattr(error, "msg", None) or str(error)
     except KeyboardInterrupt:
-        said["error"] = "interrupted"
+        found.error = "interrupted"
     except Exception as error:  # drivers of a switch, a line, a coordinator raise whatever they meet
-        said["error"] = f"{type(error).__name__}: {error}"
+        found.error = f"{type(error).__name__}: {error}"
     finally:
         if strategy is not None:
-            said |= {"reached": strategy.status.name, "transcript": strategy.transcript}
-            said |= _off(strategy)
-    stage = explain.read(said["transcript"]).stage
-    return said | {"stage": stage.name if stage else None, "seconds": round(time.monotonic() - started, 1)}
+            found.reached, found.transcript = strategy.status.name, strategy.transcript
+            found.error = _restored(strategy) or found.error
+
+
+def _strategy(asked: Asked) -> BootwrightStrategy:
+    environment = Environment(asked.environment)
+    if asked.coordinator:
+        environment.config.set_option("coordinator_address", asked.coordinator)
+    target = environment.get_target(asked.target)
+    strategy: BootwrightStrategy = target.get_driver("BootwrightStrategy", activate=False)
+    for name, value in asked.settings.items():
+        setattr(strategy, name, value)
+    if asked.image is not None and strategy.image is not None:
+        strategy.image.given = asked.image
+    return strategy
+
+
+def _restored(strategy: BootwrightStrategy) -> str | None:
+    try:
+        strategy.restore()
+    except KeyboardInterrupt:
+        return _restored(strategy)
+    except Exception as error:
+        return f"it is not switched off: {error}"
+    return None
 
 
 @contextmanager
-def _acquired(environment: str, target: str) -> Iterator[None]:
-    """The target's place is this user's meanwhile. Raises StrategyError where it is somebody else's."""
-    config = Environment(environment).config
-    resources = config.get_targets()[target].get("resources", {})
+def _acquired(asked: Asked) -> Iterator[None]:
+    """The target's place is this user's meanwhile, if that is asked, and what it was afterwards. Raises StrategyError
+    where it is somebody else's.
+    """
+    if not asked.acquire:
+        yield
+        return
+    config = Environment(asked.environment).config
+    resources = config.get_targets()[asked.target].get("resources", {})
     found = resources.get("RemotePlace") if isinstance(resources, dict) else None
     place = found.get("name") if isinstance(found, dict) else None
     if not place:
         raise StrategyError("it has no RemotePlace that could be acquired")
-    address = config.get_option("coordinator_address", "")
-    where = ["-x", address] if address else []  # else as labgrid's own environment variable says
-    client = [sys.executable, "-m", "labgrid.remote.client", *where, "-p", place]
-
-    def ask(what: str) -> None:
-        done = subprocess.run([*client, what], capture_output=True, text=True, timeout=60, check=False)
-        if done.returncode:
-            last = ((done.stderr or done.stdout).strip().splitlines() or ["it said nothing"])[-1]
-            raise StrategyError(f"place {place} cannot be {what}d: {last}")
-
-    ask("acquire")
+    address = asked.coordinator or config.get_option("coordinator_address", "")
+    try:
+        client(address, place, "acquire")
+    except StrategyError as error:
+        if _OURS not in error.msg:
+            raise
+        yield
+        return
     try:
         yield
     finally:
-        ask("release")
+        client(address, place, "release")
 
 
-def _off(strategy: BootwrightStrategy) -> dict[str, Any]:
+def client(coordinator: str, place: str, what: str) -> None:
+    """Have a place acquired or released by labgrid's client. Raises StrategyError with what that said."""
+    where = ["-x", coordinator] if coordinator else []  # else as labgrid's own environment variable says
+    command = [sys.executable, "-m", "labgrid.remote.client", *where, "-p", place, what]
     try:
-        strategy.transition("off")
-    except Exception as error:
-        return {"error": f"it is not switched off: {error}"}
-    return {}
+        # A group of its own: who interrupts this process wants the place back.
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_CLIENT, check=False, process_group=0)
+    except subprocess.TimeoutExpired:
+        raise StrategyError(f"place {place} is not {what}d: no answer in {_CLIENT} s") from None
+    if done.returncode:
+        last = ((done.stderr or done.stdout).strip().splitlines() or ["it said nothing"])[-1]
+        raise StrategyError(f"place {place} cannot be {what}d: {last}")
+
+
+def _say(progress: str) -> None:
+    print(json.dumps({"progress": progress}), flush=True)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    print(json.dumps(follow(*sys.argv[1:5]), ensure_ascii=False))
+    print(json.dumps(asdict(follow(Asked(**json.loads(sys.argv[1])))), ensure_ascii=False))

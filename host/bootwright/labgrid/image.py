@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import attr
 from labgrid.driver import Driver
@@ -17,19 +18,25 @@ from bootwright.library.image import Image, build
 @target_factory.reg_driver
 @attr.s(eq=False)
 class BootwrightImage(Driver):
-    """An image. description: its file; output: the folder in place of build/. Nothing is bound."""
+    """An image. description: its file; output: the folder in place of build/. Nothing is bound.
 
-    description = attr.ib(validator=attr.validators.instance_of(str))
+    given: an image that is built already, in place of that: files by medium, and its build id.
+    """
+
+    description = attr.ib(default="", validator=attr.validators.instance_of(str))
     output = attr.ib(default="", validator=attr.validators.instance_of(str))
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         self._built: dict[str, Image] = {}
+        self.given: dict[str, Any] | None = None
 
     @Driver.check_active
     @step(args=["medium"], result=True)
     def path(self, medium: str = "elf") -> Path:
         """The image's file for a medium (elf, efi, iso, disk, pxe). Raises BootwrightError as a build does."""
+        if self.given is not None:
+            return Path(self.given["files"][medium])
         if medium not in self._built:
             self._built[medium] = build(self.description, media=(medium,), output=self.output)
         return self._built[medium].files[medium]
@@ -37,6 +44,8 @@ class BootwrightImage(Driver):
     @Driver.check_active
     def build_id(self) -> str:
         """Of the image that was built; "" before."""
+        if self.given is not None:
+            return str(self.given["build_id"])
         return next((image.build_id for image in self._built.values()), "")
 
 

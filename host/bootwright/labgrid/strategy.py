@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import enum
 import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 import attr
@@ -53,11 +55,12 @@ class BootFailed(StrategyError):
 @target_factory.reg_driver
 @attr.s(eq=False)
 class BootwrightStrategy(Strategy):
-    """Binds power, console, and where there are any: the image and where it is deployed, a driver for the shell.
+    """Binds power, console, and where there are any: the image and where it is deployed, the multiplexer that a stick
+    is behind, a driver for the shell.
 
     medium: what of the image goes onto the storage; ready: a text that the console shows when it is up, where no shell
-    is bound; boot_timeout, launch_timeout, ready_timeout: in seconds, for firmware and loader; for the stub; for what
-    it launches.
+    is bound; fail: one that says that it will not be; boot_timeout, launch_timeout, ready_timeout: in seconds, for
+    firmware and loader; for the stub; for what it launches. progress: is told of each step.
     """
 
     bindings = {  # noqa: RUF012  # as labgrid reads it
@@ -65,16 +68,20 @@ class BootwrightStrategy(Strategy):
         "console": "ConsoleProtocol",
         "image": {"BootwrightImage", None},
         "storage": {"USBStorageDriver", "BootwrightStick", None},
+        "mux": {"USBSDMuxDriver", "USBSDWireDriver", None},
         "netboot": {"BootwrightNetboot", None},
         "shell": {"ShellDriver", None},
     }
     medium = attr.ib(default="disk", validator=attr.validators.instance_of(str))
     ready = attr.ib(default="", validator=attr.validators.instance_of(str))
+    fail = attr.ib(default="Kernel panic", validator=attr.validators.instance_of(str))
     boot_timeout = attr.ib(default=120.0, validator=attr.validators.instance_of(float))
     launch_timeout = attr.ib(default=120.0, validator=attr.validators.instance_of(float))
     ready_timeout = attr.ib(default=120.0, validator=attr.validators.instance_of(float))
     status = attr.ib(default=Status.unknown, init=False)
     transcript = attr.ib(default="", init=False)
+    progress: Callable[[str], None] = attr.ib(default=lambda said: None, init=False)
+    _was_on: bool | None = attr.ib(default=None, init=False)
 
     @step(args=["status"])
     def transition(self, status: Status | str) -> None:
@@ -91,28 +98,45 @@ class BootwrightStrategy(Strategy):
         if wanted.value >= Status.launched.value and self.status is Status.booted:
             self._until(_LAUNCH, self.launch_timeout)
             self.status = Status.launched
+            self.progress(Status.launched.name)
         if wanted is Status.shell:
             self._ready()
+
+    def restore(self) -> None:
+        """Switch the board off; on again where it was on before this strategy first touched it, as far as its power
+        driver can say that.
+        """
+        self.transition(Status.off)
+        if self._was_on:
+            self.power.on()
 
     def _off(self) -> None:
         for bound in (self.shell, self.console):
             if bound is not None:
                 self.target.deactivate(bound)
         self.target.activate(self.power)
+        if self._was_on is None:
+            self._was_on = self._is_on()
         self.power.off()
         self.status, self.transcript = Status.off, ""
+
+    def _is_on(self) -> bool:
+        try:
+            return bool(self.power.get())
+        except Exception:  # most drivers cannot say it, and each says that in its own way
+            return False
 
     def _boot(self) -> None:
         if self.image is not None:
             self.target.activate(self.image)
         if self.storage is not None:
-            self.target.activate(self.storage)
-            self.storage.write_image(str(self.image.path(self.medium)))
-            self.target.deactivate(self.storage)
+            self._write()
         if self.netboot is not None:
+            self.progress("staging")
             self.target.activate(self.netboot)
             self.netboot.stage()
         self.status = Status.unknown  # until the stub has said that it is there
+        self.progress("power on")
         self.power.on()
         self.target.activate(self.console)
         match = self._until(_ENTRY, self.boot_timeout)
@@ -120,11 +144,30 @@ class BootwrightStrategy(Strategy):
         if self.image is not None and (build := self.image.build_id()) and match[2] != shown_build(build):
             raise StrategyError(f"it booted build {match[2]} of {match[1]}, and not {shown_build(build)}")
 
+    def _write(self) -> None:
+        if self.image is None:
+            raise StrategyError("its target has a stick and no BootwrightImage that could be written to it")
+        self.progress(f"writing {self.medium}")
+        if self.mux is not None:
+            self.target.activate(self.mux)
+            self.mux.set_mode("host")
+        self.target.activate(self.storage)
+        self.storage.write_image(str(self.image.path(self.medium)))
+        self.target.deactivate(self.storage)
+        if self.mux is not None:
+            self.mux.set_mode("dut")
+
     def _ready(self) -> None:
         if self.shell is not None:
             self.target.activate(self.shell)
         elif self.ready:
-            self._expect([re.escape(self.ready)], self.ready_timeout, f"did not show {self.ready!r}")
+            said = self._expect(
+                [re.escape(self.ready), *([re.escape(self.fail)] if self.fail else [])],
+                self.ready_timeout,
+                f"did not show {self.ready!r}",
+            )
+            if not said.endswith(self.ready):
+                raise StrategyError(f"it showed {self.fail!r}, and not {self.ready!r}")
         else:
             raise StrategyError("shell: neither a ShellDriver nor `ready` says when it is up")
         self.status = Status.shell
@@ -133,23 +176,29 @@ class BootwrightStrategy(Strategy):
         """The line of one of these messages. Raises BootFailed where an error comes before it."""
         patterns = [_within_a_line(pattern(name)) for name in messages]
         failure = _within_a_line(failure_pattern()).replace(".*", "[^\r\n]*")
-        self._expect([*(f"{one}\r?\n" for one in patterns), f"{failure}\r?\n"], timeout, "has not come so far")
-        errors = explain.read(self.transcript).errors
-        if errors:
-            raise BootFailed(errors[-1], self.transcript)
-        last = self.transcript.replace("\r", "").rstrip("\n").rpartition("\n")[2]
-        return next(match for one in patterns if (match := re.search(one, last)))
+        deadline = time.monotonic() + timeout
+        while True:
+            line = self._expect(["\n"], deadline - time.monotonic(), "has not come so far", timeout)
+            if re.search(failure, line):
+                raise BootFailed(explain.read(self.transcript).errors[-1], self.transcript)
+            if match := next((match for one in patterns if (match := re.search(one, line))), None):
+                return match
 
-    def _expect(self, patterns: list[str], timeout: float, otherwise: str) -> None:
+    def _expect(self, patterns: list[str], left: float, otherwise: str, timeout: float = 0) -> str:
+        """What the line said up to one of these; left, of timeout: seconds. Raises StrategyError."""
         try:
-            _, before, _, after = self.console.expect(patterns, timeout=timeout)
+            _, before, _, after = self.console.expect(patterns, timeout=max(left, 0.01))
         except (TIMEOUT, EOF) as error:
             self.transcript += _text(getattr(self.console._expect, "before", b""))
             stage = explain.read(self.transcript).stage
             where = f"the last stage was {stage.name}: {stage.silent[0]}" if stage else "no line of the stub has come"
-            what = f"within {timeout:g} s" if isinstance(error, TIMEOUT) else "before the line ended"
+            what = f"within {timeout or left:g} s" if isinstance(error, TIMEOUT) else "before the line ended"
             raise StrategyError(f"it {otherwise} {what}; {where}") from error
-        self.transcript += _text(before) + _text(after)
+        text = _text(before) + _text(after)
+        self.transcript += text
+        if (stage := explain.read(text).stage) is not None:
+            self.progress(stage.name)
+        return text.rstrip("\r\n")
 
 
 def _within_a_line(found: re.Pattern[str]) -> str:

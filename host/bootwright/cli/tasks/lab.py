@@ -9,30 +9,52 @@ from bootwright.cli.invoke_task import task
 
 
 @task(
-    positional=["environment"],
-    iterable=["target"],
+    positional=["what", "name"],
+    iterable=["place", "tag", "target"],
     help={
-        "environment": "a YAML file of labgrid's, whose targets have a BootwrightStrategy (docs/how-to/labgrid.md)",
-        "target": "only this one; may be given again",
+        "what": "list, acquire, release: places; run: boot boards at once, and judge each",
+        "name": "run: the image for all, as for image (default: what each target of the environment says)",
+        "place": "this place; may be given again",
+        "tag": "places with this tag, as KEY or KEY=VALUE; given again: with all of them",
+        "environment": "a YAML file of labgrid's with drivers for boards (docs/how-to/labgrid.md)",
+        "target": "of the environment only this one; may be given again",
+        "coordinator": "HOST:PORT of labgrid's coordinator (default: the environment's, LG_COORDINATOR)",
         "state": "booted, launched or shell: what each is to reach",
-        "acquire": "acquire the boards' places, and release them in the end",
+        "expect": "text that each console must show to be up, in place of what the target says",
         "junit": "write a JUnit report to this file",
+        "html": "write a page with transcripts and differences from the plan to this file",
         "json": "one JSON document instead of lines",
     },
 )
 def lab(
     context: Context,
-    environment: str = "lab.yaml",
+    what: str = "list",
+    name: str = "",
+    place: list[str] | None = None,
+    tag: list[str] | None = None,
+    environment: str = "",
     target: list[str] | None = None,
-    state: str = "shell",
-    acquire: bool = False,
+    coordinator: str = "",
+    state: str = "",
+    expect: str = "",
     junit: str = "",
+    html: str = "",
     json: bool = False,
 ) -> None:
-    """Boot all boards of a labgrid environment at once, and say what became of each. Status 1 if one failed."""
+    """Places of a lab with labgrid: list, acquire, release them; run: boot boards, status 1 if one failed."""
     from bootwright.cli import bench
+    from bootwright.common.errors import RunError
+    from bootwright.common.words import none_of
 
-    raise Exit(code=0 if bench.run(environment, target or (), state, junit, json, acquire) else 1)
+    said = bench.Lab(environment, coordinator, place or (), tag or (), target or ())
+    if what == "run":
+        wanted = bench.Wanted(name, state, expect)
+        raise Exit(code=0 if bench.run(said, wanted, {"junit": junit, "html": html}, json) else 1)
+    if what in ("acquire", "release"):
+        raise Exit(code=0 if bench.hand(said, what) else 1)
+    if what != "list":
+        raise RunError(f"lab: {none_of(what, ('list', 'acquire', 'release', 'run'))}")
+    bench.show(said, json)
 
 
 @task(
