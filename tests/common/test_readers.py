@@ -396,7 +396,7 @@ OPENED = {
     "asm.preprocess.read_file": "assembly",
     "cli.bench._outcome": OURS,
     "cli.bench._environment": MEDIUM,
-    "cli.bench._places": SYSTEM,
+    "cli.bench.known_places": SYSTEM,
     "cli.chart._text": "log for a picture",
     "cli.descriptions._title": BYTES,
     "cli.explain._text": "log",

@@ -329,3 +329,14 @@ def test_places_are_listed_and_chosen_by_tag(lab: Lab, tmp_path: Path) -> None:
     ):
         done = invoke("lab", "run", "demo", "--coordinator", lab.address, *arguments)
         assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr, done
+
+
+def test_serve_knows_places_by_their_tag(lab: Lab) -> None:
+    """It goes on to the image that the rule names, which is not there; of a place without an address it says so."""
+    lab.client("-p", "two", "set-tags", "mac=52:54:00:12:34:56")
+    for rule, message in (
+        ("two=nowhere", "no description images/nowhere.toml"),
+        ("four=demo", "machine: 'four' is neither a MAC address nor a place that has one; those are two"),
+    ):
+        done = invoke("serve", "--interface", "lo", "--machine", rule, LG_COORDINATOR=lab.address)
+        assert done.returncode == 1 and message in done.stderr, done

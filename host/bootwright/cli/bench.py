@@ -20,8 +20,8 @@ from bootwright.common import paths
 from bootwright.common.columns import aligned
 from bootwright.common.errors import BootwrightError, RunError, SourceError, ToolError, Where, why
 from bootwright.common.words import none_of
+from bootwright.lab import places
 from bootwright.lab import report as lab_report
-from bootwright.labgrid import places
 from bootwright.media import MEDIA
 from bootwright.media.medium import ensure
 
@@ -105,7 +105,7 @@ def run(lab: Lab, wanted: Wanted, reports: Mapping[str, str], as_json: bool) -> 
 
 def show(lab: Lab, as_json: bool) -> None:
     """The places that a coordinator has."""
-    found = _places(lab)
+    found = known_places(lab)
     if lab.names or lab.tags:
         found = places.chosen(found, lab.names, lab.tags)
     if as_json:
@@ -127,7 +127,7 @@ def hand(lab: Lab, what: str) -> bool:
     if not lab.names and not lab.tags:
         raise RunError(f"{what}: which place? --place takes a name, --tag a tag")
     done = True
-    for one in places.chosen(_places(lab), lab.names, lab.tags):
+    for one in places.chosen(known_places(lab), lab.names, lab.tags):
         address = places.coordinator(lab.coordinator, _address(lab.environment))
         command = [sys.executable, "-m", "labgrid.remote.client", "-x", address, "-p", one.name, what]
         answer = subprocess.run(command, capture_output=True, text=True, timeout=_ASKING, check=False)
@@ -179,7 +179,7 @@ def _boards(lab: Lab, work: Path) -> list[Board]:
             raise RunError("which boards? --place takes a name, --tag a tag, --environment a file of labgrid's")
         names = list(dict.fromkeys(lab.targets)) or list(known)
         return [Board(name, lab.environment, known[name], _place_of(known[name]) or name) for name in names]
-    chosen = places.chosen(_places(lab), lab.names, lab.tags)
+    chosen = places.chosen(known_places(lab), lab.names, lab.tags)
     made = {one.name: places.target(one) for one in chosen if one.name not in by_place}
     file = work / "environment.yaml"
     file.write_text(json.dumps(places.environment(made, places.coordinator(lab.coordinator))), encoding="utf-8")
@@ -201,11 +201,11 @@ def _place_of(said: Any) -> str:
     return str(place.get("name", "")) if isinstance(place, dict) else ""
 
 
-def _places(lab: Lab) -> list[places.Place]:
+def known_places(lab: Lab) -> list[places.Place]:
     """The places that the coordinator has. Raises RunError where it does not answer."""
     _check()
     address = places.coordinator(lab.coordinator, _address(lab.environment))
-    command = [sys.executable, "-m", "bootwright.labgrid.places", address]
+    command = [sys.executable, "-m", "bootwright.lab.places", address]
     try:
         done = subprocess.run(
             command, env=_with_us(), capture_output=True, text=True, timeout=_ASKING, check=False, process_group=0

@@ -11,6 +11,7 @@ from bootwright.common import paths, scratch
 from bootwright.common.errors import RunError
 from bootwright.common.words import none_of
 from bootwright.image import build as image_build
+from bootwright.lab import places
 from bootwright.media import pxe
 from bootwright.media.medium import ensure
 from bootwright.netboot import dhcp, rules, server
@@ -80,7 +81,12 @@ def _check_profile(image: str, profile: str) -> None:
 
 
 def _places(names: Sequence[str]) -> Mapping[str, str]:
-    return {}
+    """The MAC addresses of the places that labgrid's coordinator has, asked only where a rule names one."""
+    if not names:
+        return {}
+    from bootwright.cli import bench
+
+    return {one.name: one.tags[places.MAC] for one in bench.known_places(bench.Lab()) if places.MAC in one.tags}
 
 
 def _line(line: str) -> None:

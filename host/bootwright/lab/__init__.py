@@ -8,6 +8,7 @@
     explain         what the stub's errors mean, and what a captured log says
     plain_pc        a machine that nobody probed
     fit             an image on such a machine: what its boot will print, or why it cannot
+    places          places of labgrid's coordinator, and drivers for one by what it has
     compare         a machine's console against that: where they differ
 
 May import: common, description, hyperlaunch, plan, reference, image.

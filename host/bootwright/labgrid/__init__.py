@@ -3,7 +3,6 @@
     image       BootwrightImage, BootwrightStick, BootwrightNetboot: an image, built when it is asked for; put onto
                 what a board boots from, or given to a server
     strategy    BootwrightStrategy: a board off, booted, launched, and its shell; what the stub says becomes exceptions
-    places      a coordinator's places, and drivers for one by what it has
     follow      one target of an environment, brought to a state by a process of its own
 
 An environment of labgrid's names it in `imports: [bootwright.labgrid]`. labgrid is needed, the extra `bootwright[lab]`.

@@ -1,6 +1,6 @@
 """The places of a lab: as its coordinator has them, and the drivers for one, by what its exporters offer.
 
-    python -m bootwright.labgrid.places lab.example:20408       # one JSON document: a list of places
+    python -m bootwright.lab.places lab.example:20408       # one JSON document: a list of places
 
     {"name": "rome", "tags": {"board": "epyc"}, "acquired": "desk/ann", "resources": ["NetworkSerialPort", ...]}
 
