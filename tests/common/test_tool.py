@@ -226,7 +226,7 @@ def test_an_interruption_ends_it_with_all_that_it_started(program: Path, tmp_pat
 OWN = {
     "cli/bench.py": ["subprocess"],  # ourselves, a process for each board
     "image/patcher.py": ["subprocess"],
-    "labgrid/follow.py": ["subprocess"],  # labgrid's client, which has no other way in
+    "lab/places.py": ["subprocess"],  # labgrid, whose threads are to stay in another process
     "lab/watch.py": ["subprocess"],  # a command of the user's that switches a machine
     "link/program.py": ["os.fork"],
     "netboot/http_server.py": ["asyncio"],  # which starts none here

@@ -21,8 +21,9 @@ def image() -> Iterator[planning.Prepared]:
         yield found
 
 
-def test_what_was_planned_is_no_difference(image: planning.Prepared) -> None:
-    report = Report(changed(lambda document: None), ENTERED)
+@pytest.mark.parametrize("entered", [ENTERED, {"protocol": "EFI", "loader": "-", "rsdp": "0x7fe2000"}])
+def test_what_was_planned_is_no_difference(image: planning.Prepared, entered: dict[str, str]) -> None:
+    report = Report(changed(lambda document: None), entered)
     assert image.differences(report, "GRUB\r\n" + "\r\n".join(image.fit(report).lines)) == []
 
 

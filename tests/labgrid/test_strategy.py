@@ -14,12 +14,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
+import bench_machine
+import bench_power
 import pytest
 import yaml
 from project import ROOT, TESTS
 from tasks_run import invoke
 
 import bootwright
+from bootwright.cli import planning
+from bootwright.lab import report as lab_report
 
 pytestmark = pytest.mark.slow
 
@@ -45,11 +49,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def started(folder: Path, *command: str) -> Iterator[None]:
+def started(folder: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
     with (folder / f"{command[0]}.log").open("wb") as log:
         process = subprocess.Popen([str(BIN / command[0]), *command[1:]], cwd=folder, stdout=log, stderr=log)
     try:
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait(10)
@@ -57,6 +61,8 @@ def started(folder: Path, *command: str) -> Iterator[None]:
 
 class Lab:
     """A coordinator, an exporter, and a place for each board."""
+
+    coordinator: subprocess.Popen[bytes]
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -108,30 +114,39 @@ class Lab:
         return file
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    found = Lab(tmp_path_factory.mktemp("lab"))
-    exported = {
-        name: {"NetworkSerialPort": {"host": "127.0.0.1", "port": port, "speed": 115200, "protocol": "raw"}}
-        for name, port in found.ports.items()
-    }
-    (found.folder / "exported.yaml").write_text(yaml.safe_dump(exported))
-    for name in PLACES:
-        (found.folder / name).mkdir()
-        (found.folder / name / "disk.img").touch()
+@contextmanager
+def working(folder: Path) -> Iterator[Lab]:
+    """A lab as long as the block runs, each of its places acquired."""
+    found = Lab(folder)
     with ExitStack() as running:
-        running.enter_context(started(found.folder, "labgrid-coordinator", "-l", found.address))
+        power = running.enter_context(bench_power.serving(folder, found.ports))
+        exported = {
+            name: {
+                "NetworkSerialPort": {"host": "127.0.0.1", "port": port, "speed": 115200, "protocol": "raw"},
+                "NetworkPowerPort": {"model": "rest", "host": f"http://127.0.0.1:{power}/{name}", "index": "0"},
+            }
+            for name, port in found.ports.items()
+        }
+        (folder / "exported.yaml").write_text(yaml.safe_dump(exported))
+        for name in PLACES:
+            (folder / name).mkdir()
+            (folder / name / "disk.img").touch()
+        found.coordinator = running.enter_context(started(folder, "labgrid-coordinator", "-l", found.address))
         found.listens()  # an exporter that finds no coordinator ends
         exporter = ("labgrid-exporter", "-c", found.address, "-n", "bench", "--hostname", "127.0.0.1")
-        running.enter_context(started(found.folder, *exporter, str(found.folder / "exported.yaml")))
+        running.enter_context(started(folder, *exporter, str(folder / "exported.yaml")))
         found.wait()
         for name in PLACES:
             found.client("-p", name, "create")
             found.client("-p", name, "add-match", f"*/{name}/*")
             found.client("-p", name, "acquire")
-            running.callback(
-                subprocess.run, [sys.executable, str(MACHINE), "off", str(found.folder / name), "0"], check=True
-            )
+            running.callback(bench_machine.off, folder / name)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with working(tmp_path_factory.mktemp("lab")) as found:
         yield found
         for name in PLACES:
             found.client("-p", name, "release")
@@ -264,7 +279,10 @@ def refused(state):
 
 def scripted(lab: Lab, place: str, description: Path, body: str, **settings: object) -> None:
     """Lines with a board's strategy, in a process of their own: labgrid's threads would stay in this one."""
-    file = lab.environment(place, description, **settings)
+    followed(lab, place, lab.environment(place, description, **settings), body)
+
+
+def followed(lab: Lab, place: str, file: Path, body: str) -> None:
     command = [sys.executable, "-c", BEGIN + body, str(file), str(lab.folder / place / "disk.img")]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "host")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
@@ -305,6 +323,7 @@ strategy.transition("off")
 """
     scripted(lab, "three", described(lab, "dark"), body, boot_timeout=3.0)
     assert os.listdir(lab.folder / "three") == ["disk.img"]
+    os.truncate(lab.folder / "three/disk.img", 0)
 
 
 def test_places_are_listed_and_chosen_by_tag(lab: Lab, tmp_path: Path) -> None:
@@ -314,17 +333,17 @@ def test_places_are_listed_and_chosen_by_tag(lab: Lab, tmp_path: Path) -> None:
     listed = json.loads(invoke("lab", "list", "--coordinator", lab.address, "--json").stdout)["places"]
     assert [one["name"] for one in listed] == sorted(PLACES)
     assert {one["name"] for one in listed if one["tags"] == {"kind": "qemu"}} == {"one", "three"}
-    assert all(one["acquired"] and one["resources"] == ["NetworkSerialPort"] for one in listed)
+    assert all(one["acquired"] for one in listed)
+    assert all(set(one["resources"]) == {"NetworkPowerPort", "NetworkSerialPort"} for one in listed)
     chosen = ["--environment", str(four(lab, "64M")), "--tag", "kind=qemu"]
     page, image = tmp_path / "report.html", described(lab, "for-all")
     done = invoke("lab", "run", str(image), *chosen, "--expect", "demo: powering off", "--html", str(page))
-    assert done.returncode == 0 and "0 of 2 failed" in done.stdout, done
+    assert done.returncode == 0 and "0 of 2 failed" in done.stdout, done.stdout
     text = page.read_text()
     assert text.count("<h2>") == 2 and "image for-all" in text and "not probed" in text
     for arguments, message in (
         (["--tag", "kind=board"], "tag: no place has kind=board; there is: kind=qemu"),
         (["--place", "tree"], "place: 'tree' is none of four, one, three, two; did you mean"),
-        (["--place", "two"], "place two: of its resources (NetworkSerialPort) none is for its power; "),
         ([], "which boards? --place takes a name"),
     ):
         done = invoke("lab", "run", "demo", "--coordinator", lab.address, *arguments)
@@ -340,3 +359,109 @@ def test_serve_knows_places_by_their_tag(lab: Lab) -> None:
     ):
         done = invoke("serve", "--interface", "lo", "--machine", rule, LG_COORDINATOR=lab.address)
         assert done.returncode == 1 and message in done.stderr, done
+
+
+def test_places_without_an_environment(lab: Lab) -> None:
+    """Power and serial line are the exporter's, the stick is what a tag names; a board that was on is on again."""
+    for name in ("one", "two"):
+        lab.client("-p", name, "set-tags", "bench=bare", f"stick={lab.folder / name / 'disk.img'}")
+    bench_machine.switch("on", lab.folder / "one", lab.ports["one"])
+    image = str(described(lab, "bare"))
+    arguments = ["--coordinator", lab.address, "--tag", "bench=bare", "--expect", "demo: powering off", "--json"]
+    done = invoke("lab", "run", image, *arguments)
+    assert done.stdout, done.stderr
+    said = json.loads(done.stdout)
+    assert [(one["reached"], one["error"]) for one in said["targets"]] == [("shell", None)] * 2, done
+    assert all("image bare" in one["transcript"] for one in said["targets"]) and set(said["image"]["files"]) == {
+        "elf",
+        "disk",
+    }
+    assert (lab.folder / "one/pid").exists() and not (lab.folder / "two/pid").exists()
+    bench_machine.off(lab.folder / "one")
+
+
+FAKE_MUX = """\
+import attr
+from labgrid.driver import Driver, USBSDMuxDriver
+from labgrid.factory import target_factory
+from labgrid.step import step
+
+@target_factory.reg_driver
+@attr.s(eq=False)
+class FakeMux(USBSDMuxDriver):
+    bindings = {}
+    modes = []
+
+    def __attrs_post_init__(self):
+        Driver.__attrs_post_init__(self)
+
+    def on_activate(self):
+        pass
+
+    def set_mode(self, mode):
+        self.modes.append(mode)
+"""
+
+
+def test_a_stick_behind_a_multiplexer_and_a_text_that_says_no(lab: Lab) -> None:
+    """It is the host's while it is written, then the board's; what fails says so at once, not after the time-out."""
+    (lab.folder / "fake_mux.py").write_text(FAKE_MUX)
+    body = """\
+written = strategy.storage.write_image
+def write(filename):
+    assert strategy.mux.modes == ["host"]
+    written(filename)
+strategy.storage.write_image = write
+said = refused("shell")
+assert strategy.mux.modes == ["host", "dut"]
+assert said == "it showed 'demo: powering off', and not 'never shown'", said
+strategy.transition("off")
+"""
+    settings = {"ready": "never shown", "fail": "demo: powering off"}
+    file = lab.environment("three", described(lab, "multiplexed"), **settings)
+    said = yaml.safe_load(file.read_text())
+    said["imports"].append(str(lab.folder / "fake_mux.py"))
+    drivers = said["targets"]["main"]["drivers"]
+    strategy = drivers.pop("BootwrightStrategy")
+    said["targets"]["main"]["drivers"] = drivers | {"FakeMux": {}, "BootwrightStrategy": strategy}
+    file.write_text(yaml.safe_dump(said, sort_keys=False))
+    followed(lab, "three", file, body)
+
+
+def test_a_coordinator_that_dies_in_the_middle(tmp_path: Path) -> None:
+    """Each board is switched off, the place that cannot be released is named, and no process stays."""
+    with working(tmp_path) as lab:
+        lab.client("-p", "one", "release")
+        file = lab.environment("one", described(lab, "long"), ready="never shown", ready_timeout=12.0)
+        command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "lab", "run", "--environment", str(file)]
+        with subprocess.Popen(command, cwd=ROOT, stdin=-3, stdout=-1, stderr=-1, text=True) as process:
+            for _ in range(300):
+                if (tmp_path / "one/pid").exists():
+                    break
+                time.sleep(0.05)
+            lab.coordinator.kill()
+            out, err = process.communicate(timeout=120)
+        assert process.returncode == 1 and "Traceback" not in out + err, out + err
+        assert "1 of 1 failed" in out and "never shown" in out and "place one cannot be released" in out, out
+        assert not (tmp_path / "one/pid").exists()
+        children = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+        assert not any(b"bootwright.labgrid.follow" in line and str(file).encode() in line for line in children)
+
+
+def test_a_real_machine_is_as_it_was_planned(lab: Lab) -> None:
+    """It is probed, and the demo's console on it is that of the reference, but for what another memory would change."""
+    environment = lab.environment("two", described(lab, "unused"), ready="unused")
+    consoles = []
+    for name, text in (("probe", "probe: powering off"), ("demo", "demo: powering off")):
+        done = invoke("lab", "run", name, "--environment", str(environment), "--expect", text, "--json")
+        assert done.stdout, done.stderr
+        (one,) = json.loads(done.stdout)["targets"]
+        assert one["error"] is None, one
+        consoles.append(one["transcript"])
+    report = lab_report.extract(consoles[0].encode())
+    with planning.prepared(ROOT / "images/demo.toml", lambda stage: None) as planned:
+        assert planned.differences(report, consoles[1]) == [], consoles[1]
+        less = lab_report.Report(json.loads(json.dumps(report.document)), report.entered)
+        largest = max(less.document["memory"], key=lambda part: (part["type"] == 1, int(part["size"], 16)))
+        largest["size"] = f"{int(largest['size'], 16) - (1 << 20):#x}"
+        assert any("memory" in said for said in planned.differences(less, consoles[1]))

@@ -18,8 +18,9 @@ from bootwright.netboot import dhcp, server
 
 
 def test_command_is_a_proxy_unless_asked(tmp_path: Path) -> None:
-    command = dhcp.command(tmp_path, tmp_path, dhcp.Options("lo"), tmp_path)
-    assert "--dhcp-range=127.0.0.0,proxy" in command
+    own = dhcp.check(dhcp.Options("lo"))
+    command = dhcp.command(tmp_path, tmp_path, dhcp.Options("lo"), own, "nobody", tmp_path)
+    assert "--dhcp-range=127.0.0.0,proxy" in command and "--user=nobody" in command
     assert f"--tftp-root={tmp_path}" in command and "--interface=lo" in command
 
 
@@ -37,7 +38,7 @@ def test_networks_that_cannot_be_served(tmp_path: Path, monkeypatch: pytest.Monk
         dhcp.network("lo")
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(ToolError, match=r"it is in the package dnsmasq-base$"):
-        dhcp.command(tmp_path, tmp_path, dhcp.Options("lo"), tmp_path)
+        dhcp.check(dhcp.Options("lo"))
 
 
 OWN = ipaddress.IPv4Interface("10.1.2.3/24")
@@ -78,12 +79,12 @@ def test_a_folder_of_a_user_without_a_name(tmp_path: Path) -> None:
         (folder / "lab.efi").write_bytes(b"x")
         os.chown(folder, 54321, 54321)
         folder.chmod(0o755)
-        assert "--user=nobody" in dhcp.command(folder, tmp_path, dhcp.Options("lo"), tmp_path)
+        assert dhcp.reader(folder) == "nobody"
         for path, mode in ((folder / "lab.efi", 0o600), (folder, 0o700)):
             kept = path.stat().st_mode
             path.chmod(mode)
             with pytest.raises(RunError, match=r"belongs to user 54321, who has no name on this machine, and others"):
-                dhcp.command(folder, tmp_path, dhcp.Options("lo"), tmp_path)
+                dhcp.reader(folder)
             path.chmod(kept)
     finally:
         shutil.rmtree(folder)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from lab_network import INTERFACE, Network, network
+from lab_network import ADDRESS, INTERFACE, Network, network
 from project import ROOT, TESTS
 from tasks_run import invoke
 
@@ -124,6 +124,8 @@ def test_32_machines_at_once(tmp_path: Path) -> None:
         arguments = [str(lab_image), "--machines", str(rules), "--dhcp-range", RANGE]
         arguments += ["--machine", f"52:54:00:00:01:02={lab_image}:rescue"]
         with serving(lab, tmp_path, *arguments) as said:
+            asked = lab.start("", "curl", "-sI", f"http://{ADDRESS}:8080/", stdout=subprocess.DEVNULL)
+            assert asked.wait(60) == 0, "the process is up, with all of its libraries"
             before = memory(said)
             real = (("bios", ()), ("bios", ()), ("uefi", ()), ("uefi", NO_PXE))
             machines = [

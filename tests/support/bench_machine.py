@@ -44,6 +44,11 @@ def on(folder: Path, port: str, more: list[str]) -> None:
     time.sleep(0.3)  # until its port is there
 
 
+def switch(what: str, folder: Path, port: int, *more: str) -> None:
+    """Switch a machine on or off by a process that ends: the machine is nobody's child then."""
+    subprocess.run([sys.executable, __file__, what, str(folder), str(port), *more], check=True)
+
+
 if __name__ == "__main__":
     what, folder, port, *rest = sys.argv[1:]
     off(Path(folder))

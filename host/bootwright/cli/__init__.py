@@ -17,6 +17,7 @@
     pages           the documentation, in the terminal
     completion      what a shell completes a command line with
     watching        a machine watched on its serial line, and judged
+    boards          which boards of a lab are meant
     bench           places of a lab, and its boards, all at once
     bench_report    what became of them: a table, and reports
     doctor          whether building and booting work here

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from bootwright.cli import build
+from bootwright.cli import boards, build
 from bootwright.common import paths, scratch
 from bootwright.common.errors import RunError
 from bootwright.common.words import none_of
@@ -40,35 +41,38 @@ def run(name: str, machines: Sequence[str], file: str, options: dhcp.Options, po
             file=sys.stderr,
         )
     names = {rule.machine: rule.name for rule in known}
-    root = paths.output(_DEFAULT).parent
-    with scratch.own(root, "serve") as folder:
+    with scratch.own(paths.outputs(), "serve") as folder:
         server.serve(all_served, names, options, port, folder, _line, _log if verbose else lambda line: None)
 
 
 def _served(others: str, known: Sequence[rules.Rule]) -> list[Served]:
-    """What is served, each image built where it is not current."""
-    by_image: dict[tuple[str, str], list[str]] = {}
-    if others:
-        image, _, profile = others.partition(":")
-        by_image[image, profile] = []
+    """What is served, each image built where it is not current. others: what all get that no rule names, "" for
+    nothing; a machine whose rule says the same is one of them.
+    """
+    default = rules.image_of(others)
+    machines: dict[tuple[str, str], list[str]] = {default: []} if others else {}
     for rule in known:
-        by_image.setdefault((rule.image, rule.profile), []).append(rule.machine)
-    built = {image: build.current(image) for image, _ in by_image}
-    folders: dict[str, Path] = {}
-    for image, one in built.items():
-        if (other := next((other for other in folders if built[other].elf == one.elf), None)) is not None:
-            raise RunError(f"{other} and {image} are both the image {one.name}: one would be served for the other")
-        made = ensure(pxe.MEDIUM, one)
-        folders[image] = made.path
-        for note in made.notes:
-            print(f"note: {note}", file=sys.stderr)
-    found = []
-    for (image, profile), machines in by_image.items():
+        if (key := (rule.image, rule.profile)) != default:
+            machines.setdefault(key, []).append(rule.machine)
+    for image, profile in machines:
         _check_profile(image, profile)
-        if others.partition(":")[::2] == (image, profile) and machines:
-            machines = []  # they are among all others
-        found.append(Served(built[image], folders[image], profile, tuple(machines)))
-    return found
+    made: dict[str, Served] = {}
+    for image, _ in machines:
+        if image not in made:
+            made[image] = _with_folder(image, made)
+    return [replace(made[image], profile=profile, machines=tuple(of)) for (image, profile), of in machines.items()]
+
+
+def _with_folder(image: str, made: Mapping[str, Served]) -> Served:
+    """An image, with its medium pxe. Raises RunError where another of those that are made has its files."""
+    built = build.current(image)
+    for other, served in made.items():
+        if served.built.elf == built.elf:
+            raise RunError(f"{other} and {image} are both the image {built.name}: one would be served for the other")
+    medium = ensure(pxe.MEDIUM, built)
+    for note in medium.notes:
+        print(f"note: {note}", file=sys.stderr)
+    return Served(built, medium.path)
 
 
 def _check_profile(image: str, profile: str) -> None:
@@ -84,14 +88,17 @@ def _places(names: Sequence[str]) -> Mapping[str, str]:
     """The MAC addresses of the places that labgrid's coordinator has, asked only where a rule names one."""
     if not names:
         return {}
-    from bootwright.cli import bench
-
-    return {one.name: one.tags[places.MAC] for one in bench.known_places(bench.Lab()) if places.MAC in one.tags}
+    return {one.name: one.tags[places.MAC] for one in boards.known(boards.Lab()) if places.MAC in one.tags}
 
 
 def _line(line: str) -> None:
-    print(line, flush=True)
+    print(_shown(line), flush=True)
 
 
 def _log(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(_shown(line), file=sys.stderr, flush=True)
+
+
+def _shown(line: str) -> str:
+    """The line without what a terminal obeys: names of files in it are what machines on the network asked for."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in line)

@@ -46,26 +46,22 @@ class Planned:
 
 @dataclass(frozen=True)
 class Prepared:
-    """An image that can be planned for machines. plan, stub: at its link addresses; build: what the first line of a
-    boot shows; tables_size: in bytes; code: where that of a partition's resident part lies; sections: of the stub;
-    needs: bytes of memory that a machine must have.
+    """An image that can be planned for machines. plan: at its link addresses; program: what boots it; sections: of the
+    stub; needs: bytes of memory that a machine must have.
     """
 
     plan: Plan
-    stub: Range
-    build: str
-    tables_size: int
-    code: Range | None
+    program: fit.Program
     sections: Sequence[tuple[str, Range]]
     needs: int
 
     def fit(self, report: lab_report.Report) -> fit.Fit:
         """How it boots on a machine."""
-        return fit.fit(self.plan, self.stub, self.build, self.tables_size, report, self.code)
+        return fit.fit(self.plan, self.program, report)
 
     def differences(self, report: lab_report.Report, transcript: str) -> list[str]:
-        """Where a machine's console differs from what this image says there, as compare.differences has them."""
-        return compare.differences(self.plan, self.stub, self.build, self.tables_size, report, transcript, self.code)
+        """Where a machine's console differs from what this image says there."""
+        return compare.differences(self.plan, self.program, report, transcript)
 
 
 @contextmanager
@@ -80,16 +76,15 @@ def prepared(path: Path, stage: image_build.Stage) -> Iterator[Prepared]:
             raise PlanError(message, described.image.where)
         stage("assembling the stub")
         stubs = link_stubs(plan)
-        symbols = stubs.elf.symbols
-        stub = Range(symbols["__image_start"], symbols["__image_end"])
+        stub, application = (
+            Range(one.symbols["__image_start"], one.symbols["__image_end"])
+            for one in (stubs.elf, stubs.efi or stubs.elf)
+        )
         code = resident.code(resolve.cache_directory()) if plan.partition else None
         top = max([stub.end, *(placement.range.end for placement in plan.placements)])
         yield Prepared(
             plan,
-            stub,
-            shown_build(stubs.build_id.hex()),
-            len(stubs.tables),
-            code,
+            fit.Program(stub, application, shown_build(stubs.build_id.hex()), len(stubs.tables), code),
             [(one.name, Range.sized(one.address, one.size)) for one in stubs.elf.sections if one.size],
             image_map.machine_memory(plan, top),
         )
@@ -106,7 +101,8 @@ def planned(path: Path, report: lab_report.Report | None, machine: str, stage: i
     subject = f"on machine {machine}" if report else f"on {plain_pc.NAME} with {-(-plain.ram // MIB)} MiB of RAM"
     if report is None:
         found = plain_pc.without_notes(found)
-    return Planned(found, plan, image.build, boots.stub_parts(image.sections, image.stub), subject, needs)
+    parts = boots.stub_parts(image.sections, image.program.stub)
+    return Planned(found, plan, image.program.build, parts, subject, needs)
 
 
 def totals(chart: Chart) -> list[str]:

@@ -1,6 +1,6 @@
 """Whether an image boots on a machine that was probed, and where everything lies on it then.
 
-    found = fit(plan, stub, build, tables_size, report)     # and of a partition, where its resident part's code lies
+    found = fit(plan, program, report)
     found.reason        # None, or why it does not
     found.lines         # what the boot will print
 
@@ -32,6 +32,20 @@ _HEADER = 4096  # bytes of a kernel that its protocol may look at
 
 
 @dataclass(frozen=True)
+class Program:
+    """What boots an image. stub: link addresses of stub and tables in NAME.elf; application: of those in NAME.efi,
+    which are linked by themselves; build: what the first line of a boot shows; tables_size: in bytes; resident: where
+    the code of a partition's resident part lies.
+    """
+
+    stub: Range
+    application: Range
+    build: str
+    tables_size: int
+    resident: Range | None = None
+
+
+@dataclass(frozen=True)
 class Claim:
     """A range that something lies in, at some time of the boot."""
 
@@ -58,14 +72,14 @@ class Fit:
     boot: boot.Boot | None = None
 
 
-def fit(plan: Plan, stub: Range, build: str, tables_size: int, report: Report, resident: Range | None = None) -> Fit:
-    """Boot the image of `plan` on the machine of `report`. stub: link addresses of stub and tables; build: what the
-    first line of a boot shows; resident: where the code of a partition's resident part lies."""
+def fit(plan: Plan, program: Program, report: Report) -> Fit:
+    """Boot the image of `plan` on the machine of `report`."""
+    stub = program.stub
     name, notes = plan.image.name, tuple(_notes(plan, report))
     try:
         ranges = machine.normalise(report.ranges)
         if _entered(report)["protocol"] == EFI:
-            plan, stub = _as_application(plan, stub, ranges)
+            plan, stub = _as_application(plan, program, ranges)
         modules = tuple(_brought(plan, stub, ranges))
     except BootFailure as failure:
         return Fit(name, failure.message, (failure.line,), (), (), notes, plan, stub)
@@ -74,11 +88,11 @@ def fit(plan: Plan, stub: Range, build: str, tables_size: int, report: Report, r
     if outside:
         reason = f"{outside[0].what} {outside[0].range} would not lie in RAM"
         return Fit(name, reason, (), ranges, tuple(loaded), notes, plan, stub, modules)
-    described = machine_of(plan, stub, build, modules, report)
-    if resident is not None:
-        known, guesses = platform.platform(report, resident)
+    described = machine_of(plan, stub, program.build, modules, report)
+    if program.resident is not None:
+        known, guesses = platform.platform(report, program.resident)
         described, notes = replace(described, platform=known), (*notes, *guesses)
-    found = boot.boot(described, plan, tables_size)
+    found = boot.boot(described, plan, program.tables_size)
     claims = [*loaded, *_launched(plan, stub, found)]
     notes = (*notes, *_moved(plan, found), *platform.shared_cores(report, found.cpus))
     failed = found.failure.message if found.failure else None
@@ -120,29 +134,28 @@ def _notes(plan: Plan, report: Report) -> Iterator[str]:
         yield "the loader decides where the modules that it brings lie; shown are places that it may choose"
 
 
-def _as_application(plan: Plan, stub: Range, ranges: tuple[MemoryRange, ...]) -> tuple[Plan, Range]:
+def _as_application(plan: Plan, program: Program, ranges: tuple[MemoryRange, ...]) -> tuple[Plan, Range]:
     """The image as NAME.efi: the stub with its modules behind it, high in memory. Raises BootFailure."""
-    size = application_size(plan, stub)
+    end = max([program.application.end, *(place.end for place in _behind(plan, program))])
+    size = end - program.application.start
     base = machine.find_room(ranges, size, ())
     if base is None:
         raise BootFailure("E_NO_FREE_ROOM", size, f"{plan.image.name}.efi")
-    return as_application(plan, stub, base)
+    return as_application(plan, program, base)
 
 
-def application_size(plan: Plan, stub: Range) -> int:
-    """Bytes of the image as NAME.efi in memory."""
-    embedded = [module for module in plan.modules if module.embedded]
-    places = efi_image.place(stub.end, [module.size for module in embedded])
-    return max([stub.end, *(place + m.size for place, m in zip(places, embedded, strict=True))]) - stub.start
+def _behind(plan: Plan, program: Program) -> list[Range]:
+    """The embedded modules behind the stub of NAME.efi, at its link addresses."""
+    sizes = [module.size for module in plan.modules if module.embedded]
+    places = efi_image.place(program.application.end, sizes)
+    return [Range.sized(place, size) for place, size in zip(places, sizes, strict=True)]
 
 
-def as_application(plan: Plan, stub: Range, base: int) -> tuple[Plan, Range]:
+def as_application(plan: Plan, program: Program, base: int) -> tuple[Plan, Range]:
     """The image as NAME.efi at an address: the stub with its modules behind it."""
-    embedded = [module for module in plan.modules if module.embedded]
-    places = efi_image.place(stub.end, [module.size for module in embedded])
-    behind = iter(places)
-    modules = tuple(replace(m, load_address=next(behind)) if m.embedded else m for m in plan.modules)
-    return replace(plan, modules=modules), Range.sized(base, stub.size)
+    behind = iter(_behind(plan, program))
+    modules = tuple(replace(m, load_address=next(behind).start) if m.embedded else m for m in plan.modules)
+    return replace(plan, modules=modules), Range.sized(base, program.application.size)
 
 
 def _brought(plan: Plan, stub: Range, ranges: tuple[MemoryRange, ...]) -> Iterator[LoaderModule]:

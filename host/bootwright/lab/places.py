@@ -1,5 +1,10 @@
 """The places of a lab: as its coordinator has them, and the drivers for one, by what its exporters offer.
 
+    for place in known("lab.example:20408"): ...
+    hand("lab.example:20408", "rome", "acquire")
+
+labgrid is asked in processes of their own, since its threads would stay in this one:
+
     python -m bootwright.lab.places lab.example:20408       # one JSON document: a list of places
 
     {"name": "rome", "tags": {"board": "epyc"}, "acquired": "desk/ann", "resources": ["NetworkSerialPort", ...]}
@@ -12,15 +17,19 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from bootwright.common.errors import RunError
 from bootwright.common.words import none_of
 
 ADDRESS_VARIABLE, DEFAULT_ADDRESS = "LG_COORDINATOR", "127.0.0.1:20408"  # labgrid's
+_PACKAGE = Path(__file__).resolve().parents[2]
+_ASKING = 60  # seconds for an answer
 STICK, MAC, MACHINE = "stick", "mac", "machine"  # tags
 # Resources of labgrid's, and the driver for each.
 _POWER = {
@@ -45,6 +54,11 @@ class Place:
     tags: Mapping[str, str]
     acquired: str | None
     resources: Sequence[str]
+
+    @property
+    def machine(self) -> str:
+        """The name that the report of its board is stored by."""
+        return self.tags.get(MACHINE, self.name)
 
     @property
     def medium(self) -> str:
@@ -112,6 +126,38 @@ def environment(targets: Mapping[str, Any], address: str) -> dict[str, Any]:
 
 def _chosen(drivers: Mapping[str, str], resources: Sequence[str]) -> str | None:
     return next((drivers[resource] for resource in resources if resource in drivers), None)
+
+
+def known(address: str) -> list[Place]:
+    """The places that the coordinator at this address has. Raises RunError where it does not answer."""
+    done = _run(f"coordinator {address}", "bootwright.lab.places", address)
+    return [Place(**one) for one in json.loads(done)]
+
+
+def hand(address: str, place: str, what: str) -> None:
+    """Have a place acquired or released, by `what`, for this user. Raises RunError with what labgrid says of it."""
+    _run(f"place {place} cannot be {what}d", "labgrid.remote.client", "-x", address, "-p", place, what)
+
+
+def with_us() -> dict[str, str]:
+    """The environment of a Python that is to find this package."""
+    path = os.pathsep.join([str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return os.environ | {"PYTHONPATH": path}
+
+
+def _run(subject: str, module: str, *arguments: str) -> str:
+    command = [sys.executable, "-m", module, *arguments]
+    try:
+        # A group of its own: who interrupts this process wants its places back.
+        done = subprocess.run(
+            command, env=with_us(), capture_output=True, text=True, timeout=_ASKING, check=False, process_group=0
+        )
+    except subprocess.TimeoutExpired:
+        raise RunError(f"{subject}: no answer in {_ASKING} s") from None
+    if done.returncode:
+        last = ((done.stderr or done.stdout).strip().splitlines() or ["it said nothing"])[-1]
+        raise RunError(f"{subject}: {last}")
+    return done.stdout
 
 
 def _ask(address: str) -> list[Place]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootwright.common.errors import DeviceError, counted, listed, why
+from bootwright.common.interrupts import held
 from bootwright.common.messages import failure_pattern, pattern
 from bootwright.common.terminal import split_cut, without_control
 from bootwright.lab import serial
@@ -36,9 +37,10 @@ class Power:
         """Raises DeviceError where the command is not there, fails, or does not come back."""
         try:
             words = [*shlex.split(self.command), what]
-            done = subprocess.run(
-                words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SWITCHING, check=False
-            )
+            with held():
+                done = subprocess.run(
+                    words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SWITCHING, check=False
+                )
         except ValueError as error:
             raise DeviceError(f"power {self.command!r}: {error}") from error
         except OSError as error:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -22,11 +21,12 @@ from labgrid import Environment
 from labgrid.exceptions import NoDriverFoundError, NoResourceFoundError
 from labgrid.strategy import StrategyError
 
-from bootwright.common.errors import BootwrightError
-from bootwright.lab import explain
+from bootwright.common.errors import BootwrightError, RunError
+from bootwright.common.interrupts import held
+from bootwright.common.terminal import without_control
+from bootwright.lab import explain, places
 from bootwright.labgrid.strategy import BootFailed, BootwrightStrategy
 
-_CLIENT = 60  # seconds that labgrid's client may take
 _OURS = "You have already acquired place"  # labgrid's client 26.0, of a place that this user has on this machine
 
 
@@ -68,10 +68,10 @@ def follow(asked: Asked) -> Outcome:
     try:
         with _acquired(asked):
             _follow(asked, found)
-    except StrategyError as error:
-        found.error = found.error or error.msg
+    except (StrategyError, RunError) as error:
+        found.error = "; ".join(filter(None, [found.error, _sentence(error)]))
     except KeyboardInterrupt:
-        found.error = "interrupted"
+        found.error = found.error or "interrupted"
     stage = explain.read(found.transcript).stage
     found.stage, found.seconds = stage.name if stage else None, round(time.monotonic() - started, 1)
     return found
@@ -86,14 +86,15 @@ def _follow(asked: Asked, found: Outcome) -> None:
     except BootFailed as error:
         found.error, found.number = str(error), error.number
     except (StrategyError, BootwrightError, NoDriverFoundError, NoResourceFoundError) as error:
-        found.error = getattr(error, "msg", None) or str(error)
+        found.error = _sentence(error)
     except KeyboardInterrupt:
         found.error = "interrupted"
     except Exception as error:  # drivers of a switch, a line, a coordinator raise whatever they meet
         found.error = f"{type(error).__name__}: {error}"
     finally:
         if strategy is not None:
-            found.reached, found.transcript = strategy.status.name, strategy.transcript
+            found.reached = strategy.status.name
+            found.transcript = without_control(strategy.transcript.encode()).decode()
             found.error = _restored(strategy) or found.error
 
 
@@ -110,6 +111,11 @@ def _strategy(asked: Asked) -> BootwrightStrategy:
     return strategy
 
 
+def _sentence(error: Exception) -> str:
+    """labgrid's errors have theirs in `msg`."""
+    return getattr(error, "msg", None) or str(error)
+
+
 def _restored(strategy: BootwrightStrategy) -> str | None:
     try:
         strategy.restore()
@@ -122,7 +128,7 @@ def _restored(strategy: BootwrightStrategy) -> str | None:
 
 @contextmanager
 def _acquired(asked: Asked) -> Iterator[None]:
-    """The target's place is this user's meanwhile, if that is asked, and what it was afterwards. Raises StrategyError
+    """The target's place is this user's meanwhile, if that is asked, and what it was afterwards. Raises RunError
     where it is somebody else's.
     """
     if not asked.acquire:
@@ -134,32 +140,27 @@ def _acquired(asked: Asked) -> Iterator[None]:
     place = found.get("name") if isinstance(found, dict) else None
     if not place:
         raise StrategyError("it has no RemotePlace that could be acquired")
-    address = asked.coordinator or config.get_option("coordinator_address", "")
+    address = places.coordinator(asked.coordinator, config.get_option("coordinator_address", ""))
+    taken = False
     try:
-        client(address, place, "acquire")
-    except StrategyError as error:
-        if _OURS not in error.msg:
-            raise
-        yield
-        return
-    try:
+        with held():
+            taken = _take(address, place)
         yield
     finally:
-        client(address, place, "release")
+        if taken:
+            with held():
+                places.hand(address, place, "release")
 
 
-def client(coordinator: str, place: str, what: str) -> None:
-    """Have a place acquired or released by labgrid's client. Raises StrategyError with what that said."""
-    where = ["-x", coordinator] if coordinator else []  # else as labgrid's own environment variable says
-    command = [sys.executable, "-m", "labgrid.remote.client", *where, "-p", place, what]
+def _take(address: str, place: str) -> bool:
+    """Acquire a place; False where this user has it already. Raises RunError."""
     try:
-        # A group of its own: who interrupts this process wants the place back.
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_CLIENT, check=False, process_group=0)
-    except subprocess.TimeoutExpired:
-        raise StrategyError(f"place {place} is not {what}d: no answer in {_CLIENT} s") from None
-    if done.returncode:
-        last = ((done.stderr or done.stdout).strip().splitlines() or ["it said nothing"])[-1]
-        raise StrategyError(f"place {place} cannot be {what}d: {last}")
+        places.hand(address, place, "acquire")
+    except RunError as error:
+        if _OURS not in str(error):
+            raise
+        return False
+    return True
 
 
 def _say(progress: str) -> None:

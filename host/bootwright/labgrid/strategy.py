@@ -20,7 +20,9 @@ from labgrid.factory import target_factory
 from labgrid.step import step
 from labgrid.strategy import Strategy, StrategyError
 from pexpect import EOF, TIMEOUT
+from serial import SerialException
 
+from bootwright.common.interrupts import held
 from bootwright.common.messages import failure_pattern, pattern, shown_build
 from bootwright.lab import explain
 
@@ -108,7 +110,8 @@ class BootwrightStrategy(Strategy):
         """
         self.transition(Status.off)
         if self._was_on:
-            self.power.on()
+            with held():
+                self.power.cycle()  # with the switch's own time between off and on
 
     def _off(self) -> None:
         for bound in (self.shell, self.console):
@@ -117,7 +120,8 @@ class BootwrightStrategy(Strategy):
         self.target.activate(self.power)
         if self._was_on is None:
             self._was_on = self._is_on()
-        self.power.off()
+        with held():
+            self.power.off()
         self.status, self.transcript = Status.off, ""
 
     def _is_on(self) -> bool:
@@ -137,7 +141,8 @@ class BootwrightStrategy(Strategy):
             self.netboot.stage()
         self.status = Status.unknown  # until the stub has said that it is there
         self.progress("power on")
-        self.power.on()
+        with held():
+            self.power.on()
         self.target.activate(self.console)
         match = self._until(_ENTRY, self.boot_timeout)
         self.status = Status.booted
@@ -164,7 +169,7 @@ class BootwrightStrategy(Strategy):
             said = self._expect(
                 [re.escape(self.ready), *([re.escape(self.fail)] if self.fail else [])],
                 self.ready_timeout,
-                f"did not show {self.ready!r}",
+                f"shown {self.ready!r} within {self.ready_timeout:g} s",
             )
             if not said.endswith(self.ready):
                 raise StrategyError(f"it showed {self.fail!r}, and not {self.ready!r}")
@@ -178,27 +183,30 @@ class BootwrightStrategy(Strategy):
         failure = _within_a_line(failure_pattern()).replace(".*", "[^\r\n]*")
         deadline = time.monotonic() + timeout
         while True:
-            line = self._expect(["\n"], deadline - time.monotonic(), "has not come so far", timeout)
+            left, wanted = deadline - time.monotonic(), f"come so far within {timeout:g} s"
+            line = self._expect(["\n"], left, wanted).rstrip("\r\n")
             if re.search(failure, line):
                 raise BootFailed(explain.read(self.transcript).errors[-1], self.transcript)
             if match := next((match for one in patterns if (match := re.search(one, line))), None):
                 return match
 
-    def _expect(self, patterns: list[str], left: float, otherwise: str, timeout: float = 0) -> str:
-        """What the line said up to one of these; left, of timeout: seconds. Raises StrategyError."""
+    def _expect(self, patterns: list[str], timeout: float, wanted: str) -> str:
+        """What the line said up to one of these, and that; timeout: in seconds. Raises StrategyError where it is over,
+        or the line ends: it has not `wanted`.
+        """
         try:
-            _, before, _, after = self.console.expect(patterns, timeout=max(left, 0.01))
-        except (TIMEOUT, EOF) as error:
+            _, before, _, after = self.console.expect(patterns, timeout=max(timeout, 0))
+        except (TIMEOUT, EOF, SerialException) as error:
             self.transcript += _text(getattr(self.console._expect, "before", b""))
             stage = explain.read(self.transcript).stage
             where = f"the last stage was {stage.name}: {stage.silent[0]}" if stage else "no line of the stub has come"
-            what = f"within {timeout or left:g} s" if isinstance(error, TIMEOUT) else "before the line ended"
-            raise StrategyError(f"it {otherwise} {what}; {where}") from error
+            end = "" if isinstance(error, TIMEOUT) else "the line ended, and "
+            raise StrategyError(f"{end}it has not {wanted}; {where}") from error
         text = _text(before) + _text(after)
         self.transcript += text
         if (stage := explain.read(text).stage) is not None:
             self.progress(stage.name)
-        return text.rstrip("\r\n")
+        return text
 
 
 def _within_a_line(found: re.Pattern[str]) -> str:

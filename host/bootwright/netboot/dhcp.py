@@ -105,9 +105,12 @@ def check(options: Options) -> ipaddress.IPv4Interface:
     return own
 
 
-def command(folder: Path, configuration: Path, options: Options, leases: Path) -> list[str]:
-    """dnsmasq's command line to serve a folder; leases: a file of its own. Raises as check does."""
-    own = check(options)
+def command(
+    folder: Path, configuration: Path, options: Options, own: ipaddress.IPv4Interface, user: str, leases: Path
+) -> list[str]:
+    """dnsmasq's command line to serve a folder; own: as check gives it; user: who may read the folder, whom it becomes;
+    leases: a file of its own. Raises ToolError where it is not installed.
+    """
     return [
         DNSMASQ.path(),
         "--keep-in-foreground",
@@ -117,8 +120,7 @@ def command(folder: Path, configuration: Path, options: Options, leases: Path) -
         f"--dhcp-leasefile={leases}",
         f"--interface={options.interface}",
         f"--tftp-root={folder}",
-        # Started as root it becomes who may read the folder.
-        f"--user={reader(folder)}",
+        f"--user={user}",
         f"--dhcp-range={options.dhcp_range or f'{own.network.network_address},proxy'}",
     ]
 

@@ -38,8 +38,8 @@ class _Boot:
     started: float
     last: float
     folder: str = ""
-    files: list[str] = field(default_factory=list)
-    size: int = 0
+    files: dict[str, int] = field(default_factory=dict)  # bytes that were sent of each
+    whole: set[str] = field(default_factory=set)
 
 
 class Journal:
@@ -66,7 +66,8 @@ class Journal:
     def dnsmasq(self, line: str) -> Iterator[str]:
         """The lines that a line of dnsmasq's log makes."""
         if match := _SENT.search(line):
-            yield from self._sent(match["client"], self._relative(match["path"]), self._size(match["path"]))
+            size = _size(match["path"])
+            yield from self._sent(match["client"], self._relative(match["path"]), size, size)
         elif match := _FAILED.search(line):
             yield from self._ended(match["client"], f"gone while {Path(match['path']).name} was sent")
         elif match := _MISSING.search(line):
@@ -91,11 +92,11 @@ class Journal:
         elif record["method"] == "GET" and record["sent"] == 0 and record["size"]:
             yield from self._ended(client, f"gone while {Path(path).name} was sent")
         elif record["method"] == "GET":
-            yield from self._sent(client, path, record["sent"])
+            yield from self._sent(client, path, record["sent"], record["size"])
 
-    def quiet(self, now: float | None = None) -> Iterator[str]:
-        """The lines of boots from which nothing more comes; now: how late it is taken to be."""
-        late = self._clock() if now is None else now
+    def quiet(self) -> Iterator[str]:
+        """The lines of boots from which nothing more comes."""
+        late = self._clock()
         for boot in [boot for boot in self._boots.values() if late - boot.last >= QUIET]:
             yield self._end(boot, f"nothing more for {late - boot.last:.0f} s")
 
@@ -118,19 +119,20 @@ class Journal:
         boot.client, boot.last = client or boot.client, now
         return boot
 
-    def _sent(self, client: str, path: str, size: int) -> Iterator[str]:
+    def _sent(self, client: str, path: str, sent: int, size: int) -> Iterator[str]:
         mac = self._mac_of(client)
         folder, _, file = path.partition("/")
-        if (done := self._done.get(mac or client)) and (folder, file) == (done.folder, done.files[-1]):
+        if (done := self._done.get(mac or client)) and folder == done.folder and file in done.files:
             return  # OVMF loads a file twice
         boot = self._boot(mac, client)
         boot.folder = folder
-        boot.size += size
-        if file not in boot.files:
-            boot.files.append(file)
-        if any(files <= set(boot.files) for files in self._wanted.get(boot.folder, ())):
+        boot.files[file] = boot.files.get(file, 0) + sent
+        if boot.files[file] >= size:
+            boot.whole.add(file)
+        if any(files <= boot.whole for files in self._wanted.get(folder, ())):
             self._done[mac or client] = boot
-            yield self._end(boot, f"all of it, {boot.size:,} bytes in {boot.last - boot.started:.1f} s")
+            seconds = boot.last - boot.started
+            yield self._end(boot, f"all of it, {sum(boot.files.values()):,} bytes in {seconds:.1f} s")
 
     def _ended(self, client: str, how: str) -> Iterator[str]:
         yield self._end(self._boot(self._mac_of(client), client), how)
@@ -145,11 +147,12 @@ class Journal:
     def _relative(self, path: str) -> str:
         return str(Path(path).relative_to(self._root)) if Path(path).is_relative_to(self._root) else path
 
-    def _size(self, path: str) -> int:
-        try:
-            return Path(path).stat().st_size
-        except OSError:
-            return 0
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
 
 
 def _neighbour(address: str) -> str:

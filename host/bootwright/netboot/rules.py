@@ -35,10 +35,16 @@ class Rule:
         return _MAC.fullmatch(self.machine) is None
 
 
+def image_of(text: str) -> tuple[str, str]:
+    """The image and the profile, "" for its own, of IMAGE or IMAGE:PROFILE."""
+    image, _, profile = text.partition(":")
+    return image, profile
+
+
 def parse(text: str, where: Where | None = None) -> Rule:
     """The rule MACHINE=IMAGE or MACHINE=IMAGE:PROFILE. Raises RunError."""
     machine, sign, image = (part.strip() for part in text.partition("="))
-    image, _, profile = image.partition(":")
+    image, profile = image_of(image)
     if not (machine and sign and image) or re.search(r"\s", machine + image + profile):
         raise RunError(f"machine: {text!r} is not MACHINE=IMAGE or MACHINE=IMAGE:PROFILE", where)
     if ":" in machine and not _MAC.fullmatch(machine):

@@ -48,11 +48,11 @@ def serve(
         leases = Path(running.enter_context(tempfile.TemporaryDirectory()), "leases")
         if port:
             web = running.enter_context(http.started(root, str(own.ip), port, user))
-        arguments = dhcp.command(root, configuration, options, leases)
+        arguments = dhcp.command(root, configuration, options, own, user, leases)
         process = running.enter_context(dhcp.DNSMASQ.start(arguments, stderr=PIPE))
-        reading = {_Lines(process.stderr): _from_dnsmasq(journal)}
+        reading: dict[_Lines, Callable[[str], Iterator[str]]] = {_Lines(process.stderr): journal.dnsmasq}
         if port:
-            reading[_Lines(web.stdout)] = _from_http(journal)
+            reading[_Lines(web.stdout)] = lambda line: journal.http(json.loads(line))
         try:
             last = _follow(reading, journal, show, log)
         finally:
@@ -97,14 +97,6 @@ class _Lines:
             return None
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [line.decode("utf-8", "replace") for line in lines]
-
-
-def _from_dnsmasq(journal: Journal) -> Callable[[str], Iterator[str]]:
-    return journal.dnsmasq
-
-
-def _from_http(journal: Journal) -> Callable[[str], Iterator[str]]:
-    return lambda line: journal.http(json.loads(line))
 
 
 def _follow(

@@ -43,10 +43,11 @@ def lab(
 ) -> None:
     """Places of a lab with labgrid: list, acquire, release them; run: boot boards, status 1 if one failed."""
     from bootwright.cli import bench
+    from bootwright.cli.boards import Lab
     from bootwright.common.errors import RunError
     from bootwright.common.words import none_of
 
-    said = bench.Lab(environment, coordinator, place or (), tag or (), target or ())
+    said = Lab(environment, coordinator, place or (), tag or (), target or ())
     if what == "run":
         wanted = bench.Wanted(name, state, expect)
         raise Exit(code=0 if bench.run(said, wanted, {"junit": junit, "html": html}, json) else 1)
