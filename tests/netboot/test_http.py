@@ -64,10 +64,21 @@ def test_a_file_whole_its_size_and_a_part(server: Server) -> None:
     assert server.said()["sent"] == 256
 
 
-@pytest.mark.parametrize("path", ["demo", "", "none", "../secret", "demo/../../secret", "demo/out", "%2e%2e/secret"])
+@pytest.mark.parametrize(
+    "path", ["demo", "", "none", "../secret", "demo/../../secret", "demo/out", "%2e%2e/secret", "%00"]
+)
 def test_what_is_no_file_of_the_folder_is_not_there(path: str, server: Server) -> None:
     assert server.ask(path)[0] == 404
     assert server.said()["status"] == 404
+
+
+@pytest.mark.parametrize("sent", [b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n"])
+def test_what_is_no_request_is_one_line(sent: bytes, server: Server) -> None:
+    host, port = server.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as asking:
+        asking.sendall(sent)
+        assert b" 400 " in asking.recv(1000)
+    assert server.said()["error"].startswith("Error handling request from 127.0.0.1: ")
 
 
 def test_a_machine_that_vanishes_is_said(server: Server, tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ def test_what_goes_wrong_by_http(clock: Clock) -> None:
     assert said(told.http(got("demo/demo.efi", sent=0))) == [f"{MAC} (10.0.0.51): gone while demo.efi was sent"]
     (line,) = said(told.http(got("demo/none", status=404, sent=0, size=0)))
     assert line.endswith("asked for demo/none, which there is not")
+    assert said(told.http({"error": "Error handling request"})) == ["HTTP: Error handling request"]
 
 
 def test_a_machine_that_nothing_is_for_is_named_once(clock: Clock) -> None:

@@ -3,6 +3,7 @@
     python http_server.py FOLDER DESCRIPTOR USER    # of a socket that listens
 
     {"client": "10.0.0.51", "path": "demo/demo.efi", "method": "GET", "status": 200, "sent": 569344, "size": 569344}
+    {"error": "Error handling request from 10.0.0.52: BadStatusLine"}
 
 The kernel copies a file to its connection (sendfile): however many machines load it, none of it is in this process.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures.thread  # noqa: F401  # what asyncio would import later, when this user may not read it
 import json
+import logging
 import os
 import pwd
 import socket
@@ -32,10 +34,10 @@ class _Files:
         self._folder = folder.resolve()
 
     async def send(self, request: web.Request) -> web.StreamResponse:
-        path = (self._folder / request.match_info["path"]).resolve()
         try:
+            path = (self._folder / request.match_info["path"]).resolve()
             status = path.stat() if path.is_relative_to(self._folder) else None
-        except OSError:
+        except (OSError, ValueError):  # a name that no file can have
             status = None
         if status is None or not stat.S_ISREG(status.st_mode):
             _say(request, 404, 0, 0)
@@ -69,6 +71,14 @@ def _say(request: web.BaseRequest, status: int, sent: int, size: int) -> None:
     print(json.dumps(record | {"status": status, "sent": sent, "size": size}), flush=True)
 
 
+class _Faults(logging.Handler):
+    """Says what aiohttp logs: of a request that is none, or of one that could not be answered."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else record.levelname
+        print(json.dumps({"error": f"{record.getMessage()}: {kind}"}), flush=True)
+
+
 def _become(user: str) -> None:
     """Give up root's rights, where this process has them."""
     if os.geteuid() == 0:
@@ -90,6 +100,7 @@ async def _serve(folder: Path, listening: socket.socket, user: str) -> None:
 
 def main(folder: str, descriptor: str, user: str) -> None:
     """What the process does, until it is ended."""
+    logging.basicConfig(level=logging.WARNING, handlers=[_Faults()])
     asyncio.run(_serve(Path(folder), socket.socket(fileno=int(descriptor)), user))
 
 

@@ -85,6 +85,9 @@ class Journal:
 
     def http(self, record: Mapping[str, Any]) -> Iterator[str]:
         """The lines that a record of the HTTP server makes."""
+        if "error" in record:
+            yield f"HTTP: {record['error']}"
+            return
         client, path = record["client"], record["path"]
         if record["status"] >= 400:
             how = "which there is not" if record["status"] == 404 else f"and got status {record['status']}"
