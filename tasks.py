@@ -34,6 +34,7 @@ def _tools() -> None:
         "matrix": "instead: every image by every way on both firmwares, kept in docs/media.md; "
         "with -k only the cells that match, as `xen, uefi` or `^pxe`",
         "benchmark": "instead: what building costs, as ratios",
+        "network": "instead: what network boot of 32 machines makes of a wire, as ratios; as root",
         "partition": "instead: what a partition costs under QEMU: exits by kind, processor time of boots",
         "coverage": "instead: what of the stub no test under Unicorn executes",
         "hostile": "instead: all that a hostile domain tries beside another one, which takes minutes",
@@ -46,6 +47,7 @@ def test(
     fast: bool = False,
     matrix: bool = False,
     benchmark: bool = False,
+    network: bool = False,
     partition: bool = False,
     coverage: bool = False,
     hostile: bool = False,
@@ -60,6 +62,11 @@ def test(
         from benchmark import main as measure
 
         measure()
+        return
+    if network:
+        from network_costs import main as serve_many
+
+        serve_many()
         return
     if partition:
         from partition_costs import main as cost

@@ -5,81 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from lab_network import ADDRESS, INTERFACE, Network, network
-from project import ROOT, TESTS
+from lab_network import ADDRESS, Network, network
+from project import TESTS
+from served import RANGE, described, memory, serving
 from tasks_run import invoke
 
 from bootwright.emulate.qemu import OVMF
 from bootwright.netboot.dhcp import DNSMASQ
-from bootwright.netboot.journal import READY
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can make network namespaces"),
 ]
 
-RANGE = "10.77.0.50,10.77.0.199"
 CLIENT = TESTS / "support/netboot_client.py"
 KINDS = ("bios", "pxe", "http", "bios", "http")
-IMAGE = f"""\
-[image]
-name = "{{name}}"
-pack = "none"
-console = ["com1,115200"]
-[[domain]]
-name = "dom0"
-functions = ["initial-domain"]
-memory = "64M"
-kernel = "{ROOT}/stub/kernels/demo.asm"
-ramdisk = "payload"
-cmdline = "{{name}}"
-[[profile]]
-name = "rescue"
-cmdline = "{{name}}, rescued"
-"""
 NO_PXE = [
     word
     for version in "46"
     for word in ("-fw_cfg", f"name=opt/org.tianocore/IPv{version}PXESupport,string=n")  # OvmfPkg's README
 ]
-
-
-@contextmanager
-def serving(lab: Network, folder: Path, *arguments: str) -> Iterator[Path]:
-    """`serve` in the network's namespace; gives the file with what it prints."""
-    said = folder / "serve.txt"
-    command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "serve", *arguments]
-    more = ["--interface", INTERFACE, "--output", str(folder / "out")]
-    with said.open("wb") as output:
-        process = lab.start("", *command, *more, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        try:
-            for _ in range(300):
-                if READY in said.read_text() or process.poll() is not None:
-                    break
-                time.sleep(0.1)
-            yield said
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(20)
-
-
-def described(folder: Path, name: str, size: int) -> Path:
-    """A description with a ramdisk of so many bytes that nothing packs."""
-    place = folder / name
-    place.mkdir()
-    (place / "payload").write_bytes(os.urandom(size))
-    path = place / f"{name}.toml"
-    path.write_text(IMAGE.format(name=name))
-    return path
 
 
 def machine(lab: Network, folder: Path, number: int, firmware: str, *more: str) -> subprocess.Popen[bytes]:
@@ -97,19 +47,6 @@ def machine(lab: Network, folder: Path, number: int, firmware: str, *more: str) 
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def memory(said: Path) -> int:
-    """The most memory, in bytes, that the HTTP server has had: proc(5), VmHWM."""
-    root = next(str(path) for path in (said.parent / "out").glob(".serve.*"))
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            command = (status.parent / "cmdline").read_bytes().decode().split("\0")
-            if root in command and "http_server.py" in command[2]:
-                return int(next(line.split()[1] for line in status.read_text().splitlines() if "VmHWM" in line)) << 10
-        except OSError:
-            continue
-    raise AssertionError("no HTTP server runs")
 
 
 def test_32_machines_at_once(tmp_path: Path) -> None:

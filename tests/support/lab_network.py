@@ -60,6 +60,10 @@ class Network:
         """A program in a namespace."""
         return subprocess.Popen(["ip", "netns", "exec", self._prefix + name, *command], **settings)
 
+    def run(self, name: str, *command: str) -> None:
+        """A program in a namespace, to its end. Raises CalledProcessError."""
+        subprocess.run(["ip", "netns", "exec", self._prefix + name, *command], check=True)
+
     def ended(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
         """The process, which ends with the network at the latest."""
         self._processes.append(process)
