@@ -5,6 +5,7 @@
 #define PROBE_BEGIN         "-----BEGIN BOOTWRIGHT MACHINE-----\n"
 #define PROBE_END           "-----END BOOTWRIGHT MACHINE-----\n"
 #define PROBE_CHECKSUM      "CRC-32 %x\n"
+#define PROBE_OFF           "probe: powering off\n"
 #define PROBE_DOCUMENT_SIZE 0x40000     /* bytes; MAX_RANGES, PROBE_MAX_TABLES and PROBE_MAX_PROCESSORS lines fit */
 #define PROBE_MAX_TABLES    256         /* ACPI tables; more is a table gone wrong */
 #define PROBE_MAX_MADT      0x10000     /* bytes; likewise */

@@ -46,7 +46,7 @@ start:
         call print_document
         cmp  byte ptr [rip + word_halt], 0
         jne  halt
-        lea  rdi, [rip + off_line]
+        lea  rdi, [rip + PROBE_OFF]
         call print
         mov  rdi, qword ptr [rip + information_rsdp]
         call power_off
@@ -74,5 +74,4 @@ emit_document:
 .section .rodata
 format_text:    .asciz "{\"format\": %u,\n"
 end_text:       .asciz "}\n"
-off_line:       .asciz "probe: powering off\n"
 still_on_line:  .asciz "probe: this machine did not power off by ACPI; halted\n"

@@ -42,6 +42,12 @@ cmdline = "on the bench"
 """
 
 
+IN_FOLDER = (
+    "from pathlib import Path; from bootwright.cli import program; from bootwright.common import paths; "
+    "paths.root = Path.cwd; program.main()"
+)
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -446,6 +452,34 @@ def test_a_coordinator_that_dies_in_the_middle(tmp_path: Path) -> None:
         assert not (tmp_path / "one/pid").exists()
         children = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
         assert not any(b"bootwright.labgrid.follow" in line and str(file).encode() in line for line in children)
+
+
+def test_machines_are_probed_all_at_once_and_planned_for(lab: Lab, tmp_path: Path) -> None:
+    """Each report is that of its own board; an image that one of them has no memory for is named, and so is a machine
+    that nobody probed.
+    """
+    said = yaml.safe_load(four(lab, "64M").read_text())
+    said["targets"]["two"]["drivers"]["ExternalPowerDriver"]["cmd_on"] += " -m 128"
+    (tmp_path / "lab.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
+
+    def there(*arguments: str) -> subprocess.CompletedProcess[str]:
+        """The command line, whose machines are below the folder."""
+        command = [sys.executable, "-c", IN_FOLDER, "lab", *arguments, "--environment", "lab.yaml"]
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "host")}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    done = there("probe", "--target", "one", "--target", "two")
+    assert done.returncode == 0 and "511 MiB of RAM" in done.stdout and "127 MiB of RAM" in done.stdout, done
+    memory = {name: lab_report.load(str(tmp_path / f"machines/{name}.json")).ram >> 20 for name in ("one", "two")}
+    assert memory == {"one": 511, "two": 127}
+    image = str(described(lab, "roomy", "256M"))
+    done = there("plan", image, "--target", "one", "--target", "two", "--target", "three", "--json")
+    found = {one["target"]: one for one in json.loads(done.stdout)["machines"]}
+    assert done.returncode == 1 and [found[name]["fits"] for name in ("one", "two", "three")] == [True, False, None]
+    assert "this machine has 130559 KiB" in found["two"]["reason"] and "not probed" in found["three"]["reason"]
+    assert there("plan", image, "--target", "one").returncode == 0
+    done = there("plan")
+    assert done.returncode == 1 and "lab plan: which image?" in done.stderr
 
 
 def test_a_real_machine_is_as_it_was_planned(lab: Lab) -> None:

@@ -19,6 +19,7 @@
     watching        a machine watched on its serial line, and judged
     boards          which boards of a lab are meant
     bench           places of a lab, and its boards, all at once
+    bench_machines  the machines of a lab's boards: probed, and planned for
     bench_report    what became of them: a table, and reports
     doctor          whether building and booting work here
     explain         errors of the stub and captured logs, explained

@@ -43,26 +43,43 @@ def run(lab: Lab, wanted: Wanted, reports: Mapping[str, str], as_json: bool) -> 
     """Boot boards side by side, and say what became of each. Whether all reached the state. reports: files to write, by
     "junit" and "html", "" for none.
     """
-    if wanted.state and wanted.state not in STATES:
-        raise RunError(f"state: {none_of(wanted.state, STATES)}")
-    state = wanted.state or ("shell" if wanted.expect or not wanted.image else "launched")
-    with tempfile.TemporaryDirectory(prefix="lab-") as work:
-        meant = boards(lab, Path(work))
-        image = _built(wanted.image, meant, as_json) if wanted.image else None
-        settings = {"ready": wanted.expect} if wanted.expect else {}
-        asked = {"state": state, "coordinator": lab.coordinator, "image": image, "settings": settings}
-        with bench_report.shown([board.name for board in meant], live=not as_json) as show_step:
-            found = _followed(meant, asked, show_step)
-    _compare(meant, found, wanted.image)
+    booted = boot(lab, wanted, as_json)
+    found = booted.outcomes
+    _compare(booted.boards, found, wanted.image)
     if reports.get("junit"):
         bench_report.write_junit(Path(reports["junit"]), found)
     if reports.get("html"):
         bench_report.write_html(Path(reports["html"]), found, wanted.image)
     if as_json:
-        print(json.dumps({"state": state, "image": image, "targets": found}, indent=2, ensure_ascii=False))
+        said = {"state": booted.state, "image": booted.image, "targets": found}
+        print(json.dumps(said, indent=2, ensure_ascii=False))
     else:
         print("\n".join(bench_report.table(found)))
     return all(one["error"] is None for one in found)
+
+
+@dataclass(frozen=True)
+class Booted:
+    """Boards, what became of each, the state that it was to reach; image: files and build id, None for each its own."""
+
+    boards: Sequence[Board]
+    outcomes: list[dict[str, Any]]
+    state: str
+    image: Mapping[str, Any] | None
+
+
+def boot(lab: Lab, wanted: Wanted, silent: bool) -> Booted:
+    """Boot boards side by side, and switch each as it was. silent: nothing is shown meanwhile."""
+    if wanted.state and wanted.state not in STATES:
+        raise RunError(f"state: {none_of(wanted.state, STATES)}")
+    state = wanted.state or ("shell" if wanted.expect or not wanted.image else "launched")
+    with tempfile.TemporaryDirectory(prefix="lab-") as work:
+        meant = boards(lab, Path(work))
+        image = _built(wanted.image, meant, silent) if wanted.image else None
+        settings = {"ready": wanted.expect} if wanted.expect else {}
+        asked = {"state": state, "coordinator": lab.coordinator, "image": image, "settings": settings}
+        with bench_report.shown([board.name for board in meant], live=not silent) as show_step:
+            return Booted(meant, _followed(meant, asked, show_step), state, image)
 
 
 def show(lab: Lab, as_json: bool) -> None:

@@ -12,8 +12,9 @@ from bootwright.cli.invoke_task import task
     positional=["what", "name"],
     iterable=["place", "tag", "target"],
     help={
-        "what": "list, acquire, release: places; run: boot boards at once, and judge each",
-        "name": "run: the image for all, as for image (default: what each target of the environment says)",
+        "what": "list, acquire, release: places; of boards all at once, run: boot and judge each, probe: store what "
+        "machine each is, plan: on which of these an image fits",
+        "name": "run, plan: the image for all, as for image (run's default: what each target of the environment says)",
         "place": "this place; may be given again",
         "tag": "places with this tag, as KEY or KEY=VALUE; given again: with all of them",
         "environment": "a YAML file of labgrid's with drivers for boards (docs/how-to/labgrid.md)",
@@ -41,8 +42,8 @@ def lab(
     html: str = "",
     json: bool = False,
 ) -> None:
-    """Places of a lab with labgrid: list, acquire, release them; run: boot boards, status 1 if one failed."""
-    from bootwright.cli import bench
+    """Places of a lab with labgrid: list, acquire, release; boards: run, probe, plan. Status 1 if one failed."""
+    from bootwright.cli import bench, bench_machines
     from bootwright.cli.boards import Lab
     from bootwright.common.errors import RunError
     from bootwright.common.words import none_of
@@ -51,10 +52,16 @@ def lab(
     if what == "run":
         wanted = bench.Wanted(name, state, expect)
         raise Exit(code=0 if bench.run(said, wanted, {"junit": junit, "html": html}, json) else 1)
+    if what == "probe":
+        raise Exit(code=0 if bench_machines.probe(said, json) else 1)
+    if what == "plan" and not name:
+        raise RunError("lab plan: which image? its name comes behind it")
+    if what == "plan":
+        raise Exit(code=0 if bench_machines.plan(said, name, json) else 1)
     if what in ("acquire", "release"):
         raise Exit(code=0 if bench.hand(said, what) else 1)
     if what != "list":
-        raise RunError(f"lab: {none_of(what, ('list', 'acquire', 'release', 'run'))}")
+        raise RunError(f"lab: {none_of(what, ('list', 'acquire', 'release', 'run', 'probe', 'plan'))}")
     bench.show(said, json)
 
 
