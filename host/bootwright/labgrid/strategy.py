@@ -83,6 +83,7 @@ class BootwrightStrategy(Strategy):
     status = attr.ib(default=Status.unknown, init=False)
     transcript = attr.ib(default="", init=False)
     progress: Callable[[str], None] = attr.ib(default=lambda said: None, init=False)
+    _failed: bool = attr.ib(default=False, init=False)
     _was_on: bool | None = attr.ib(default=None, init=False)
 
     @step(args=["status"])
@@ -91,10 +92,15 @@ class BootwrightStrategy(Strategy):
         wanted = Status[status] if isinstance(status, str) else status
         if wanted is Status.unknown:
             raise StrategyError("unknown: is no state to bring a board to")
-        if wanted is self.status:
+        if wanted is self.status and not self._failed:
             return
-        if wanted is Status.off or wanted.value <= self.status.value or self.status is Status.unknown:
+        if self._failed or wanted.value <= self.status.value or self.status is Status.unknown:
             self._off()
+        self._failed = True  # until it has gone well: what failed on the way is not gone on with
+        self._reach(wanted)
+        self._failed = False
+
+    def _reach(self, wanted: Status) -> None:
         if wanted.value >= Status.booted.value and self.status is Status.off:
             self._boot()
         if wanted.value >= Status.launched.value and self.status is Status.booted:
@@ -122,7 +128,7 @@ class BootwrightStrategy(Strategy):
             self._was_on = self._is_on()
         with held():
             self.power.off()
-        self.status, self.transcript = Status.off, ""
+        self.status, self.transcript, self._failed = Status.off, "", False
 
     def _is_on(self) -> bool:
         try:

@@ -1,0 +1,183 @@
+"""Boards of a lab by labgrid, all at once: verdicts, reports, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import bench_machine
+import pytest
+import yaml
+from bench_lab import BIN, PLACES, Lab, described, four, working
+from project import ROOT
+from tasks_run import invoke
+
+pytestmark = pytest.mark.slow
+
+
+def test_four_places_at_once(lab: Lab, tmp_path: Path) -> None:
+    """Each writes its stick, switches its board on, and follows it: three are right, one has too little memory."""
+    junit = tmp_path / "report.xml"
+    done = invoke("lab", "run", "--environment", str(four(lab, "4G")), "--json", "--junit", str(junit))
+    found = {one["target"]: one for one in json.loads(done.stdout)["targets"]}
+    assert done.returncode == 1, done.stderr
+    assert [found[name]["reached"] for name in PLACES] == ["shell", "shell", "shell", "booted"], found
+    assert found["four"]["number"] == "E0404"
+    assert "domain dom0 needs 3932160 KiB" in found["four"]["error"] and "Try: " in found["four"]["error"]
+    assert all("demo: command line: on the bench" in found[name]["transcript"] for name in PLACES[:3])
+    suite = ElementTree.parse(junit).getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("4", "1")
+    assert [case.get("name") for case in suite.iter("testcase")] == list(PLACES)
+    assert not any((lab.folder / name / "pid").exists() for name in PLACES), "every board is off"
+
+
+def test_an_interrupted_run_switches_every_board_off(lab: Lab) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "invoke",
+        "--search-root",
+        str(ROOT),
+        "lab",
+        "run",
+        "--environment",
+        str(four(lab, "64M")),
+    ]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        for _ in range(200):
+            if any((lab.folder / name / "pid").exists() for name in PLACES):
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) != 0
+    assert not any((lab.folder / name / "pid").exists() for name in PLACES)
+
+
+def test_what_cannot_be_followed_is_a_sentence(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "none.yaml").write_text("[]")
+    for arguments, message in (
+        (["none.yaml"], "none.yaml: cannot be read: No such file"),
+        ([str(tmp_path / "none.yaml")], "is no environment of labgrid's: it has no targets"),
+        ([str(four(lab, "64M")), "--target", "onne"], "target: 'onne' is none of one, two, three, four; did you mean"),
+        ([str(four(lab, "64M")), "--state", "asleep"], "state: 'asleep' is none of booted, launched, shell"),
+    ):
+        done = invoke("lab", "run", "--environment", *arguments)
+        assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_coordinator_that_is_not_there_and_a_switch_that_fails(lab: Lab, tmp_path: Path) -> None:
+    """Each is one sentence for its target, and the others go on."""
+    said = yaml.safe_load(four(lab, "64M").read_text())
+    said["targets"]["two"]["drivers"]["ExternalPowerDriver"]["cmd_on"] = "/bin/false"
+    said["targets"] = {name: said["targets"][name] for name in ("one", "two")}
+    (tmp_path / "lab.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
+    done = invoke("lab", "run", "--environment", str(tmp_path / "lab.yaml"), "--json")
+    one, two = json.loads(done.stdout)["targets"]
+    assert one["error"] is None and "CalledProcessError" in two["error"], done.stdout
+    said["options"]["coordinator_address"] = "127.0.0.1:1"
+    (tmp_path / "lab.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
+    done = invoke("lab", "run", "--environment", str(tmp_path / "lab.yaml"))
+    assert done.returncode == 1 and "2 of 2 failed" in done.stdout and "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_place_is_acquired_for_the_time_and_released(lab: Lab, tmp_path: Path) -> None:
+    """Of one that somebody else has, it says so, and the other goes on."""
+    said = yaml.safe_load(four(lab, "64M").read_text())
+    said["targets"] = {name: said["targets"][name] for name in ("one", "two")}
+    file = tmp_path / "lab.yaml"
+    file.write_text(yaml.safe_dump(said, sort_keys=False))
+    lab.client("-p", "one", "release")
+    lab.client("-p", "two", "release")
+    theirs = os.environ | {"LG_USERNAME": "somebody", "LG_HOSTNAME": "elsewhere"}
+    client = [str(BIN / "labgrid-client"), "-x", lab.address, "-p", "two"]
+    try:
+        subprocess.run([*client, "acquire"], env=theirs, check=True, capture_output=True)
+        done = invoke("lab", "run", "--environment", str(file), "--json")
+        one, two = json.loads(done.stdout)["targets"]
+        assert (one["error"], one["reached"]) == (None, "shell"), done.stdout
+        assert two["error"].startswith("place two cannot be acquired: "), two
+        assert "acquired: None" in lab.client("-p", "one", "show")
+    finally:
+        subprocess.run([*client, "release"], env=theirs, check=True, capture_output=True)
+        for name in ("one", "two"):
+            lab.client("-p", name, "acquire")
+
+
+def test_places_are_listed_and_chosen_by_tag(lab: Lab, tmp_path: Path) -> None:
+    """The coordinator's places; a run on those with a tag, of one image that is built once, and its report."""
+    for name in ("one", "three"):
+        lab.client("-p", name, "set-tags", "kind=qemu")
+    listed = json.loads(invoke("lab", "list", "--coordinator", lab.address, "--json").stdout)["places"]
+    assert [one["name"] for one in listed] == sorted(PLACES)
+    assert {one["name"] for one in listed if one["tags"] == {"kind": "qemu"}} == {"one", "three"}
+    assert all(one["acquired"] for one in listed)
+    assert all(set(one["resources"]) == {"NetworkPowerPort", "NetworkSerialPort"} for one in listed)
+    chosen = ["--environment", str(four(lab, "64M")), "--tag", "kind=qemu"]
+    page, image = tmp_path / "report.html", described(lab, "for-all")
+    done = invoke("lab", "run", str(image), *chosen, "--expect", "demo: powering off", "--html", str(page))
+    assert done.returncode == 0 and "0 of 2 failed" in done.stdout, done.stdout
+    text = page.read_text()
+    assert text.count("<h2>") == 2 and "image for-all" in text and "not probed" in text
+    for arguments, message in (
+        (["--tag", "kind=board"], "tag: no place has kind=board; there is: kind=qemu"),
+        (["--place", "tree"], "place: 'tree' is none of four, one, three, two; did you mean"),
+        ([], "which boards? --place takes a name"),
+    ):
+        done = invoke("lab", "run", "demo", "--coordinator", lab.address, *arguments)
+        assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr, done
+
+
+def test_serve_knows_places_by_their_tag(lab: Lab) -> None:
+    """It goes on to the image that the rule names, which is not there; of a place without an address it says so."""
+    lab.client("-p", "two", "set-tags", "mac=52:54:00:12:34:56")
+    for rule, message in (
+        ("two=nowhere", "no description images/nowhere.toml"),
+        ("four=demo", "machine: 'four' is neither a MAC address nor a place that has one; those are two"),
+    ):
+        done = invoke("serve", "--interface", "lo", "--machine", rule, LG_COORDINATOR=lab.address)
+        assert done.returncode == 1 and message in done.stderr, done
+
+
+def test_places_without_an_environment(lab: Lab) -> None:
+    """Power and serial line are the exporter's, the stick is what a tag names; a board that was on is on again."""
+    for name in ("one", "two"):
+        lab.client("-p", name, "set-tags", "bench=bare", f"stick={lab.folder / name / 'disk.img'}")
+    bench_machine.switch("on", lab.folder / "one", lab.ports["one"])
+    image = str(described(lab, "bare"))
+    arguments = ["--coordinator", lab.address, "--tag", "bench=bare", "--expect", "demo: powering off", "--json"]
+    done = invoke("lab", "run", image, *arguments)
+    assert done.stdout, done.stderr
+    said = json.loads(done.stdout)
+    assert [(one["reached"], one["error"]) for one in said["targets"]] == [("shell", None)] * 2, done
+    assert all("image bare" in one["transcript"] for one in said["targets"]) and set(said["image"]["files"]) == {
+        "elf",
+        "disk",
+    }
+    assert (lab.folder / "one/pid").exists() and not (lab.folder / "two/pid").exists()
+    bench_machine.off(lab.folder / "one")
+
+
+def test_a_coordinator_that_dies_in_the_middle(tmp_path: Path) -> None:
+    """Each board is switched off, the place that cannot be released is named, and no process stays."""
+    with working(tmp_path) as lab:
+        lab.client("-p", "one", "release")
+        file = lab.environment("one", described(lab, "long"), ready="never shown", ready_timeout=12.0)
+        command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "lab", "run", "--environment", str(file)]
+        with subprocess.Popen(command, cwd=ROOT, stdin=-3, stdout=-1, stderr=-1, text=True) as process:
+            for _ in range(300):
+                if (tmp_path / "one/pid").exists():
+                    break
+                time.sleep(0.05)
+            lab.coordinator.kill()
+            out, err = process.communicate(timeout=120)
+        assert process.returncode == 1 and "Traceback" not in out + err, out + err
+        assert "1 of 1 failed" in out and "never shown" in out and "place one cannot be released" in out, out
+        assert not (tmp_path / "one/pid").exists()
+        children = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+        assert not any(b"bootwright.labgrid.follow" in line and str(file).encode() in line for line in children)
