@@ -467,6 +467,8 @@ OPENED = {
     "media.iso.make": PIECE,
     "netboot.dhcp.check_rights": "rights",
     "netboot.journal._neighbour": SYSTEM,
+    "lab.serial._readers": SYSTEM,
+    "lab.serial._reads": SYSTEM,
     "netboot.rules.read": "rules",
     "netboot.server.serve": SYSTEM,
     "partition.request.guest_kernel": BYTES,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,9 +46,12 @@ class Line:
 
 @pytest.fixture
 def bench() -> Iterator[Line]:
-    master, slave = pty.openpty()
+    master, both = pty.openpty()
+    path = Path(os.ttyname(both))
+    slave = os.open(path, os.O_WRONLY | os.O_NOCTTY)  # who reads it is another
+    os.close(both)
     try:
-        yield Line(master, Path(os.ttyname(slave)))
+        yield Line(master, path)
     finally:
         os.close(slave)
         os.close(master)
@@ -103,6 +109,41 @@ def test_a_switch_that_fails_is_a_sentence(body: str, message: str, tmp_path: Pa
     for command in ("/none/there", "'half"):
         with pytest.raises(DeviceError, match="power"):
             Power(command).switch("on")
+
+
+READER = "import os, sys; os.open(sys.argv[1], os.{mode} | os.O_NOCTTY); print(flush=True); sys.stdin.read()"
+
+
+@contextmanager
+def held(path: Path, mode: str) -> Iterator[int]:
+    """Another process has the line open; gives its number."""
+    command = [sys.executable, "-c", READER.format(mode=mode), str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield process.pid
+        finally:
+            process.stdin.close()
+
+
+def test_a_line_that_somebody_else_reads(bench: Line) -> None:
+    """Each would get a part of it, so the other is named; one who only writes is in nobody's way."""
+    with held(bench.path, "O_RDWR") as number, pytest.raises(DeviceError) as raised:
+        watch(bench.path, (), (), 5, bench.shown.append)
+    name = Path(sys.executable).name[:15]  # proc(5), comm
+    assert str(raised.value) == f"{bench.path} is read by {name} (process {number}): a line has one reader"
+    with held(bench.path, "O_WRONLY"):
+        assert watch(bench.path, (), (), 5, bench.shown.append, lambda: bench.says(ENTRY, LAUNCH)).outcome
+
+
+def test_a_line_that_is_locked(bench: Line) -> None:
+    """As two that watch it at once."""
+    line = os.open(bench.path, os.O_WRONLY | os.O_NOCTTY)
+    fcntl.flock(line, fcntl.LOCK_EX)
+    with pytest.raises(DeviceError, match="is read by another program: a line has one reader"):
+        watch(bench.path, (), (), 5, bench.shown.append)
+    os.close(line)
 
 
 def test_lines_that_are_none(tmp_path: Path) -> None:
