@@ -1,6 +1,9 @@
 """A board for a lab of tests: a QEMU with its serial line on a TCP port, switched on and off as a power switch does.
 
 python bench_machine.py on|off FOLDER PORT [MORE QEMU ARGUMENTS]
+
+A file `arguments` in the folder has more for QEMU, one a line. Of a file `bad`, a copy of some bytes of an image, one
+is changed on the disk before it is switched on: a stick that does not keep what it was given.
 """
 
 from __future__ import annotations
@@ -33,6 +36,10 @@ def off(folder: Path) -> None:
 
 def on(folder: Path, port: str, more: list[str]) -> None:
     """Start it from the disk in its folder; it waits for whoever reads its serial line."""
+    if (folder / "bad").exists():
+        _damage(folder / "disk.img", (folder / "bad").read_bytes())
+    if (folder / "arguments").exists():
+        more = [*(folder / "arguments").read_text().split("\n"), *more]
     command = [
         *("qemu-system-x86_64", "-m", "512", "-display", "none", "-monitor", "none", "-nic", "none", "-no-reboot"),
         *("-drive", f"file={folder}/disk.img,format=raw", "-serial", f"tcp:127.0.0.1:{port},server=on,wait=on"),
@@ -42,6 +49,15 @@ def on(folder: Path, port: str, more: list[str]) -> None:
     process = subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
     (folder / "pid").write_text(str(process.pid))
     time.sleep(0.3)  # until its port is there
+
+
+def _damage(disk: Path, written: bytes) -> None:
+    data = disk.read_bytes()
+    place = data.find(written)
+    if place >= 0:
+        with disk.open("r+b") as file:
+            file.seek(place)
+            file.write(bytes([data[place] ^ 1]))
 
 
 def switch(what: str, folder: Path, port: int, *more: str) -> None:
