@@ -19,7 +19,7 @@ from bootwright.cli.tasks import namespace  # noqa: E402
 
 def _tools() -> None:
     """Make tests/support and tests/tools importable. Raises Exit where an environment is for users alone."""
-    if importlib.util.find_spec("pytest") is None:
+    if importlib.util.find_spec("xdist") is None:
         raise Exit("the libraries for tests are not installed: ./bootstrap test installs them", code=1)
     for folder in ("support", "tools"):
         sys.path.insert(0, str(ROOT / "tests" / folder))

@@ -3,6 +3,7 @@
 Stand-ins for Python, dpkg and apt on PATH write down how they were called; the slow test takes the real ones.
 """
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -42,7 +43,7 @@ esac
 """
 
 
-LISTS = ("requirements.lock", "packages.txt", "requirements-test.lock", "packages-test.txt")
+LISTS = ("requirements.lock", "packages.txt", "requirements-lab.lock", "requirements-test.lock", "packages-test.txt")
 
 
 class Checkout:
@@ -58,7 +59,7 @@ class Checkout:
             shutil.copy(ROOT / name, self.root)
         (self.root / "tasks.py").write_text(
             "from invoke.tasks import task\n@task\ndef hello(context):\n    print('hello from the task')\n"
-            "@task\ndef test(context):\n    print('tested')\n"
+            "@task\ndef test(context):\n    print('tested')\n@task\ndef lab(context):\n    print('in the lab')\n"
         )
         small = "cat cmp cut dirname env grep id mkdir ln printf readlink rm sed sh sleep tail tee touch"
         for name in small.split():
@@ -172,6 +173,16 @@ def test_who_uses_it_gets_nothing_for_tests(checkout: Checkout) -> None:
     assert len(checkout.called("-m pip install")) == 2, "an environment that is made anew has neither"
 
 
+def test_labgrid_comes_with_the_first_lab_or_with_the_tests(checkout: Checkout) -> None:
+    assert checkout.run("lab")[:2] == (0, "in the lab\n")
+    assert len(checkout.called("requirements-lab.lock")) == 1
+    assert checkout.run("lab")[1:] == ("in the lab\n", "")
+    assert checkout.run("test")[1] == "tested\n"
+    (checkout.root / ".venv/bootstrap-lab-stamp").unlink()
+    checkout.run("lab")
+    assert not checkout.called("-m pip install"), "what tests need has it"
+
+
 @pytest.mark.parametrize("said", ["Failed to establish a new connection: [Errno 101]", "Read timed out."])
 def test_without_a_network_it_is_one_sentence(said: str, checkout: Checkout) -> None:
     status, out, err = checkout.run(NO_PIP=said)
@@ -248,7 +259,7 @@ def test_installs_the_venv_module_where_debian_left_it_out(checkout: Checkout) -
     assert f"installing system packages: python{version}-venv" in err
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-test"])
+@pytest.mark.parametrize("name", ["requirements", "requirements-lab", "requirements-test"])
 def test_the_lock_names_no_address_and_has_every_requirement(name: str) -> None:
     lock = (ROOT / f"{name}.lock").read_text()
     assert "://" not in lock
@@ -262,8 +273,9 @@ def test_the_lock_names_no_address_and_has_every_requirement(name: str) -> None:
 def test_the_locks_agree() -> None:
     locks = [(ROOT / name).read_text().splitlines() for name in LISTS if name.endswith(".lock")]
     versions = [dict(line.split(" ")[0].split("==") for line in lock if "==" in line) for lock in locks]
-    both = versions[0].keys() & versions[1].keys()
-    assert both and all(versions[0][name] == versions[1][name] for name in both)
+    for one, other in itertools.combinations(versions, 2):
+        both = one.keys() & other.keys()
+        assert both and all(one[name] == other[name] for name in both)
 
 
 @pytest.mark.slow

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -34,10 +36,19 @@ def checkout(folder: Path) -> Path:
     return root
 
 
+def end_what_runs(root: Path) -> None:
+    """The servers that a page starts."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cwd").readlink() == root:
+                os.kill(int(process.name), signal.SIGKILL)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_its_commands_work(page: Path, tmp_path: Path) -> None:
+def test_its_commands_work(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     root = checkout(tmp_path)
+    request.addfinalizer(lambda: end_what_runs(root))
     for kind, word, text in blocks(page.read_text(encoding="utf-8")):
         if kind == "file":
             (root / word).write_text(text)
@@ -45,7 +56,7 @@ def test_its_commands_work(page: Path, tmp_path: Path) -> None:
             done = subprocess.run(
                 ["bash", "--noprofile", "--norc", "-ec", script],
                 cwd=root,
-                env=os.environ | {"TERM": "dumb"},
+                env=os.environ | {"TERM": "dumb", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from bench_lab import Lab, described
 from project import ROOT
 
 import bootwright
+from bootwright.common.messages import line
 
 pytestmark = pytest.mark.slow
 
@@ -142,3 +146,30 @@ strategy.transition("booted")
 strategy.transition("off")
 """
     scripted(lab, "four", described(lab, "anew", "4G"), body, launch_timeout=5.0)
+
+
+def test_the_line_is_read_before_the_power_is_on(lab: Lab) -> None:
+    """As a serial server has it: what a board says while nobody is connected is lost."""
+    said = line("M_ENTRY", "early", "6d6c4f7b", 0x100000, 0x185000, "EFI", "-") + "\r\n"
+    board = lab.folder / "one"
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as thread:
+
+        def speak() -> None:
+            while not (board / "on").exists():
+                time.sleep(0.01)
+            server.settimeout(0)
+            with server.accept()[0] as connected:
+                connected.sendall(said.encode())
+                time.sleep(1)
+
+        file = lab.environment("one", described(lab, "early"))
+        told = yaml.safe_load(file.read_text())
+        drivers = told["targets"]["main"]["drivers"]
+        kept = {name: drivers[name] for name in ("SerialDriver", "ExternalPowerDriver", "BootwrightStrategy")}
+        kept["ExternalPowerDriver"] = {"cmd_on": f"touch {board}/on", "cmd_off": f"rm -f {board}/on", "delay": 0.1}
+        port = {"host": "127.0.0.1", "port": server.getsockname()[1], "protocol": "raw"}
+        told["targets"]["main"] = {"resources": {"NetworkSerialPort": port}, "drivers": kept}
+        file.write_text(yaml.safe_dump(told, sort_keys=False))
+        speaking = thread.submit(speak)
+        followed(lab, "one", file, 'strategy.transition("booted")\nstrategy.transition("off")\n')
+        speaking.result()

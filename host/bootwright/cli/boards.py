@@ -64,7 +64,8 @@ def chosen(lab: Lab) -> list[places.Place]:
 def check_labgrid() -> None:
     """Raises ToolError where it is not installed."""
     if find_spec("labgrid") is None:
-        raise ToolError("labgrid is not installed: pip install 'bootwright[lab]'")
+        how = "`./bootstrap lab` installs it in a checkout, pip install 'bootwright[lab]' elsewhere"
+        raise ToolError(f"labgrid is not installed: {how}")
 
 
 def targets(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Drivers and a strategy for labgrid (docs/how-to/labgrid.md): images built, put onto boards, booted and judged.
+"""Drivers and a strategy for labgrid (docs/lab.md): images built, put onto boards, booted and judged.
 
     image       BootwrightImage, BootwrightStick, BootwrightNetboot: an image, built when it is asked for; put onto
                 what a board boots from, or given to a server

@@ -146,14 +146,24 @@ class BootwrightStrategy(Strategy):
             self.target.activate(self.netboot)
             self.netboot.stage()
         self.status = Status.unknown  # until the stub has said that it is there
+        listens = self._listens()
         self.progress("power on")
         with held():
             self.power.on()
-        self.target.activate(self.console)
+        if not listens:
+            self.target.activate(self.console)
         match = self._until(_ENTRY, self.boot_timeout)
         self.status = Status.booted
         if self.image is not None and (build := self.image.build_id()) and match[2] != shown_build(build):
             raise StrategyError(f"it booted build {match[2]} of {match[1]}, and not {shown_build(build)}")
+
+    def _listens(self) -> bool:
+        """Open the line before the board says anything; False where it is there only once the board is on."""
+        try:
+            self.target.activate(self.console)
+        except Exception:  # each console has errors of its own; behind the switch they are not caught
+            return False
+        return True
 
     def _write(self) -> None:
         if self.image is None:

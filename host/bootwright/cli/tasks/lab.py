@@ -17,7 +17,7 @@ from bootwright.cli.invoke_task import task
         "name": "run, plan: the image for all, as for image (run's default: what each target of the environment says)",
         "place": "this place; may be given again",
         "tag": "places with this tag, as KEY or KEY=VALUE; given again: with all of them",
-        "environment": "a YAML file of labgrid's with drivers for boards (docs/how-to/labgrid.md)",
+        "environment": "a YAML file of labgrid's with drivers for boards (docs/lab.md)",
         "target": "of the environment only this one; may be given again",
         "coordinator": "HOST:PORT of labgrid's coordinator (default: the environment's, LG_COORDINATOR)",
         "state": "booted, launched or shell: what each is to reach",
