@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import bench_machine
 import pytest
 import yaml
 from bench_lab import Lab, described
@@ -173,3 +174,51 @@ def test_the_line_is_read_before_the_power_is_on(lab: Lab) -> None:
         speaking = thread.submit(speak)
         followed(lab, "one", file, 'strategy.transition("booted")\nstrategy.transition("off")\n')
         speaking.result()
+
+
+def test_a_board_that_boots_by_network(lab: Lab) -> None:
+    """Its folder is staged on labgrid's TFTP provider; the network of a QEMU serves that, and the card asks."""
+    image, board = described(lab, "by-network"), lab.folder / "three"
+    file = lab.environment("three", image, ready="demo: powering off")
+    said = yaml.safe_load(file.read_text())
+    (main,) = said["targets"].values()
+    main["resources"]["TFTPProvider"] = {"internal": f"{board}/tftp/", "external": "/"}
+    drivers = main["drivers"]
+    strategy = drivers.pop("BootwrightStrategy")
+    del drivers["BootwrightStick"]
+    more = {"TFTPProviderDriver": {}, "BootwrightNetboot": {}, "BootwrightStrategy": strategy}
+    main["drivers"] = drivers | more
+    file.write_text(yaml.safe_dump(said, sort_keys=False))
+    disk, empty = board / "disk.img", board / "empty.img"
+    disk.rename(empty)
+    disk.write_bytes(bytes(1 << 20))
+    network = f"user,model=e1000,tftp={board}/tftp,bootfile=boot.ipxe"
+    (board / "arguments").write_text(f"-nic\n{network}\n-boot\nn")
+    followed(lab, "three", file, 'strategy.transition("shell")\nstrategy.transition("off")\n')
+    assert {path.name for path in (board / "tftp").iterdir()} >= {"boot.ipxe", "by-network.elf"}
+    (board / "arguments").unlink()
+    empty.rename(disk)
+
+
+def test_a_switch_that_does_nothing_is_noticed(lab: Lab) -> None:
+    """As far as it can be asked: the board that it leaves on would be taken for the one that was switched on."""
+    file = lab.environment("four", described(lab, "still-on"))
+    said = yaml.safe_load(file.read_text())
+    (main,) = said["targets"].values()
+    main["drivers"] = {
+        "NetworkPowerDriver": {},
+        **{name: main["drivers"][name] for name in ("SerialDriver", "BootwrightStrategy")},
+    }
+    file.write_text(yaml.safe_dump(said, sort_keys=False))
+    body = """\
+import bootwright.labgrid.strategy as module
+module._SWITCHING = 1.0
+strategy.target.activate(strategy.power)
+strategy.power._set = lambda index, value: None
+strategy.power.backend.power_set = lambda *arguments: None
+said = refused("off")
+assert said == "power off: its switch says that it is still on", said
+"""
+    bench_machine.switch("on", lab.folder / "four", lab.ports["four"])
+    followed(lab, "four", file, body)
+    bench_machine.off(lab.folder / "four")

@@ -55,6 +55,7 @@ class Lab:
     """A coordinator, an exporter, and a place for each board."""
 
     coordinator: subprocess.Popen[bytes]
+    exporter: subprocess.Popen[bytes]
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -126,7 +127,7 @@ def working(folder: Path) -> Iterator[Lab]:
         found.coordinator = running.enter_context(started(folder, "labgrid-coordinator", "-l", found.address))
         found.listens()  # an exporter that finds no coordinator ends
         exporter = ("labgrid-exporter", "-c", found.address, "-n", "bench", "--hostname", "127.0.0.1")
-        running.enter_context(started(folder, *exporter, str(folder / "exported.yaml")))
+        found.exporter = running.enter_context(started(folder, *exporter, str(folder / "exported.yaml")))
         found.wait()
         for name in PLACES:
             found.client("-p", name, "create")

@@ -9,6 +9,7 @@ it. The board is as it was before at the end, however that came: off, or on wher
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 import time
@@ -19,6 +20,7 @@ from typing import Any
 
 from labgrid import Environment
 from labgrid.exceptions import NoDriverFoundError, NoResourceFoundError
+from labgrid.remote.client import Error as ClientError
 from labgrid.strategy import StrategyError
 
 from bootwright.common.errors import BootwrightError, RunError
@@ -27,6 +29,7 @@ from bootwright.common.terminal import without_control
 from bootwright.lab import explain, places
 from bootwright.labgrid.strategy import BootFailed, BootwrightStrategy
 
+_PLACE = re.compile(r"Place\(name='([^']*)'.*reservation=[^)]*\)")
 _OURS = "You have already acquired place"  # labgrid's client 26.0, of a place that this user has on this machine
 
 
@@ -85,7 +88,7 @@ def _follow(asked: Asked, found: Outcome) -> None:
         strategy.transition(asked.state)
     except BootFailed as error:
         found.error, found.number = str(error), error.number
-    except (StrategyError, BootwrightError, NoDriverFoundError, NoResourceFoundError) as error:
+    except (StrategyError, BootwrightError, ClientError, NoDriverFoundError, NoResourceFoundError) as error:
         found.error = _sentence(error)
     except KeyboardInterrupt:
         found.error = "interrupted"
@@ -112,8 +115,8 @@ def _strategy(asked: Asked) -> BootwrightStrategy:
 
 
 def _sentence(error: Exception) -> str:
-    """labgrid's errors have theirs in `msg`."""
-    return getattr(error, "msg", None) or str(error)
+    """labgrid's errors have theirs in `msg`; of its client's some have a place with all that belongs to it."""
+    return _PLACE.sub(r"\1", str(getattr(error, "msg", None) or error)).removeprefix("Error: ")
 
 
 def _restored(strategy: BootwrightStrategy) -> str | None:

@@ -27,6 +27,7 @@ from bootwright.common.messages import failure_pattern, pattern, shown_build
 from bootwright.lab import explain
 
 _ENTRY = ("M_ENTRY",)
+_SWITCHING = 10.0  # seconds until a switch says what it did
 _LAUNCH = ("M_LAUNCH", "M_PARTITION_LAUNCH")
 
 
@@ -116,8 +117,7 @@ class BootwrightStrategy(Strategy):
         """
         self.transition(Status.off)
         if self._was_on:
-            with held():
-                self.power.cycle()  # with the switch's own time between off and on
+            self._switch("cycle")  # with the switch's own time between off and on
 
     def _off(self) -> None:
         for bound in (self.shell, self.console):
@@ -126,15 +126,30 @@ class BootwrightStrategy(Strategy):
         self.target.activate(self.power)
         if self._was_on is None:
             self._was_on = self._is_on()
-        with held():
-            self.power.off()
+        self._switch("off")
         self.status, self.transcript, self._failed = Status.off, "", False
 
-    def _is_on(self) -> bool:
+    def _switch(self, what: str) -> None:
+        """Switch the power on, off, or cycle it. Raises StrategyError where that fails, or does nothing as far as the
+        switch can say it.
+        """
+        try:
+            with held():
+                getattr(self.power, what)()
+        except Exception as error:  # most power drivers have errors of their own
+            raise StrategyError(f"power {what}: {error}") from error
+        wanted, deadline = what != "off", time.monotonic() + _SWITCHING
+        while self._is_on() is (not wanted):
+            if time.monotonic() > deadline:
+                raise StrategyError(f"power {what}: its switch says that it is still {'off' if wanted else 'on'}")
+            time.sleep(_SWITCHING / 20)
+
+    def _is_on(self) -> bool | None:
+        """What the switch says; None where its driver cannot say it."""
         try:
             return bool(self.power.get())
-        except Exception:  # most drivers cannot say it, and each says that in its own way
-            return False
+        except Exception:  # each of those says that in its own way
+            return None
 
     def _boot(self) -> None:
         if self.image is not None:
@@ -148,20 +163,26 @@ class BootwrightStrategy(Strategy):
         self.status = Status.unknown  # until the stub has said that it is there
         listens = self._listens()
         self.progress("power on")
-        with held():
-            self.power.on()
+        self._switch("on")
         if not listens:
-            self.target.activate(self.console)
+            self._listen()
         match = self._until(_ENTRY, self.boot_timeout)
         self.status = Status.booted
         if self.image is not None and (build := self.image.build_id()) and match[2] != shown_build(build):
             raise StrategyError(f"it booted build {match[2]} of {match[1]}, and not {shown_build(build)}")
 
+    def _listen(self) -> None:
+        """Open the line. Raises StrategyError."""
+        try:
+            self.target.activate(self.console)
+        except Exception as error:  # each console has errors of its own
+            raise StrategyError(f"its console cannot be read: {error}") from error
+
     def _listens(self) -> bool:
         """Open the line before the board says anything; False where it is there only once the board is on."""
         try:
-            self.target.activate(self.console)
-        except Exception:  # each console has errors of its own; behind the switch they are not caught
+            self._listen()
+        except StrategyError:
             return False
         return True
 
