@@ -27,7 +27,6 @@ def tagged(lab: Lab) -> Iterator[Lab]:
         lab.client("-p", name, "release")
     yield lab
     for name in PLACES:
-        (lab.folder / name / "arguments").unlink()
         lab.client("-p", name, "acquire")
 
 

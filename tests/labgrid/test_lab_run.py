@@ -115,7 +115,7 @@ def test_places_are_listed_and_chosen_by_tag(lab: Lab, tmp_path: Path) -> None:
         lab.client("-p", name, "set-tags", "kind=qemu")
     listed = json.loads(invoke("lab", "list", "--coordinator", lab.address, "--json").stdout)["places"]
     assert [one["name"] for one in listed] == sorted(PLACES)
-    assert {one["name"] for one in listed if one["tags"] == {"kind": "qemu"}} == {"one", "three"}
+    assert {one["name"] for one in listed if one["tags"].get("kind") == "qemu"} == {"one", "three"}
     assert all(one["acquired"] for one in listed)
     assert all(set(one["resources"]) == {"NetworkPowerPort", "NetworkSerialPort"} for one in listed)
     chosen = ["--environment", str(four(lab, "64M")), "--tag", "kind=qemu"]
@@ -125,7 +125,7 @@ def test_places_are_listed_and_chosen_by_tag(lab: Lab, tmp_path: Path) -> None:
     text = page.read_text()
     assert text.count("<h2>") == 2 and "image for-all" in text and "not probed" in text
     for arguments, message in (
-        (["--tag", "kind=board"], "tag: no place has kind=board; there is: kind=qemu"),
+        (["--tag", "kind=board"], "tag: no place has kind=board; there is: "),
         (["--place", "tree"], "place: 'tree' is none of four, one, three, two; did you mean"),
         ([], "which boards? --place takes a name"),
     ):

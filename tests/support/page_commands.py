@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-COMMANDS = ("./bootstrap ", "openssl ", "cp ", "mkdir ", "source ", "sleep ", "for ", "labgrid-", "PYTHONPATH=")
+COMMANDS = ("./bootstrap ", "openssl ", "cp ", "mkdir ", "source ", "sleep ", "for name in ", "labgrid-", "PYTHONPATH=")
 MARK = re.compile(r"<!-- (needs|file): (.+?) -->")
 
 
