@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from bootwright.common.interrupts import held
+from bootwright.common.interrupts import INTERRUPTIONS, held
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", INTERRUPTIONS)
 def test_an_interruption_comes_behind_the_block(number: signal.Signals) -> None:
     done: list[str] = []
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -37,26 +38,32 @@ def test_four_places_at_once(lab: Lab, tmp_path: Path) -> None:
     assert not any((lab.folder / name / "pid").exists() for name in PLACES), "every board is off"
 
 
-def test_an_interrupted_run_switches_every_board_off(lab: Lab) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "invoke",
-        "--search-root",
-        str(ROOT),
-        "lab",
-        "run",
-        "--environment",
-        str(four(lab, "64M")),
-    ]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+def followed(folder: Path) -> list[str]:
+    """The processes that follow a board of the lab in this folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(path.read_bytes().decode())
+    return [line for line in found if "bootwright.labgrid.follow" in line and str(folder) in line]
+
+
+@pytest.mark.parametrize(
+    ("number", "all_of_it"), [(signal.SIGTERM, False), (signal.SIGINT, True), (signal.SIGHUP, True)]
+)
+def test_an_interrupted_run_switches_every_board_off(number: signal.Signals, all_of_it: bool, lab: Lab) -> None:
+    """By who runs it, by a key, by a terminal that is gone: these two reach every process of it at once."""
+    command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "lab", "run"]
+    command += ["--environment", str(four(lab, "64M"))]
+    nothing = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=ROOT, stdin=nothing, stdout=nothing, process_group=0) as process:
         for _ in range(200):
             if any((lab.folder / name / "pid").exists() for name in PLACES):
                 break
             time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
+        (os.killpg if all_of_it else os.kill)(process.pid, number)
         assert process.wait(60) != 0
     assert not any((lab.folder / name / "pid").exists() for name in PLACES)
+    assert not followed(lab.folder)
 
 
 def test_what_cannot_be_followed_is_a_sentence(lab: Lab, tmp_path: Path) -> None:
@@ -179,8 +186,7 @@ def test_a_coordinator_that_dies_in_the_middle(tmp_path: Path) -> None:
         assert process.returncode == 1 and "Traceback" not in out + err, out + err
         assert "1 of 1 failed" in out and "never shown" in out and "place one cannot be released" in out, out
         assert not (tmp_path / "one/pid").exists()
-        children = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-        assert not any(b"bootwright.labgrid.follow" in line and str(file).encode() in line for line in children)
+        assert not followed(tmp_path)
 
 
 def test_a_place_that_is_not_there_and_one_whose_exporter_is_gone(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What is done whole before an interruption is taken: half of a switch, or of a place taken, cannot be undone.
 
 with held():
-    ...         # SIGINT and SIGTERM come behind it
+    ...         # SIGINT, SIGTERM and SIGHUP come behind it
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_HELD = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # a key, who runs this, a terminal that is gone
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def held() -> Iterator[None]:
     def note(number: int, frame: FrameType | None) -> None:
         came.append(number)
 
-    before = {number: signal.signal(number, note) for number in _HELD}
+    before = {number: signal.signal(number, note) for number in INTERRUPTIONS}
     try:
         yield
     finally:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from types import FrameType
 from typing import Any
 
 from labgrid import Environment
@@ -24,7 +25,7 @@ from labgrid.remote.client import Error as ClientError
 from labgrid.strategy import StrategyError
 
 from bootwright.common.errors import BootwrightError, RunError
-from bootwright.common.interrupts import held
+from bootwright.common.interrupts import INTERRUPTIONS, held
 from bootwright.common.terminal import without_control
 from bootwright.lab import explain, places
 from bootwright.labgrid.strategy import BootFailed, BootwrightStrategy
@@ -122,7 +123,7 @@ def _sentence(error: Exception) -> str:
 def _restored(strategy: BootwrightStrategy) -> str | None:
     try:
         strategy.restore()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # the first one, of a board that was about to be switched anyway
         return _restored(strategy)
     except Exception as error:
         return f"it is not switched off: {error}"
@@ -170,6 +171,14 @@ def _say(progress: str) -> None:
     print(json.dumps({"progress": progress}), flush=True)
 
 
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    """The first time: what is done then, switching the board as it was, is not interrupted again."""
+    for one in INTERRUPTIONS:
+        signal.signal(one, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in INTERRUPTIONS:
+        signal.signal(number, _interrupted)
     print(json.dumps(asdict(follow(Asked(**json.loads(sys.argv[1])))), ensure_ascii=False))
