@@ -96,6 +96,13 @@ def test_the_power_is_switched_when_somebody_listens(bench: Line, tmp_path: Path
     assert said.read_text() == "cycle off "
 
 
+def test_a_key_does_not_end_a_switch_halfway(tmp_path: Path) -> None:
+    """What the terminal sends goes to a process group; the command has one of its own."""
+    said = tmp_path / "said"
+    Power(switch(tmp_path, f"import os; open({str(said)!r}, 'w').write(str(os.getpgrp()))")).switch("cycle")
+    assert int(said.read_text()) != os.getpgrp()
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -38,13 +38,15 @@ def test_four_places_at_once(lab: Lab, tmp_path: Path) -> None:
     assert not any((lab.folder / name / "pid").exists() for name in PLACES), "every board is off"
 
 
-def followed(folder: Path) -> list[str]:
-    """The processes that follow a board of the lab in this folder."""
+def followers(folder: Path) -> list[int]:
+    """The processes that follow a board of an environment in this folder."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            found.append(path.read_bytes().decode())
-    return [line for line in found if "bootwright.labgrid.follow" in line and str(folder) in line]
+            line = path.read_bytes().decode()
+            if "bootwright.labgrid.follow" in line and str(folder) in line:
+                found.append(int(path.parent.name))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -63,19 +65,19 @@ def test_an_interrupted_run_switches_every_board_off(number: signal.Signals, all
         (os.killpg if all_of_it else os.kill)(process.pid, number)
         assert process.wait(60) != 0
     assert not any((lab.folder / name / "pid").exists() for name in PLACES)
-    assert not followed(lab.folder)
+    assert not followers(lab.folder)
 
 
-def test_what_cannot_be_followed_is_a_sentence(lab: Lab, tmp_path: Path) -> None:
-    (tmp_path / "none.yaml").write_text("[]")
+def test_what_cannot_be_followed_is_a_sentence(lab: Lab) -> None:
     for arguments, message in (
         (["none.yaml"], "none.yaml: cannot be read: No such file"),
-        ([str(tmp_path / "none.yaml")], "is no environment of labgrid's: it has no targets"),
         ([str(four(lab, "64M")), "--target", "onne"], "target: 'onne' is none of one, two, three, four; did you mean"),
         ([str(four(lab, "64M")), "--state", "asleep"], "state: 'asleep' is none of booted, launched, shell"),
     ):
         done = invoke("lab", "run", "--environment", *arguments)
         assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
+    done = invoke("lab", "plan", "demo", "--environment", str(four(lab, "64M")), "--junit", "report.xml")
+    assert done.returncode == 1 and "lab plan: a report (--junit, --html) is of lab run" in done.stderr
 
 
 def test_a_coordinator_that_is_not_there_and_a_switch_that_fails(lab: Lab, tmp_path: Path) -> None:
@@ -186,7 +188,7 @@ def test_a_coordinator_that_dies_in_the_middle(tmp_path: Path) -> None:
         assert process.returncode == 1 and "Traceback" not in out + err, out + err
         assert "1 of 1 failed" in out and "never shown" in out and "place one cannot be released" in out, out
         assert not (tmp_path / "one/pid").exists()
-        assert not followed(tmp_path)
+        assert not followers(tmp_path)
 
 
 def test_a_place_that_is_not_there_and_one_whose_exporter_is_gone(tmp_path: Path) -> None:
@@ -203,3 +205,97 @@ def test_a_place_that_is_not_there_and_one_whose_exporter_is_gone(tmp_path: Path
         assert done.returncode == 1 and "Traceback" not in done.stderr
         assert two["error"].startswith("place two cannot be acquired: "), two
         assert one["error"] == "place one has an orphaned resource (exporter bench disconnected?)"
+
+
+def one_target(lab: Lab, folder: Path, name: str, **drivers: dict[str, object] | None) -> Path:
+    """An environment with one place as a target, whose drivers are changed; None takes one away."""
+    said = yaml.safe_load(four(lab, "64M").read_text())
+    target = said["targets"][name]
+    strategy = target["drivers"].pop("BootwrightStrategy")
+    kept = {**target["drivers"], **drivers, "BootwrightStrategy": strategy}
+    target["drivers"] = {cls: args for cls, args in kept.items() if args is not None}
+    said["targets"] = {name: target}
+    file = folder / "one.yaml"
+    file.write_text(yaml.safe_dump(said, sort_keys=False))
+    return file
+
+
+def begun(lab: Lab, name: str, file: Path, **settings: object) -> subprocess.Popen[str]:
+    """A run of which the board is on."""
+    command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "lab", "run", "--environment", str(file)]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=-3, stdout=-1, stderr=-1, text=True, **settings)  # type: ignore[call-overload]
+    for _ in range(400):
+        if (lab.folder / name / "pid").exists():
+            return process  # type: ignore[no-any-return]
+        time.sleep(0.05)
+    raise AssertionError(process.communicate())
+
+
+def test_interrupted_it_says_which_board_is_on(lab: Lab, tmp_path: Path) -> None:
+    """A switch that fails just then must not be lost."""
+    off = f"sh -c 'test ! -e {lab.folder}/one/pid'"
+    power = yaml.safe_load(four(lab, "64M").read_text())["targets"]["one"]["drivers"]["ExternalPowerDriver"]
+    file = one_target(lab, tmp_path, "one", ExternalPowerDriver=power | {"cmd_off": off})
+    process = begun(lab, "one", file)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "one: failed" in err and "it is not switched off: power off: " in err, out + err
+
+
+def test_two_runs_of_one_user_are_told_apart(lab: Lab, tmp_path: Path) -> None:
+    """The coordinator would give the place to both. The first is not disturbed."""
+    file = one_target(lab, tmp_path, "two")
+    first = begun(lab, "two", file)
+    done = invoke("lab", "run", "--environment", str(file))
+    assert done.returncode == 1 and "place two is used by another run of yours on this machine" in done.stdout, done
+    out, err = first.communicate(timeout=60)
+    assert first.returncode == 0, out + err
+
+
+def test_it_goes_on_when_its_terminal_is_gone_and_it_was_told_to(lab: Lab, tmp_path: Path) -> None:
+    """As behind nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = begun(lab, "one", one_target(lab, tmp_path, "one"), process_group=0)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    os.killpg(process.pid, signal.SIGHUP)
+    for follower in followers(tmp_path):
+        os.kill(follower, signal.SIGHUP)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, out + err
+
+
+def test_interrupted_twice_it_ends_what_hangs(lab: Lab, tmp_path: Path) -> None:
+    """A power command that never returns holds nobody for ever; the board that may be on is named."""
+    power = yaml.safe_load(four(lab, "64M").read_text())["targets"]["one"]["drivers"]["ExternalPowerDriver"]
+    off = f"sh -c 'test ! -e {lab.folder}/one/pid || sleep 300'"
+    process = begun(lab, "one", one_target(lab, tmp_path, "one", ExternalPowerDriver=power | {"cmd_off": off}))
+    process.send_signal(signal.SIGTERM)
+    time.sleep(2)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+    assert "one: failed" in err and "its process was killed: the board may be on, and its place acquired" in err, (
+        out + err
+    )
+    assert not followers(tmp_path)
+
+
+def test_an_image_that_a_target_has_no_driver_for(lab: Lab, tmp_path: Path) -> None:
+    """Whatever is on the board would pass for it."""
+    file = one_target(lab, tmp_path, "one", BootwrightImage=None, BootwrightStick=None)
+    done = invoke("lab", "run", "demo", "--environment", str(file))
+    assert done.returncode == 1 and "its target has no BootwrightImage that demo could be given to" in done.stdout, done
+
+
+def test_a_text_is_looked_for_in_place_of_a_shell(lab: Lab, tmp_path: Path) -> None:
+    shell = {"prompt": "never# ", "login_prompt": "never: ", "username": "root", "login_timeout": 5}
+    file = one_target(lab, tmp_path, "one", ShellDriver=shell)
+    done = invoke("lab", "run", "--environment", str(file), "--expect", "demo: powering off", "--json")
+    (one,) = json.loads(done.stdout)["targets"]
+    assert (one["error"], one["reached"]) == (None, "shell"), one
+    done = invoke("lab", "run", "--environment", str(file), "--json")
+    (one,) = json.loads(done.stdout)["targets"]
+    assert "it has not come to the prompt of its ShellDriver; the last stage was launch" in one["error"], one
+    assert "demo: command line: on the bench" in one["transcript"], "what the ShellDriver read"

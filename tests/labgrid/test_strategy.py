@@ -58,6 +58,7 @@ for wanted in ("off", "booted", "launched", "shell", "booted", "off"):
     strategy.transition(wanted)
     assert strategy.status is Status[wanted]
     assert ("launch by" in strategy.transcript) == (wanted in ("launched", "shell")), strategy.transcript
+    strategy.console._expect.buffer = b"bootwright: E0404: of the boot before\\r\\n"
 assert "no state to bring a board to" in refused("unknown")
 """
     scripted(lab, "one", described(lab, "states"), body, ready="demo: powering off")
@@ -122,6 +123,16 @@ def write(filename):
 strategy.storage.write_image = write
 said = refused("shell")
 assert strategy.mux.modes == ["host", "dut"]
+strategy.mux.modes.clear()
+strategy.storage.write_image = lambda filename: 1 / 0
+try:
+    strategy.transition("booted")
+except ZeroDivisionError:
+    pass
+assert strategy.mux.modes == ["host", "dut"], "a board that is switched on has its stick"
+strategy.storage.write_image = write
+strategy.mux.modes.clear()
+said = refused("shell")
 assert said == "it showed 'demo: powering off', and not 'never shown'", said
 strategy.transition("off")
 """

@@ -14,7 +14,7 @@ import pytest
 from project import ROOT
 
 from bootwright.common.errors import RunError, ToolError
-from bootwright.netboot import dhcp, server
+from bootwright.netboot import dhcp, http, server
 
 
 def test_command_is_a_proxy_unless_asked(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_without_the_rights_of_root(tmp_path: Path) -> None:
 PROGRAM = """
 import sys
 from pathlib import Path
-from bootwright.netboot import dhcp, server
+from bootwright.netboot import dhcp, http, server
 dhcp.command = lambda *_: ["sh", "-c", "echo $$ >&2; exec sleep 60"]
 signalled = lambda *_: sys.exit(143)
 import signal; signal.signal(signal.SIGTERM, signalled)
@@ -145,3 +145,14 @@ def test_dnsmasq_that_ends_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(dhcp, "command", lambda *_: ["sh", "-c", "echo no such interface >&2; exit 2"])
     with pytest.raises(ToolError, match=r"^dnsmasq ended with status 2: no such interface$"):
         server.serve([], {}, dhcp.Options("lo"), 0, tmp_path, print)
+
+
+def test_an_http_server_that_ends_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While dnsmasq lives, which is not waited for."""
+    monkeypatch.setattr(dhcp, "command", lambda *_: ["sleep", "60"])
+    monkeypatch.setattr(http, "_PROGRAM", tmp_path / "none.py")
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    with pytest.raises(ToolError, match=r"^the HTTP server ended with status 2$"):
+        server.serve([], {}, dhcp.Options("lo"), port, tmp_path, print)

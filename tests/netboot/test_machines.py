@@ -59,6 +59,13 @@ def test_places_have_addresses() -> None:
         with_places([parse("rom=xen")], {})
 
 
+@pytest.mark.parametrize("tag", ["5254.0012.3456", "", "rome"])
+def test_a_tag_that_is_no_address(tag: str) -> None:
+    """It would be a line of dnsmasq's configuration."""
+    with pytest.raises(RunError, match=r"is no MAC address|is not MACHINE=IMAGE"):
+        with_places([parse("rome=xen")], {"rome": tag})
+
+
 def test_two_rules_for_one_machine_are_both_named() -> None:
     said = [parse(f"{MAC}=demo"), parse("rome=xen:rescue")]
     with pytest.raises(RunError, match=rf"machine {MAC}: two rules are for it, {MAC}=demo and rome=xen:rescue"):

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bootwright.cli import bench_report, build, planning
-from bootwright.cli.boards import Board, Lab, boards, chosen, place_of
+from bootwright.cli.boards import Board, Lab, boards, chosen
 from bootwright.common import paths
 from bootwright.common.columns import aligned
 from bootwright.common.errors import BootwrightError, RunError
+from bootwright.common.terminal import printable
 from bootwright.common.words import none_of
 from bootwright.lab import places
 from bootwright.lab import report as lab_report
@@ -25,6 +29,8 @@ from bootwright.media import MEDIA
 from bootwright.media.medium import ensure
 
 STATES = ("booted", "launched", "shell")
+INTERRUPTED = "interrupted"  # of a board that is as it was: labgrid.follow
+_RESTORING = 180.0  # seconds in which boards that are interrupted are switched as they were
 Show = Callable[[str, str, bool], None]
 
 
@@ -43,18 +49,21 @@ def run(lab: Lab, wanted: Wanted, reports: Mapping[str, str], as_json: bool) -> 
     """Boot boards side by side, and say what became of each. Whether all reached the state. reports: files to write, by
     "junit" and "html", "" for none.
     """
+    for path in filter(None, reports.values()):
+        if not Path(path).absolute().parent.is_dir():  # said before any board is switched
+            raise RunError(f"{path}: cannot be written: its folder is not there")
     booted = boot(lab, wanted, as_json)
     found = booted.outcomes
     _compare(booted.boards, found, wanted.image)
+    if as_json:
+        said = {"state": booted.state, "image": booted.image, "targets": found}
+        print(json.dumps(said, indent=2, ensure_ascii=False), flush=True)
+    else:
+        print("\n".join(bench_report.table(found)), flush=True)
     if reports.get("junit"):
         bench_report.write_junit(Path(reports["junit"]), found)
     if reports.get("html"):
         bench_report.write_html(Path(reports["html"]), found, wanted.image)
-    if as_json:
-        said = {"state": booted.state, "image": booted.image, "targets": found}
-        print(json.dumps(said, indent=2, ensure_ascii=False))
-    else:
-        print("\n".join(bench_report.table(found)))
     return all(one["error"] is None for one in found)
 
 
@@ -72,6 +81,8 @@ def boot(lab: Lab, wanted: Wanted, silent: bool) -> Booted:
     """Boot boards side by side, and switch each as it was. silent: nothing is shown meanwhile."""
     if wanted.state and wanted.state not in STATES:
         raise RunError(f"state: {none_of(wanted.state, STATES)}")
+    if wanted.expect and wanted.state not in ("", "shell"):
+        raise RunError(f"expect: {wanted.expect!r} is looked for in the state shell, and state is {wanted.state}")
     state = wanted.state or ("shell" if wanted.expect or not wanted.image else "launched")
     with tempfile.TemporaryDirectory(prefix="lab-") as work:
         meant = boards(lab, Path(work))
@@ -114,9 +125,9 @@ def _built(name: str, meant: Sequence[Board], silent: bool) -> dict[str, Any]:
     """The image, built once with the media that the boards boot from."""
     media = set()
     for board in meant:
-        if board.driver("BootwrightStick") is not None or board.driver("USBStorageDriver") is not None:
-            media.add(str((board.driver("BootwrightStrategy") or {}).get("medium", "disk")))
-        if board.driver("BootwrightNetboot") is not None:
+        if "BootwrightStick" in board.drivers or "USBStorageDriver" in board.drivers:
+            media.add(str(board.drivers.get("BootwrightStrategy", {}).get("medium", "disk")))
+        if "BootwrightNetboot" in board.drivers:
             media.add("pxe")
     for medium in media:
         if medium not in MEDIA:
@@ -127,38 +138,56 @@ def _built(name: str, meant: Sequence[Board], silent: bool) -> dict[str, Any]:
 
 
 def _followed(meant: Sequence[Board], asked: Mapping[str, Any], show_step: Show) -> list[dict[str, Any]]:
-    """What became of each board, in their order; shown as it comes."""
-    with ThreadPoolExecutor(len(meant)) as pool, _running(meant, asked) as running:
-        waiting = {pool.submit(_outcome, name, process, show_step): name for name, process in running.items()}
-        found = {}
-        for one in as_completed(waiting):
-            found[waiting[one]] = one.result()
-            show_step(waiting[one], bench_report.line(one.result()), True)
+    """What became of each board, in their order; shown as it comes. Interrupted, it says what went wrong then."""
+    found: dict[str, dict[str, Any]] = {}
+    waiting: dict[Future[dict[str, Any]], str] = {}
+    with ThreadPoolExecutor(len(meant)) as pool:
+        try:
+            with _running(meant, asked) as running:
+                waiting = {pool.submit(_outcome, name, process, show_step): name for name, process in running.items()}
+                for one in as_completed(waiting):
+                    found[waiting[one]] = one.result()
+                    show_step(waiting[one], bench_report.line(one.result()), True)
+        except BaseException:
+            for one, name in waiting.items():
+                if name not in found and one.result()["error"] != INTERRUPTED:
+                    print(bench_report.line(one.result()), file=sys.stderr, flush=True)
+            raise
     return [found[board.name] for board in meant]
 
 
 @contextmanager
 def _running(meant: Sequence[Board], asked: Mapping[str, Any]) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """A process for each board. Left early, each is told, and switches its board as it was."""
+    """A process for each board. Left early, each is told, and switches its board as it was. Who interrupts that, or has
+    waited for it too long, has them killed.
+    """
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for board in meant:
-            acquire = bool(place_of(board.said))
-            more = {"environment": board.environment, "target": board.name, "acquire": acquire}
+            more = {"environment": board.environment, "target": board.name, "acquire": bool(board.place)}
             running[board.name] = subprocess.Popen(
                 [sys.executable, "-m", "bootwright.labgrid.follow", json.dumps({**asked, **more})],
                 env=places.with_us(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                process_group=0,  # a key at the terminal is for this process, which tells them; not for a power command
             )
         yield running
     finally:
         for process in running.values():
             if process.poll() is None:
                 process.terminate()
-        for process in running.values():
-            process.wait()
+        deadline = time.monotonic() + _RESTORING
+        try:
+            for process in running.values():
+                process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            for process in running.values():
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 def _outcome(name: str, process: subprocess.Popen[bytes], show_step: Show) -> dict[str, Any]:
@@ -169,17 +198,23 @@ def _outcome(name: str, process: subprocess.Popen[bytes], show_step: Show) -> di
         messages = reading.submit(process.stderr.read)
         for line in process.stdout:
             try:
-                last = json.loads(line)
+                said = json.loads(line)
             except ValueError:
                 continue  # a driver of labgrid's that prints
+            if isinstance(said, dict):
+                last = said
             if "progress" in last:
                 show_step(name, last["progress"], False)
-        said = messages.result()
+        complaints = messages.result()
     if "target" in last:
         return last
-    lines = said.decode("utf-8", "replace").strip().splitlines() or ["it ended without a word"]
+    if process.wait() == -signal.SIGKILL:
+        error = "its process was killed: the board may be on, and its place acquired"
+    else:
+        lines = complaints.decode("utf-8", "replace").strip().splitlines() or ["it ended without a word"]
+        error = printable(lines[-1])
     empty = {"reached": "unknown", "number": None, "transcript": "", "stage": None, "seconds": 0.0}
-    return {"target": name, "error": lines[-1]} | empty
+    return {"target": name, "error": error} | empty
 
 
 def _compare(meant: Sequence[Board], found: Sequence[dict[str, Any]], image: str) -> None:
@@ -189,7 +224,7 @@ def _compare(meant: Sequence[Board], found: Sequence[dict[str, Any]], image: str
     stored = {path.stem for path in lab_report.stored()}
     by_image: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for board, one in zip(meant, found, strict=True):
-        description = image or str((board.driver("BootwrightImage") or {}).get("description", ""))
+        description = image or str(board.drivers.get("BootwrightImage", {}).get("description", ""))
         known = board.machine in stored and description and one["transcript"]
         one |= {"machine": board.machine if known else None, "differences": []}
         if known:
@@ -198,7 +233,14 @@ def _compare(meant: Sequence[Board], found: Sequence[dict[str, Any]], image: str
         try:
             with planning.prepared(paths.description(description), lambda stage: None) as planned:
                 for machine, one in outcomes:
-                    one["differences"] = planned.differences(lab_report.load(machine), one["transcript"])
+                    one["differences"] = _differences(planned, machine, one["transcript"])
         except BootwrightError as error:
             for _, one in outcomes:
                 one["differences"] = [f"it cannot be planned: {error}"]
+
+
+def _differences(planned: planning.Prepared, machine: str, transcript: str) -> list[str]:
+    try:
+        return planned.differences(lab_report.load(machine), transcript)
+    except BootwrightError as error:  # of one machine's report
+        return [f"it cannot be planned: {error}"]

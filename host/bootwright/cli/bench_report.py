@@ -34,13 +34,14 @@ def shown(names: Sequence[str], live: bool) -> Iterator[Callable[[str, str, bool
         return
     from rich.live import Live
     from rich.table import Table
+    from rich.text import Text
 
     steps = dict.fromkeys(names, "waiting")
 
     def drawn() -> Table:
         table = Table.grid(padding=(0, 2))
         for name, said in steps.items():
-            table.add_row(name, said)
+            table.add_row(name, Text(said))  # no markup: it may be what a board said
         return table
 
     with Live(drawn(), auto_refresh=False) as screen:

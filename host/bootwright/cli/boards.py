@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bootwright.common.errors import RunError, SourceError, ToolError, Where, why
+from bootwright.common.errors import RunError, SourceError, ToolError, Where, listed, why
 from bootwright.common.words import none_of
 from bootwright.lab import places
 
@@ -26,27 +27,21 @@ class Lab:
 
     def address(self) -> str:
         """The coordinator's."""
-        options = _environment(Path(self.environment)).get("options") if self.environment else None
-        said = options.get("coordinator_address", "") if isinstance(options, dict) else ""
-        return places.coordinator(self.coordinator, str(said))
+        said = _environment(self.environment)["coordinator"] if self.environment else ""
+        return places.coordinator(self.coordinator, said)
 
 
 @dataclass(frozen=True)
 class Board:
-    """A target of an environment. said: as the environment has it; machine: the name of its stored report, "" for none
-    that could be known.
+    """A target of an environment. place: "" for one that is in no lab; drivers: their arguments by class; machine: the
+    name of its stored report.
     """
 
     name: str
     environment: str
-    said: Mapping[str, Any] = field(default_factory=dict)
-    machine: str = ""
-
-    def driver(self, name: str) -> Mapping[str, Any] | None:
-        """What the target says of a driver, None where it has none."""
-        drivers = self.said.get("drivers", {})
-        listed = drivers if isinstance(drivers, list) else [drivers]
-        return next((one[name] or {} for one in listed if isinstance(one, dict) and name in one), None)
+    place: str
+    machine: str
+    drivers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def known(lab: Lab) -> list[places.Place]:
@@ -68,23 +63,17 @@ def check_labgrid() -> None:
         raise ToolError(f"labgrid is not installed: {how}")
 
 
-def targets(path: Path) -> dict[str, Any]:
-    """An environment's targets by name. Raises SourceError."""
-    return {str(name): said for name, said in _environment(path)["targets"].items()}
-
-
-def _environment(path: Path) -> dict[str, Any]:
-    import yaml  # labgrid needs it, too
-
+@cache
+def _environment(path: str) -> dict[str, Any]:
+    """An environment as labgrid reads it, in a process of its own. Raises SourceError."""
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
-        said["targets"].items()
-        found: dict[str, Any] = said
-        return found
+        Path(path).open("rb").close()
     except OSError as error:
-        raise SourceError(f"cannot be read: {why(error)}", Where(str(path))) from error
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, AttributeError) as error:
-        raise SourceError("is no environment of labgrid's: it has no targets", Where(str(path))) from error
+        raise SourceError(f"cannot be read: {why(error)}", Where(path)) from error
+    said: dict[str, Any] = json.loads(places.ask(path, "bootwright.labgrid.environment", path))
+    if "error" in said:
+        raise SourceError(said["error"], Where(path, said["line"], said["column"]))
+    return said
 
 
 def boards(lab: Lab, work: Path) -> list[Board]:
@@ -92,33 +81,47 @@ def boards(lab: Lab, work: Path) -> list[Board]:
     resources. work: an empty folder for an environment of such. Raises RunError, SourceError, ToolError.
     """
     check_labgrid()
-    there = targets(Path(lab.environment)) if lab.environment else {}
+    there = _environment(lab.environment)["targets"] if lab.environment else {}
+    if lab.targets and not there:
+        raise RunError("target: no environment is named that could have it: --environment")
     for name in lab.targets:
         if name not in there:
             raise RunError(f"target: {none_of(name, there)}")
-    if not lab.names and not lab.tags:
-        if not there:
-            raise RunError("which boards? --place takes a name, --tag a tag, --environment a file of labgrid's")
-        names = list(dict.fromkeys(lab.targets)) or list(there)
-        return [Board(name, lab.environment, there[name], place_of(there[name]) or name) for name in names]
-    wanted = chosen(lab)
-    of_place = {place_of(said): name for name, said in there.items()}
-    made = {one.name: places.target(one) for one in wanted if one.name not in of_place}
-    for name in made:
-        if name in there:
-            raise RunError(f"{name}: is a target of {lab.environment}, and the name of another place")
-    file = work / "environment.yaml"
-    file.write_text(json.dumps(places.environment(made, lab.address())), encoding="utf-8")
-    return [
-        Board(one.name, str(file), made[one.name], one.machine)
-        if one.name in made
-        else Board(of_place[one.name], lab.environment, there[of_place[one.name]], one.machine)
-        for one in wanted
+    meant = dict.fromkeys(lab.targets) or there
+    targets = [
+        Board(name, lab.environment, there[name]["place"], there[name]["place"] or name, there[name]["drivers"])
+        for name in meant
     ]
+    if lab.names or lab.tags:
+        targets = _on_places(lab, targets, work)
+    elif not targets:
+        raise RunError("which boards? --place takes a name, --tag a tag, --environment a file of labgrid's")
+    _check_apart(targets)
+    return targets
 
 
-def place_of(said: Any) -> str:
-    """The place of a target, "" for none."""
-    resources = said.get("resources", {}) if isinstance(said, dict) else {}
-    place = resources.get("RemotePlace") if isinstance(resources, dict) else None
-    return str(place.get("name", "")) if isinstance(place, dict) else ""
+def _on_places(lab: Lab, targets: Sequence[Board], work: Path) -> list[Board]:
+    """The targets on the places that are meant; where none is named, a place that has none gets one."""
+    found, made, file = list[Board](), dict[str, Any](), work / "environment.yaml"
+    for place in chosen(lab):
+        on_it = [board for board in targets if board.place == place.name]
+        if not on_it and not lab.targets:
+            if any(board.name == place.name for board in targets):
+                raise RunError(f"{place.name}: is a target of {lab.environment}, and the name of another place")
+            made[place.name] = places.target(place)
+            on_it = [Board(place.name, str(file), place.name, place.machine, made[place.name]["drivers"])]
+        found += [Board(one.name, one.environment, one.place, place.machine, one.drivers) for one in on_it]
+    if not found:
+        raise RunError(f"target: none of {listed(list(lab.targets))} is on one of these places")
+    file.write_text(json.dumps(places.environment(made, lab.address())), encoding="utf-8")
+    return found
+
+
+def _check_apart(found: Sequence[Board]) -> None:
+    """Raises RunError where two targets would be followed on one place at once."""
+    by_place: dict[str, Board] = {}
+    for board in found:
+        other = by_place.setdefault(board.place or f"target {board.name}", board)
+        if other is not board:
+            names = f"{other.name} and {board.name}"
+            raise RunError(f"targets {names} are both on place {board.place}: --target takes one of them")

@@ -10,6 +10,7 @@ from pathlib import Path
 from bootwright.cli import boards, build
 from bootwright.common import paths, scratch
 from bootwright.common.errors import RunError
+from bootwright.common.terminal import printable
 from bootwright.common.words import none_of
 from bootwright.image import build as image_build
 from bootwright.lab import places
@@ -92,13 +93,8 @@ def _places(names: Sequence[str]) -> Mapping[str, str]:
 
 
 def _line(line: str) -> None:
-    print(_shown(line), flush=True)
+    print(printable(line), flush=True)  # names of files in it are what machines on the network asked for
 
 
 def _log(line: str) -> None:
-    print(_shown(line), file=sys.stderr, flush=True)
-
-
-def _shown(line: str) -> str:
-    """The line without what a terminal obeys: names of files in it are what machines on the network asked for."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in line)
+    print(printable(line), file=sys.stderr, flush=True)

@@ -17,7 +17,9 @@ INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # a key, who run
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Interruptions that come in the block are taken at its end. Only the main thread is told of any: signal(7)."""
+    """Interruptions that come in the block are taken at its end. Only the main thread is told of any: signal(7). A
+    command that the block runs is interrupted by a key all the same, unless its process group is another.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -18,3 +18,9 @@ def split_cut(data: bytes) -> tuple[bytes, bytes]:
     cut = _CUT.search(data)
     end = cut.start() if cut else len(data)
     return data[:end], data[end:]
+
+
+def printable(text: str) -> str:
+    """One line with nothing that a terminal obeys, for text that others made: what cannot be printed is U+FFFD."""
+    joined = " ".join(text.split())
+    return "".join(character if character.isprintable() else "\ufffd" for character in joined)

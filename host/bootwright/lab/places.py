@@ -48,7 +48,9 @@ _PROVIDER = {"RemoteTFTPProvider": "TFTPProviderDriver", "RemoteHTTPProvider": "
 
 @dataclass(frozen=True)
 class Place:
-    """acquired: host/user who has it, None for nobody; resources: the classes of what it has, that are there now."""
+    """acquired: host/user who has it, None for nobody; resources: the classes of what it has; a line may
+    be there only while its board is on.
+    """
 
     name: str
     tags: Mapping[str, str]
@@ -76,6 +78,8 @@ def coordinator(said: str, environment: str = "") -> str:
 def chosen(places: Sequence[Place], names: Sequence[str], tags: Sequence[str]) -> list[Place]:
     """The places with these names, and those that have all of these tags: KEY or KEY=VALUE. Raises RunError."""
     known = {place.name: place for place in places}
+    if not known:
+        raise RunError("place: the coordinator has none; labgrid-client create makes one")
     for name in names:
         if name not in known:
             raise RunError(f"place: {none_of(name, known)}")
@@ -130,13 +134,13 @@ def _chosen(drivers: Mapping[str, str], resources: Sequence[str]) -> str | None:
 
 def known(address: str) -> list[Place]:
     """The places that the coordinator at this address has. Raises RunError where it does not answer."""
-    done = _run(f"coordinator {address}", "bootwright.lab.places", address)
+    done = ask(f"coordinator {address}", "bootwright.lab.places", address)
     return [Place(**one) for one in json.loads(done)]
 
 
 def hand(address: str, place: str, what: str) -> None:
     """Have a place acquired or released, by `what`, for this user. Raises RunError with what labgrid says of it."""
-    _run(f"place {place} cannot be {what}d", "labgrid.remote.client", "-x", address, "-p", place, what)
+    ask(f"place {place} cannot be {what}d", "labgrid.remote.client", "-x", address, "-p", place, what)
 
 
 def with_us() -> dict[str, str]:
@@ -145,7 +149,10 @@ def with_us() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": path}
 
 
-def _run(subject: str, module: str, *arguments: str) -> str:
+def ask(subject: str, module: str, *arguments: str) -> str:
+    """What one of labgrid's programs, or of ours on labgrid, says. Raises RunError with the last line of what it
+    complains of.
+    """
     command = [sys.executable, "-m", module, *arguments]
     try:
         # A group of its own: who interrupts this process wants its places back.
@@ -160,7 +167,7 @@ def _run(subject: str, module: str, *arguments: str) -> str:
     return done.stdout
 
 
-def _ask(address: str) -> list[Place]:
+def _places(address: str) -> list[Place]:
     from labgrid.remote.client import start_session
 
     session = start_session(address)
@@ -171,7 +178,7 @@ def _ask(address: str) -> list[Place]:
             for exporter, groups in session.resources.items()
             for group, members in groups.items()
             for key, resource in members.items()
-            if resource.avail and place.hasmatch((exporter, group, resource.cls, key))
+            if place.hasmatch((exporter, group, resource.cls, key))
         ]
         found.append(Place(name, dict(place.tags), place.acquired or None, resources))
     session.loop.run_until_complete(session.stop())
@@ -180,6 +187,6 @@ def _ask(address: str) -> list[Place]:
 
 if __name__ == "__main__":
     try:
-        print(json.dumps([asdict(place) for place in _ask(sys.argv[1])]))
+        print(json.dumps([asdict(place) for place in _places(sys.argv[1])]))
     except Exception as error:  # gRPC's, labgrid's, the system's
         sys.exit(f"{type(error).__name__}: {error}")

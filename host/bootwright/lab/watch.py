@@ -39,7 +39,13 @@ class Power:
             words = [*shlex.split(self.command), what]
             with held():
                 done = subprocess.run(
-                    words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SWITCHING, check=False
+                    words,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    timeout=_SWITCHING,
+                    check=False,
+                    process_group=0,  # half of a cycle would leave the machine off
                 )
         except ValueError as error:
             raise DeviceError(f"power {self.command!r}: {error}") from error

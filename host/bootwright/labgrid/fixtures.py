@@ -16,7 +16,6 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from bootwright.common.terminal import without_control
 from bootwright.labgrid.strategy import BootwrightStrategy
 
 _BOARD = pytest.StashKey[BootwrightStrategy]()
@@ -57,6 +56,5 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     board = item.config.stash.get(_BOARD, None)
     if report.failed and board is not None and board.transcript:
-        text = without_control(board.transcript.encode()).decode()
-        report.sections.append((f"Captured console of {board.target.name}", text))
+        report.sections.append((f"Captured console of {board.target.name}", board.transcript))
     return report

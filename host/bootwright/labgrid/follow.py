@@ -8,9 +8,12 @@ it. The board is as it was before at the end, however that came: off, or on wher
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -26,8 +29,9 @@ from labgrid.strategy import StrategyError
 
 from bootwright.common.errors import BootwrightError, RunError
 from bootwright.common.interrupts import INTERRUPTIONS, held
-from bootwright.common.terminal import without_control
+from bootwright.common.terminal import printable
 from bootwright.lab import explain, places
+from bootwright.labgrid import environment
 from bootwright.labgrid.strategy import BootFailed, BootwrightStrategy
 
 _PLACE = re.compile(r"Place\(name='([^']*)'.*reservation=[^)]*\)")
@@ -88,17 +92,17 @@ def _follow(asked: Asked, found: Outcome) -> None:
         strategy.progress = _say
         strategy.transition(asked.state)
     except BootFailed as error:
-        found.error, found.number = str(error), error.number
+        found.error, found.number = _sentence(error), error.number
     except (StrategyError, BootwrightError, ClientError, NoDriverFoundError, NoResourceFoundError) as error:
         found.error = _sentence(error)
     except KeyboardInterrupt:
         found.error = "interrupted"
     except Exception as error:  # drivers of a switch, a line, a coordinator raise whatever they meet
-        found.error = f"{type(error).__name__}: {error}"
+        found.error = printable(f"{type(error).__name__}: {error}")
     finally:
         if strategy is not None:
             found.reached = strategy.status.name
-            found.transcript = without_control(strategy.transcript.encode()).decode()
+            found.transcript = strategy.transcript
             found.error = _restored(strategy) or found.error
 
 
@@ -110,14 +114,20 @@ def _strategy(asked: Asked) -> BootwrightStrategy:
     strategy: BootwrightStrategy = target.get_driver("BootwrightStrategy", activate=False)
     for name, value in asked.settings.items():
         setattr(strategy, name, value)
-    if asked.image is not None and strategy.image is not None:
+    if "ready" in asked.settings:
+        strategy.shell = None  # the text is looked for in its place
+    if asked.image is not None and strategy.image is None:
+        raise StrategyError(f"its target has no BootwrightImage that {asked.image['name']} could be given to")
+    if asked.image is not None:
         strategy.image.given = asked.image
     return strategy
 
 
 def _sentence(error: Exception) -> str:
-    """labgrid's errors have theirs in `msg`; of its client's some have a place with all that belongs to it."""
-    return _PLACE.sub(r"\1", str(getattr(error, "msg", None) or error)).removeprefix("Error: ")
+    """labgrid's errors have theirs in `msg`; of its client's some have a place with all that belongs to it. What the
+    board said may be in it.
+    """
+    return printable(_PLACE.sub(r"\1", str(getattr(error, "msg", None) or error)).removeprefix("Error: "))
 
 
 def _restored(strategy: BootwrightStrategy) -> str | None:
@@ -126,34 +136,45 @@ def _restored(strategy: BootwrightStrategy) -> str | None:
     except KeyboardInterrupt:  # the first one, of a board that was about to be switched anyway
         return _restored(strategy)
     except Exception as error:
-        return f"it is not switched off: {error}"
+        return f"it is not switched off: {_sentence(error)}"
     return None
 
 
 @contextmanager
 def _acquired(asked: Asked) -> Iterator[None]:
     """The target's place is this user's meanwhile, if that is asked, and what it was afterwards. Raises RunError
-    where it is somebody else's.
+    where it is somebody else's, or in use by another run.
     """
     if not asked.acquire:
         yield
         return
-    config = Environment(asked.environment).config
-    resources = config.get_targets()[asked.target].get("resources", {})
-    found = resources.get("RemotePlace") if isinstance(resources, dict) else None
-    place = found.get("name") if isinstance(found, dict) else None
-    if not place:
-        raise StrategyError("it has no RemotePlace that could be acquired")
-    address = places.coordinator(asked.coordinator, config.get_option("coordinator_address", ""))
-    taken = False
-    try:
-        with held():
-            taken = _take(address, place)
-        yield
-    finally:
-        if taken:
+    said = environment.read(asked.environment)
+    place = said["targets"][asked.target]["place"]
+    address = places.coordinator(asked.coordinator, said["coordinator"])
+    with _alone(address, place):
+        taken = False
+        try:
             with held():
-                places.hand(address, place, "release")
+                taken = _take(address, place)
+            yield
+        finally:
+            if taken:
+                with held():
+                    places.hand(address, place, "release")
+
+
+@contextmanager
+def _alone(address: str, place: str) -> Iterator[None]:
+    """To the coordinator two runs of one user are one: they are told apart here, by a name in the kernel that goes with
+    its process (unix(7), abstract). Raises RunError.
+    """
+    name = hashlib.sha256(f"{os.getuid()} {address} {place}".encode()).hexdigest()
+    with socket.socket(socket.AF_UNIX) as ours:
+        try:
+            ours.bind(f"\0bootwright-lab-{name}")
+        except OSError as error:
+            raise RunError(f"place {place} is used by another run of yours on this machine") from error
+        yield
 
 
 def _take(address: str, place: str) -> bool:
@@ -180,5 +201,6 @@ def _interrupted(number: int, frame: FrameType | None) -> None:
 
 if __name__ == "__main__":
     for number in INTERRUPTIONS:
-        signal.signal(number, _interrupted)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupted)
     print(json.dumps(asdict(follow(Asked(**json.loads(sys.argv[1])))), ensure_ascii=False))

@@ -11,7 +11,8 @@ from __future__ import annotations
 import enum
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import attr
@@ -24,6 +25,7 @@ from serial import SerialException
 
 from bootwright.common.interrupts import held
 from bootwright.common.messages import failure_pattern, pattern, shown_build
+from bootwright.common.terminal import without_control
 from bootwright.lab import explain
 
 _ENTRY = ("M_ENTRY",)
@@ -64,6 +66,8 @@ class BootwrightStrategy(Strategy):
     medium: what of the image goes onto the storage; ready: a text that the console shows when it is up, where no shell
     is bound; fail: one that says that it will not be; boot_timeout, launch_timeout, ready_timeout: in seconds, for
     firmware and loader; for the stub; for what it launches. progress: is told of each step.
+
+    transcript: all that was read from the console since the power was switched on.
     """
 
     bindings = {  # noqa: RUF012  # as labgrid reads it
@@ -78,14 +82,20 @@ class BootwrightStrategy(Strategy):
     medium = attr.ib(default="disk", validator=attr.validators.instance_of(str))
     ready = attr.ib(default="", validator=attr.validators.instance_of(str))
     fail = attr.ib(default="Kernel panic", validator=attr.validators.instance_of(str))
-    boot_timeout = attr.ib(default=120.0, validator=attr.validators.instance_of(float))
-    launch_timeout = attr.ib(default=120.0, validator=attr.validators.instance_of(float))
-    ready_timeout = attr.ib(default=120.0, validator=attr.validators.instance_of(float))
+    boot_timeout = attr.ib(default=120.0, validator=attr.validators.instance_of((float, int)))
+    launch_timeout = attr.ib(default=120.0, validator=attr.validators.instance_of((float, int)))
+    ready_timeout = attr.ib(default=120.0, validator=attr.validators.instance_of((float, int)))
     status = attr.ib(default=Status.unknown, init=False)
-    transcript = attr.ib(default="", init=False)
+    _said: bytearray = attr.ib(factory=bytearray, init=False)
+    _recorded: bool = attr.ib(default=False, init=False)
     progress: Callable[[str], None] = attr.ib(default=lambda said: None, init=False)
     _failed: bool = attr.ib(default=False, init=False)
     _was_on: bool | None = attr.ib(default=None, init=False)
+
+    @property
+    def transcript(self) -> str:
+        """The text alone, without what moves a cursor."""
+        return without_control(bytes(self._said)).decode("utf-8", "replace")
 
     @step(args=["status"])
     def transition(self, status: Status | str) -> None:
@@ -127,7 +137,10 @@ class BootwrightStrategy(Strategy):
         if self._was_on is None:
             self._was_on = self._is_on()
         self._switch("off")
-        self.status, self.transcript, self._failed = Status.off, "", False
+        self._said.clear()
+        if (reader := getattr(self.console, "_expect", None)) is not None:
+            reader.buffer = b""  # the next boot does not begin with the end of this one
+        self.status, self._failed = Status.off, False
 
     def _switch(self, what: str) -> None:
         """Switch the power on, off, or cycle it. Raises StrategyError where that fails, or does nothing as far as the
@@ -172,11 +185,20 @@ class BootwrightStrategy(Strategy):
             raise StrategyError(f"it booted build {match[2]} of {match[1]}, and not {shown_build(build)}")
 
     def _listen(self) -> None:
-        """Open the line. Raises StrategyError."""
+        """Open the line, and record what is read from it by whatever driver. Raises StrategyError."""
         try:
             self.target.activate(self.console)
         except Exception as error:  # each console has errors of its own
             raise StrategyError(f"its console cannot be read: {error}") from error
+        if not self._recorded:
+            read = self.console.read
+
+            def recorded(*args: Any, **kwargs: Any) -> bytes:
+                data: bytes = read(*args, **kwargs)
+                self._said += data
+                return data
+
+            self.console.read, self._recorded = recorded, True
 
     def _listens(self) -> bool:
         """Open the line before the board says anything; False where it is there only once the board is on."""
@@ -189,30 +211,49 @@ class BootwrightStrategy(Strategy):
     def _write(self) -> None:
         if self.image is None:
             raise StrategyError("its target has a stick and no BootwrightImage that could be written to it")
+        image = str(self.image.path(self.medium))  # a build, perhaps
         self.progress(f"writing {self.medium}")
-        if self.mux is not None:
-            self.target.activate(self.mux)
-            self.mux.set_mode("host")
-        self.target.activate(self.storage)
-        self.storage.write_image(str(self.image.path(self.medium)))
-        self.target.deactivate(self.storage)
-        if self.mux is not None:
-            self.mux.set_mode("dut")
+        with self._stick_here():
+            self.target.activate(self.storage)
+            try:
+                self.storage.write_image(image)
+            finally:
+                self.target.deactivate(self.storage)
+
+    @contextmanager
+    def _stick_here(self) -> Iterator[None]:
+        """A stick behind a multiplexer is this machine's meanwhile, and the board's again however that ends."""
+        if self.mux is None:
+            yield
+            return
+        self.target.activate(self.mux)
+        try:
+            with held():
+                self.mux.set_mode("host")
+            yield
+        finally:
+            with held():
+                self.mux.set_mode("dut")
 
     def _ready(self) -> None:
         if self.shell is not None:
-            self.target.activate(self.shell)
+            self._shell()
         elif self.ready:
-            said = self._expect(
-                [re.escape(self.ready), *([re.escape(self.fail)] if self.fail else [])],
-                self.ready_timeout,
-                f"shown {self.ready!r} within {self.ready_timeout:g} s",
-            )
+            wanted = [re.escape(self.ready), *([re.escape(self.fail)] if self.fail else [])]
+            said = self._expect(wanted, self.ready_timeout, f"shown {self.ready!r} within {self.ready_timeout:g} s")
             if not said.endswith(self.ready):
                 raise StrategyError(f"it showed {self.fail!r}, and not {self.ready!r}")
         else:
             raise StrategyError("shell: neither a ShellDriver nor `ready` says when it is up")
         self.status = Status.shell
+
+    def _shell(self) -> None:
+        try:
+            self.target.activate(self.shell)
+        except (TIMEOUT, EOF, SerialException) as error:
+            if self.fail and self.fail in self.transcript:
+                raise StrategyError(f"it showed {self.fail!r}, and no prompt of a shell") from error
+            raise self._late(error, "come to the prompt of its ShellDriver") from error
 
     def _until(self, messages: tuple[str, ...], timeout: float) -> re.Match[str]:
         """The line of one of these messages. Raises BootFailed where an error comes before it."""
@@ -234,25 +275,23 @@ class BootwrightStrategy(Strategy):
         try:
             _, before, _, after = self.console.expect(patterns, timeout=max(timeout, 0))
         except (TIMEOUT, EOF, SerialException) as error:
-            self.transcript += _text(getattr(self.console._expect, "before", b""))
-            stage = explain.read(self.transcript).stage
-            where = f"the last stage was {stage.name}: {stage.silent[0]}" if stage else "no line of the stub has come"
-            end = "" if isinstance(error, TIMEOUT) else "the line ended, and "
-            raise StrategyError(f"{end}it has not {wanted}; {where}") from error
-        text = _text(before) + _text(after)
-        self.transcript += text
+            raise self._late(error, wanted) from error
+        text: str = (before + after).decode("utf-8", "replace")
         if (stage := explain.read(text).stage) is not None:
             self.progress(stage.name)
         return text
+
+    def _late(self, error: Exception, wanted: str) -> StrategyError:
+        """The error of a board that has not `wanted` in time, or whose line ended."""
+        stage = explain.read(self.transcript).stage
+        where = f"the last stage was {stage.name}: {stage.silent[0]}" if stage else "no line of the stub has come"
+        end = "" if isinstance(error, TIMEOUT) else "the line ended, and "
+        return StrategyError(f"{end}it has not {wanted}; {where}")
 
 
 def _within_a_line(found: re.Pattern[str]) -> str:
     """Firmware and loader leave what moves a cursor in front of the stub's line."""
     return found.pattern.removeprefix("^").removesuffix("$")
-
-
-def _text(data: Any) -> str:
-    return data.decode("utf-8", "replace") if isinstance(data, bytes) else ""
 
 
 # labgrid looks for a class of this kind by what it is derived from.

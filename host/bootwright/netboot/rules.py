@@ -79,6 +79,9 @@ def with_places(rules: Sequence[Rule], places: Mapping[str, str]) -> list[Rule]:
                     rule.where,
                 )
             known = replace(parse(f"{places[rule.machine]}={rule.image}"), profile=rule.profile, name=rule.machine)
+            if known.is_place:
+                said = f"the tag mac of place {rule.machine}, {places[rule.machine]!r},"
+                raise RunError(f"machine: {said} is no MAC address: six numbers as 52:54:00:12:34:56", rule.where)
         if other := found.get(known.machine):
             raise RunError(
                 f"machine {known.machine}: two rules are for it, {_shown(other)} and {_shown(known)}", rule.where

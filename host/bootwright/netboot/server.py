@@ -50,17 +50,18 @@ def serve(
             web = running.enter_context(http.started(root, str(own.ip), port, user))
         arguments = dhcp.command(root, configuration, options, own, user, leases)
         process = running.enter_context(dhcp.DNSMASQ.start(arguments, stderr=PIPE))
-        reading: dict[_Lines, Callable[[str], Iterator[str]]] = {_Lines(process.stderr): journal.dnsmasq}
+        said = _Lines(process.stderr)
+        reading: dict[_Lines, Callable[[str], Iterator[str]]] = {said: journal.dnsmasq}
         if port:
             reading[_Lines(web.stdout)] = lambda line: journal.http(json.loads(line))
         try:
-            last = _follow(reading, journal, show, log)
+            ended, last = _follow(reading, journal, show, log)
         finally:
             for line in journal.close():
                 show(line)
-        if port and web.poll() is not None:
-            raise ToolError(f"the HTTP server ended with status {web.wait()}")
-        raise ToolError(f"dnsmasq ended with status {process.wait()}: {last}")
+        if ended is said:
+            raise ToolError(f"dnsmasq ended with status {process.wait()}: {last}")
+        raise ToolError(f"the HTTP server ended with status {web.wait()}")
 
 
 def wanted(all_served: Sequence[Served]) -> dict[str, tuple[frozenset[str], ...]]:
@@ -104,8 +105,8 @@ def _follow(
     journal: Journal,
     show: Callable[[str], None],
     log: Callable[[str], None],
-) -> str:
-    """Read until one of the servers ends; gives the last line that was read."""
+) -> tuple[_Lines, str]:
+    """Read until one of the servers ends; gives which, and the last line that was read."""
     last = "it said nothing"
     with selectors.DefaultSelector() as selector:
         for lines, understood in reading.items():
@@ -114,7 +115,7 @@ def _follow(
             for key, _ in selector.select(_TURN):
                 lines, understood = key.data
                 if (new := lines.read()) is None:
-                    return last
+                    return lines, last
                 for line in new:
                     last = line
                     log(line)

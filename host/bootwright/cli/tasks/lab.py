@@ -48,6 +48,8 @@ def lab(
     from bootwright.common.errors import RunError
     from bootwright.common.words import none_of
 
+    if what != "run" and (junit or html):
+        raise RunError(f"lab {what}: a report (--junit, --html) is of lab run")
     said = Lab(environment, coordinator, place or (), tag or (), target or ())
     if what == "run":
         wanted = bench.Wanted(name, state, expect)
