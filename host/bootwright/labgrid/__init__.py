@@ -1,11 +1,11 @@
 """Drivers and a strategy for labgrid (docs/lab.md): images built, put onto boards, booted and judged.
 
-    image       BootwrightImage, BootwrightStick, BootwrightNetboot: an image, built when it is asked for; put onto
-                what a board boots from, or given to a server
-    strategy    BootwrightStrategy: a board off, booted, launched, and its shell; what the stub says becomes exceptions
-    environment targets of an environment, as labgrid itself reads it
-    fixtures    for pytest: the board in a state, and what it said where a test fails
-    follow      one target of an environment, brought to a state by a process of its own
+    image        BootwrightImage, BootwrightStick, BootwrightNetboot: an image, built when it is asked for; put onto
+                 what a board boots from, or given to a server
+    strategy     BootwrightStrategy: a board off, booted, launched, and its shell; what the stub says becomes exceptions
+    environment  targets of an environment, as labgrid itself reads it
+    fixtures     for pytest: the board in a state, and what it said where a test fails
+    follow       one target of an environment, brought to a state by a process of its own
 
 An environment of labgrid's names it in `imports: [bootwright.labgrid]`. labgrid is needed, the extra `bootwright[lab]`.
 
