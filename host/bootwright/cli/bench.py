@@ -21,6 +21,7 @@ from bootwright.cli.boards import Board, Lab, boards, chosen
 from bootwright.common import paths
 from bootwright.common.columns import aligned
 from bootwright.common.errors import BootwrightError, RunError
+from bootwright.common.interrupts import INTERRUPTED
 from bootwright.common.terminal import printable
 from bootwright.common.words import none_of
 from bootwright.lab import places
@@ -29,7 +30,6 @@ from bootwright.media import MEDIA
 from bootwright.media.medium import ensure
 
 STATES = ("booted", "launched", "shell")
-INTERRUPTED = "interrupted"  # of a board that is as it was: labgrid.follow
 _RESTORING = 180.0  # seconds in which boards that are interrupted are switched as they were
 Show = Callable[[str, str, bool], None]
 

@@ -23,10 +23,8 @@ def probe(lab: Lab, as_json: bool) -> bool:
     """Boot the probe on boards side by side, and store what each reports as its machine. Whether all could be."""
     expect = load_abi().strings["PROBE_OFF"].rstrip()
     booted = bench.boot(lab, bench.Wanted(IMAGE, expect=expect), as_json)
-    found = [
-        _stored(board.name, board.machine or board.name, one)
-        for board, one in zip(booted.boards, booted.outcomes, strict=True)
-    ]
+    both = zip(booted.boards, booted.outcomes, strict=True)
+    found = [_stored(board.name, board.machine, one) for board, one in both]
     if as_json:
         print(json.dumps({"machines": found}, indent=2, ensure_ascii=False))
     else:
@@ -55,7 +53,7 @@ def _what(one: Mapping[str, Any]) -> str:
 def plan(lab: Lab, name: str, as_json: bool) -> bool:
     """Say on which boards' machines an image fits, as they were probed. Whether on all of them."""
     with tempfile.TemporaryDirectory(prefix="lab-") as work:
-        machines = {board.name: board.machine or board.name for board in boards(lab, Path(work))}
+        machines = {board.name: board.machine for board in boards(lab, Path(work))}
     with build.stages() as stage, planning.prepared(paths.description(name), stage) as image:
         found = list(_fits(image, machines))
     if as_json:

@@ -14,6 +14,8 @@ from types import FrameType
 
 INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # a key, who runs this, a terminal that is gone
 
+INTERRUPTED = "interrupted"  # what is said of work that was, and of which all is as it was before
+
 
 @contextmanager
 def held() -> Iterator[None]:

@@ -28,7 +28,7 @@ from labgrid.remote.client import Error as ClientError
 from labgrid.strategy import StrategyError
 
 from bootwright.common.errors import BootwrightError, RunError
-from bootwright.common.interrupts import INTERRUPTIONS, held
+from bootwright.common.interrupts import INTERRUPTED, INTERRUPTIONS, held
 from bootwright.common.terminal import printable
 from bootwright.lab import explain, places
 from bootwright.labgrid import environment
@@ -79,7 +79,7 @@ def follow(asked: Asked) -> Outcome:
     except (StrategyError, RunError) as error:
         found.error = "; ".join(filter(None, [found.error, _sentence(error)]))
     except KeyboardInterrupt:
-        found.error = found.error or "interrupted"
+        found.error = found.error or INTERRUPTED
     stage = explain.read(found.transcript).stage
     found.stage, found.seconds = stage.name if stage else None, round(time.monotonic() - started, 1)
     return found
@@ -96,7 +96,7 @@ def _follow(asked: Asked, found: Outcome) -> None:
     except (StrategyError, BootwrightError, ClientError, NoDriverFoundError, NoResourceFoundError) as error:
         found.error = _sentence(error)
     except KeyboardInterrupt:
-        found.error = "interrupted"
+        found.error = INTERRUPTED
     except Exception as error:  # drivers of a switch, a line, a coordinator raise whatever they meet
         found.error = printable(f"{type(error).__name__}: {error}")
     finally:
