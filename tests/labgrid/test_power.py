@@ -43,6 +43,7 @@ mc_enable 0x20
 # ipmi_sim(1), chassis_control: get|set power [0|1]
 CHASSIS = """\
 #!/bin/sh
+[ "$1" = get ] || echo "$3" >>{calls}
 case "$1 $2 $3" in
     "set power 1") exec {switch} on {board} {port} >/dev/null 2>&1 ;;
     "set power 0") exec {switch} off {board} {port} >/dev/null 2>&1 ;;
@@ -56,7 +57,9 @@ def bmc(folder: Path, board: Path, port: int) -> Iterator[str]:
     """A BMC as long as the block runs; gives the ipmitool command for it."""
     own = free_port()
     chassis = folder / "chassis"
-    chassis.write_text(CHASSIS.format(switch=f"{sys.executable} {MACHINE}", board=board, port=port))
+    chassis.write_text(
+        CHASSIS.format(switch=f"{sys.executable} {MACHINE}", board=board, port=port, calls=folder / "calls")
+    )
     chassis.chmod(0o755)
     (folder / "lan.conf").write_text(BMC.format(port=own, chassis=chassis))
     (folder / "sim.emu").write_text(CONTROLLER)
@@ -99,8 +102,10 @@ def test_the_same_at_a_desk(lab: Lab, tmp_path: Path) -> None:
     os.close(both)
     keep = os.open(path, os.O_WRONLY | os.O_NOCTTY)
     with bmc(tmp_path, lab.folder / "two", lab.ports["two"]) as tool:
-        done = invoke("watch", path, "--power", tool, "--off", "--timeout", "1")
+        done = invoke("watch", path, "--power", tool, "--off", "--timeout", "6")
     os.close(keep)
     os.close(master)
-    assert done.returncode == 4 and "time-out after 1 s" in done.stderr, done
+    assert done.returncode == 4 and "time-out after 6 s" in done.stderr, done
+    told = (tmp_path / "calls").read_text().split()
+    assert told[:3] == ["0", "1", "0"] and set(told[3:]) <= {"0"}, "cycle, and off in the end"
     assert not (lab.folder / "two/pid").exists()
