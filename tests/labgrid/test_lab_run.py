@@ -261,8 +261,8 @@ def test_it_goes_on_when_its_terminal_is_gone_and_it_was_told_to(lab: Lab, tmp_p
     finally:
         signal.signal(signal.SIGHUP, before)
     os.killpg(process.pid, signal.SIGHUP)
-    for follower in followers(tmp_path):
-        os.kill(follower, signal.SIGHUP)
+    (follower,) = followers(tmp_path)
+    os.kill(follower, signal.SIGHUP)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, out + err
 
