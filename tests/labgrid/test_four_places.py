@@ -23,7 +23,7 @@ def tagged(lab: Lab) -> Iterator[Lab]:
     for name in PLACES:
         board = lab.folder / name
         (board / "arguments").write_text("-m\n768" if name != "four" else "-m\n384")
-        lab.client("-p", name, "set-tags", "qemu=yes", f"stick={board / 'disk.img'}")
+        lab.client("-p", name, "set-tags", "qemu=yes", f"stick={name}")
         lab.client("-p", name, "release")
     yield lab
     for name in PLACES:
@@ -36,7 +36,7 @@ def test_debian_by_tag(tagged: Lab, tmp_path: Path) -> None:
     (tagged.folder / "three/bad").write_bytes(application[start : start + 64])
     html, junit = tmp_path / "report.html", tmp_path / "report.xml"
     reports = ["--json", "--html", str(html), "--junit", str(junit)]
-    arguments = ["debian", "--tag", "qemu", "--expect", "INIT-OK", *reports]
+    arguments = ["debian", "--tag", "qemu", "--expect", "INIT-OK", "--sticks", str(tagged.sticks), *reports]
     done = invoke("lab", "run", *arguments, LG_COORDINATOR=tagged.address)
     assert done.returncode == 1, done
     found = {one["target"]: one for one in json.loads(done.stdout)["targets"]}

@@ -19,6 +19,8 @@ from bench_lab import BIN, PLACES, Lab, described, four, working
 from project import ROOT
 from tasks_run import invoke
 
+from bootwright.lab.places import with_us
+
 pytestmark = pytest.mark.slow
 
 
@@ -68,6 +70,11 @@ def test_an_interrupted_run_switches_every_board_off(number: signal.Signals, all
     assert not followers(lab.folder)
 
 
+def fails_when_on(lab: Lab, name: str) -> str:
+    """A command in place of that which switches a board off."""
+    return f"sh -c 'test ! -e {lab.folder}/{name}/pid'"
+
+
 def test_what_cannot_be_followed_is_a_sentence(lab: Lab) -> None:
     for arguments, message in (
         (["none.yaml"], "none.yaml: cannot be read: No such file"),
@@ -82,13 +89,18 @@ def test_what_cannot_be_followed_is_a_sentence(lab: Lab) -> None:
 
 def test_a_coordinator_that_is_not_there_and_a_switch_that_fails(lab: Lab, tmp_path: Path) -> None:
     """Each is one sentence for its target, and the others go on."""
-    said = yaml.safe_load(four(lab, "64M").read_text())
+    said = yaml.safe_load(four(lab, "4G").read_text())
     said["targets"]["two"]["drivers"]["ExternalPowerDriver"]["cmd_on"] = "/bin/false"
-    said["targets"] = {name: said["targets"][name] for name in ("one", "two")}
+    said["targets"]["four"]["drivers"]["ExternalPowerDriver"]["cmd_off"] = fails_when_on(lab, "four")
+    said["targets"] = {name: said["targets"][name] for name in ("one", "two", "four")}
     (tmp_path / "lab.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
     done = invoke("lab", "run", "--environment", str(tmp_path / "lab.yaml"), "--json")
-    one, two = json.loads(done.stdout)["targets"]
+    one, two, four_ = json.loads(done.stdout)["targets"]
     assert one["error"] is None and two["error"].startswith("power on: Command '['/bin/false']'"), done.stdout
+    assert four_["number"] == "E0404" and four_["error"].startswith("E0404: domain dom0 needs "), four_
+    assert "; it is not switched as it was: power off: " in four_["error"], "beside the verdict, not in its place"
+    bench_machine.off(lab.folder / "four")
+    del said["targets"]["four"]
     said["options"]["coordinator_address"] = "127.0.0.1:1"
     (tmp_path / "lab.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
     done = invoke("lab", "run", "--environment", str(tmp_path / "lab.yaml"))
@@ -107,10 +119,11 @@ def test_a_place_is_acquired_for_the_time_and_released(lab: Lab, tmp_path: Path)
     client = [str(BIN / "labgrid-client"), "-x", lab.address, "-p", "two"]
     try:
         subprocess.run([*client, "acquire"], env=theirs, check=True, capture_output=True)
-        done = invoke("lab", "run", "--environment", str(file), "--json")
+        named = {"LG_ENV": str(file), "LG_PLACE": "two", "LG_STATE": "shell"}  # what labgrid's own client looks at
+        done = invoke("lab", "run", "--environment", str(file), "--json", **named)
         one, two = json.loads(done.stdout)["targets"]
         assert (one["error"], one["reached"]) == (None, "shell"), done.stdout
-        assert two["error"].startswith("place two cannot be acquired: "), two
+        assert two["error"] == "place two cannot be acquired: elsewhere/somebody has it", two
         assert "acquired: None" in lab.client("-p", "one", "show")
     finally:
         subprocess.run([*client, "release"], env=theirs, check=True, capture_output=True)
@@ -156,10 +169,11 @@ def test_serve_knows_places_by_their_tag(lab: Lab) -> None:
 def test_places_without_an_environment(lab: Lab) -> None:
     """Power and serial line are the exporter's, the stick is what a tag names; a board that was on is on again."""
     for name in ("one", "two"):
-        lab.client("-p", name, "set-tags", "bench=bare", f"stick={lab.folder / name / 'disk.img'}")
+        lab.client("-p", name, "set-tags", "bench=bare", f"stick={name}")
     bench_machine.switch("on", lab.folder / "one", lab.ports["one"])
     image = str(described(lab, "bare"))
     arguments = ["--coordinator", lab.address, "--tag", "bench=bare", "--expect", "demo: powering off", "--json"]
+    arguments += ["--sticks", str(lab.sticks)]
     done = invoke("lab", "run", image, *arguments)
     assert done.stdout, done.stderr
     said = json.loads(done.stdout)
@@ -191,19 +205,43 @@ def test_a_coordinator_that_dies_in_the_middle(tmp_path: Path) -> None:
         assert not followers(tmp_path)
 
 
+LOST = """\
+import sys, time
+from labgrid import Environment
+from labgrid.strategy import StrategyError
+strategy = Environment(sys.argv[1]).get_target("main").get_driver("BootwrightStrategy", activate=False)
+strategy.transition("off")
+print("ready", flush=True)
+sys.stdin.readline()
+time.sleep(1)
+try:
+    strategy.transition("booted")
+except StrategyError as error:
+    print(error.msg)
+strategy.restore()
+"""
+
+
 def test_a_place_that_is_not_there_and_one_whose_exporter_is_gone(tmp_path: Path) -> None:
     """Each is a sentence with the place's name, and what it was waited for."""
     with working(tmp_path) as lab:
         lab.client("-p", "two", "release")
         lab.client("-p", "two", "delete")
-        lab.exporter.kill()
+        lab.client("-p", "two-b", "create")  # labgrid's own client would take that
+        begun_before = lab.environment("three", described(lab, "lost"))
+        command = [sys.executable, "-c", LOST, str(begun_before)]
+        with subprocess.Popen(command, env=with_us(), stdin=-1, stdout=-1, stderr=-1, text=True) as before:
+            assert before.stdout is not None and before.stdout.readline() == "ready\n", before.communicate()
+            lab.exporter.kill()
+            out, err = before.communicate("gone\n", timeout=60)
+        assert out == "with the exporter that offered it went its NetworkPowerPort and NetworkSerialPort\n", out + err
         said = yaml.safe_load(four(lab, "64M").read_text())
         said["targets"] = {name: said["targets"][name] for name in ("one", "two")}
         (tmp_path / "lab.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
         done = invoke("lab", "run", "--environment", str(tmp_path / "lab.yaml"), "--json")
         one, two = json.loads(done.stdout)["targets"]
         assert done.returncode == 1 and "Traceback" not in done.stderr
-        assert two["error"].startswith("place two cannot be acquired: "), two
+        assert two["error"] == "place two cannot be acquired: there is no such place", two
         assert one["error"] == "place one has an orphaned resource (exporter bench disconnected?)"
 
 
@@ -233,14 +271,14 @@ def begun(lab: Lab, name: str, file: Path, **settings: object) -> subprocess.Pop
 
 def test_interrupted_it_says_which_board_is_on(lab: Lab, tmp_path: Path) -> None:
     """A switch that fails just then must not be lost."""
-    off = f"sh -c 'test ! -e {lab.folder}/one/pid'"
     power = yaml.safe_load(four(lab, "64M").read_text())["targets"]["one"]["drivers"]["ExternalPowerDriver"]
-    file = one_target(lab, tmp_path, "one", ExternalPowerDriver=power | {"cmd_off": off})
+    off = {"cmd_off": fails_when_on(lab, "one")}
+    file = one_target(lab, tmp_path, "one", ExternalPowerDriver=power | off)
     process = begun(lab, "one", file)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
-    assert "one: failed" in err and "it is not switched off: power off: " in err, out + err
+    assert "one: failed" in err and "it is not switched as it was: power off: " in err, out + err
 
 
 def test_two_runs_of_one_user_are_told_apart(lab: Lab, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from project import ROOT
 
 import bootwright
 from bootwright.common.messages import line
+from bootwright.lab.places import with_us
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +59,9 @@ for wanted in ("off", "booted", "launched", "shell", "booted", "off"):
     strategy.transition(wanted)
     assert strategy.status is Status[wanted]
     assert ("launch by" in strategy.transcript) == (wanted in ("launched", "shell")), strategy.transcript
-    strategy.console._expect.buffer = b"bootwright: E0404: of the boot before\\r\\n"
+strategy.ready, strategy.ready_timeout = "läuft", 0.5
+said = refused("shell")
+assert "it has not shown 'läuft' within 0.5 s; the last stage was launch" in said, said
 assert "no state to bring a board to" in refused("unknown")
 """
     scripted(lab, "one", described(lab, "states"), body, ready="demo: powering off")
@@ -147,6 +150,47 @@ strategy.transition("off")
     followed(lab, "three", file, body)
 
 
+def test_a_board_that_was_not_switched_goes_on(lab: Lab) -> None:
+    """While nothing was done with it, and where there is nothing to boot."""
+    bench_machine.switch("on", lab.folder / "two", lab.ports["two"])
+    before = (lab.folder / "two/pid").read_text()
+    body = """\
+strategy.restore()
+try:
+    strategy.transition("booted")
+except Exception as error:
+    assert "none.toml" in str(error), error
+strategy.restore()
+"""
+    scripted(lab, "two", lab.folder / "none.toml", body)
+    assert (lab.folder / "two/pid").read_text() == before
+    bench_machine.off(lab.folder / "two")
+
+
+def test_an_interruption_while_all_is_undone() -> None:
+    body = """\
+from bootwright.labgrid import follow
+done = []
+
+def release():
+    done.append("release")
+
+def restore():
+    done.append("restore")
+    if len(done) == 1:
+        raise KeyboardInterrupt
+
+def interrupted(asked, found, undo):
+    undo += [release, restore]
+
+follow._follow = interrupted
+found = follow.follow(follow.Asked("lab.yaml", "one", "off"))
+assert done == ["restore", "restore", "release"] and found.error == "interrupted", (done, found)
+"""
+    done = subprocess.run([sys.executable, "-c", body], env=with_us(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_failed_is_begun_anew(lab: Lab) -> None:
     """The second time it is the same error, of another boot."""
     body = """\
@@ -160,29 +204,50 @@ strategy.transition("off")
 
 
 def test_the_line_is_read_before_the_power_is_on(lab: Lab) -> None:
-    """As a serial server has it: what a board says while nobody is connected is lost."""
-    said = line("M_ENTRY", "early", "6d6c4f7b", 0x100000, 0x185000, "EFI", "-") + "\r\n"
-    board = lab.folder / "one"
+    """As a serial server has it: what a board says while nobody is connected is lost, and what is left of the boot
+    before is not of the next one.
+    """
+    entry = line("M_ENTRY", "early", "6d6c4f7b", 0x100000, 0x185000, "EFI", "-")
+    on = lab.folder / "one/on"
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as thread:
 
-        def speak() -> None:
-            while not (board / "on").exists():
+        def wait(state: bool) -> None:
+            for _ in range(3000):
+                if on.exists() is state:
+                    return
                 time.sleep(0.01)
-            server.settimeout(0)
-            with server.accept()[0] as connected:
-                connected.sendall(said.encode())
-                time.sleep(1)
+            raise AssertionError(f"it is not {state}")
+
+        def speak() -> None:
+            for text in (f"{entry}\r\nbootwright: E9999: of a later version\r\n{entry}\r\n", ""):
+                wait(True)
+                server.settimeout(0)
+                with server.accept()[0] as connected:
+                    connected.sendall(text.encode())
+                    wait(False)
 
         file = lab.environment("one", described(lab, "early"))
         told = yaml.safe_load(file.read_text())
         drivers = told["targets"]["main"]["drivers"]
         kept = {name: drivers[name] for name in ("SerialDriver", "ExternalPowerDriver", "BootwrightStrategy")}
-        kept["ExternalPowerDriver"] = {"cmd_on": f"touch {board}/on", "cmd_off": f"rm -f {board}/on", "delay": 0.1}
+        kept["ExternalPowerDriver"] = {"cmd_on": f"touch {on}", "cmd_off": f"rm -f {on}", "delay": 0.1}
         port = {"host": "127.0.0.1", "port": server.getsockname()[1], "protocol": "raw"}
         told["targets"]["main"] = {"resources": {"NetworkSerialPort": port}, "drivers": kept}
         file.write_text(yaml.safe_dump(told, sort_keys=False))
         speaking = thread.submit(speak)
-        followed(lab, "one", file, 'strategy.transition("booted")\nstrategy.transition("off")\n')
+        body = """\
+strategy.transition("booted")
+said = refused("launched")
+assert said == "it said 'bootwright: E9999: of a later version'", said
+try:
+    strategy._expect(["never"], 0.5, "said that")
+except StrategyError:
+    strategy.boot_timeout = 1.0
+said = refused("booted")
+assert "no line of the stub has come" in said, said
+strategy.transition("off")
+"""
+        followed(lab, "one", file, body)
         speaking.result()
 
 

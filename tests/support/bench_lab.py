@@ -58,7 +58,7 @@ class Lab:
     exporter: subprocess.Popen[bytes]
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.sticks = folder, folder / "sticks"
         self.address = f"127.0.0.1:{free_port()}"
         self.ports = {name: free_port() for name in PLACES}
 
@@ -121,9 +121,11 @@ def working(folder: Path) -> Iterator[Lab]:
             for name, port in found.ports.items()
         }
         (folder / "exported.yaml").write_text(yaml.safe_dump(exported))
+        found.sticks.mkdir()
         for name in PLACES:
             (folder / name).mkdir()
             (folder / name / "disk.img").touch()
+            (found.sticks / name).symlink_to(folder / name / "disk.img")
         found.coordinator = running.enter_context(started(folder, "labgrid-coordinator", "-l", found.address))
         found.listens()  # an exporter that finds no coordinator ends
         exporter = ("labgrid-exporter", "-c", found.address, "-n", "bench", "--hostname", "127.0.0.1")

@@ -56,7 +56,7 @@ def run(lab: Lab, wanted: Wanted, reports: Mapping[str, str], as_json: bool) -> 
     found = booted.outcomes
     _compare(booted.boards, found, wanted.image)
     if as_json:
-        said = {"state": booted.state, "image": booted.image, "targets": found}
+        said = {"image": booted.image, "targets": found}
         print(json.dumps(said, indent=2, ensure_ascii=False), flush=True)
     else:
         print("\n".join(bench_report.table(found)), flush=True)
@@ -69,11 +69,10 @@ def run(lab: Lab, wanted: Wanted, reports: Mapping[str, str], as_json: bool) -> 
 
 @dataclass(frozen=True)
 class Booted:
-    """Boards, what became of each, the state that it was to reach; image: files and build id, None for each its own."""
+    """Boards, and what became of each; image: files and build id of the one for all, None for each its own."""
 
     boards: Sequence[Board]
     outcomes: list[dict[str, Any]]
-    state: str
     image: Mapping[str, Any] | None
 
 
@@ -83,14 +82,27 @@ def boot(lab: Lab, wanted: Wanted, silent: bool) -> Booted:
         raise RunError(f"state: {none_of(wanted.state, STATES)}")
     if wanted.expect and wanted.state not in ("", "shell"):
         raise RunError(f"expect: {wanted.expect!r} is looked for in the state shell, and state is {wanted.state}")
-    state = wanted.state or ("shell" if wanted.expect or not wanted.image else "launched")
     with tempfile.TemporaryDirectory(prefix="lab-") as work:
         meant = boards(lab, Path(work))
-        image = _built(wanted.image, meant, silent) if wanted.image else None
-        settings = {"ready": wanted.expect} if wanted.expect else {}
-        asked = {"state": state, "coordinator": lab.coordinator, "image": image, "settings": settings}
+        images = _built(wanted.image, meant, silent)
+        asked = {board.name: _asked(board, wanted, lab, images.get(board.name)) for board in meant}
         with bench_report.shown([board.name for board in meant], live=not silent) as show_step:
-            return Booted(meant, _followed(meant, asked, show_step), state, image)
+            outcomes = _followed(asked, show_step)
+    return Booted(meant, outcomes, next(iter(images.values()), None) if wanted.image else None)
+
+
+def _asked(board: Board, wanted: Wanted, lab: Lab, image: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a board's process is asked to do: labgrid.follow.Asked."""
+    ready = wanted.expect or board.drivers.get("BootwrightStrategy", {}).get("ready") or "ShellDriver" in board.drivers
+    return {
+        "environment": board.environment,
+        "target": board.name,
+        "state": wanted.state or ("shell" if ready else "launched"),
+        "acquire": bool(board.place),
+        "coordinator": lab.coordinator,
+        "image": image,
+        "settings": {"ready": wanted.expect} if wanted.expect else {},
+    }
 
 
 def show(lab: Lab, as_json: bool) -> None:
@@ -99,10 +111,11 @@ def show(lab: Lab, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"places": [asdict(one) for one in found]}, indent=2, ensure_ascii=False))
         return
-    rows = [("place", "acquired by", "medium", "tags", "resources")]
+    rows: list[Sequence[str]] = [("place", "acquired by", "medium", "tags", "resources")]
     for one in found:
         tags = " ".join(f"{key}={value}" for key, value in sorted(one.tags.items()))
-        rows.append((one.name, one.acquired or "", one.medium, tags, " ".join(one.resources)))
+        said = (one.name, one.acquired or "", one.medium, tags, " ".join(one.resources))
+        rows.append([printable(cell) for cell in said])
     print("\n".join(aligned(rows)))
 
 
@@ -113,18 +126,42 @@ def hand(lab: Lab, what: str) -> bool:
     done = True
     for one in chosen(lab):
         try:
-            places.hand(lab.address(), one.name, what)
-            print(f"{one.name}: {what}d", flush=True)
+            changed = places.hand(lab.address(), one.name, what)
+            print(f"{one.name}: {what}d{'' if changed else ' already'}", flush=True)
         except RunError as error:
             print(error, file=sys.stderr)
             done = False
     return done
 
 
-def _built(name: str, meant: Sequence[Board], silent: bool) -> dict[str, Any]:
-    """The image, built once with the media that the boards boot from."""
-    media = set()
+def _built(name: str, meant: Sequence[Board], silent: bool) -> dict[str, dict[str, Any]]:
+    """The image of each board that is given one, by the board's name; each is built once, with the media that its
+    boards boot from, before any of them is touched.
+    """
+    by_image: dict[tuple[str, str], list[Board]] = {}
     for board in meant:
+        said = board.drivers.get("BootwrightImage")
+        if name:
+            by_image.setdefault((name, ""), []).append(board)
+        elif said is not None:
+            if not said.get("description"):
+                raise RunError(f"{board.name}: nothing says which image it boots: `lab run NAME`, or an environment")
+            by_image.setdefault((str(said["description"]), str(said.get("output") or "")), []).append(board)
+    found: dict[str, dict[str, Any]] = {}
+    made_of: dict[str, str] = {}
+    for (description, output), boots in by_image.items():
+        with paths.outputs_in(output):
+            image = _image(description, _media(boots), silent)
+        if (other := made_of.setdefault(image["files"]["elf"], description)) != description:
+            raise RunError(f"{other} and {description} are both built as {image['files']['elf']}")
+        found |= {board.name: image for board in boots}
+    return found
+
+
+def _media(boots: Sequence[Board]) -> set[str]:
+    """What these boards boot from. Raises RunError where that is no medium."""
+    media = set()
+    for board in boots:
         if "BootwrightStick" in board.drivers or "USBStorageDriver" in board.drivers:
             media.add(str(board.drivers.get("BootwrightStrategy", {}).get("medium", "disk")))
         if "BootwrightNetboot" in board.drivers:
@@ -132,41 +169,46 @@ def _built(name: str, meant: Sequence[Board], silent: bool) -> dict[str, Any]:
     for medium in media:
         if medium not in MEDIA:
             raise RunError(f"medium: {none_of(medium, MEDIA)}")
-    built = build.current(name, build.nothing if silent else None)
-    files = {medium: str(ensure(MEDIA[medium], built).path) for medium in MEDIA if medium in media}
-    return {"name": built.name, "build_id": built.build_id, "files": {"elf": str(built.elf), **files}}
+    return media
 
 
-def _followed(meant: Sequence[Board], asked: Mapping[str, Any], show_step: Show) -> list[dict[str, Any]]:
-    """What became of each board, in their order; shown as it comes. Interrupted, it says what went wrong then."""
+def _image(description: str, media: set[str], silent: bool) -> dict[str, Any]:
+    built = build.current(description, build.nothing if silent else None)
+    files = {medium: str(ensure(MEDIA[medium], built).path.absolute()) for medium in MEDIA if medium in media}
+    return {"name": built.name, "build_id": built.build_id, "files": {"elf": str(built.elf.absolute()), **files}}
+
+
+def _followed(asked: Mapping[str, Mapping[str, Any]], show_step: Show) -> list[dict[str, Any]]:
+    """What became of each board, in their order; shown as it comes. Interrupted, it says what went wrong until then,
+    and on the way back.
+    """
     found: dict[str, dict[str, Any]] = {}
     waiting: dict[Future[dict[str, Any]], str] = {}
-    with ThreadPoolExecutor(len(meant)) as pool:
+    with ThreadPoolExecutor(len(asked)) as pool:
         try:
-            with _running(meant, asked) as running:
+            with _running(asked) as running:
                 waiting = {pool.submit(_outcome, name, process, show_step): name for name, process in running.items()}
                 for one in as_completed(waiting):
                     found[waiting[one]] = one.result()
                     show_step(waiting[one], bench_report.line(one.result()), True)
         except BaseException:
-            for one, name in waiting.items():
-                if name not in found and one.result()["error"] != INTERRUPTED:
+            for one in waiting:
+                if one.result()["error"] not in (None, INTERRUPTED):
                     print(bench_report.line(one.result()), file=sys.stderr, flush=True)
             raise
-    return [found[board.name] for board in meant]
+    return [found[name] for name in asked]
 
 
 @contextmanager
-def _running(meant: Sequence[Board], asked: Mapping[str, Any]) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+def _running(asked: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     """A process for each board. Left early, each is told, and switches its board as it was. Who interrupts that, or has
     waited for it too long, has them killed.
     """
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        for board in meant:
-            more = {"environment": board.environment, "target": board.name, "acquire": bool(board.place)}
-            running[board.name] = subprocess.Popen(
-                [sys.executable, "-m", "bootwright.labgrid.follow", json.dumps({**asked, **more})],
+        for name, said in asked.items():
+            running[name] = subprocess.Popen(
+                [sys.executable, "-m", "bootwright.labgrid.follow", json.dumps(said)],
                 env=places.with_us(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -208,7 +250,10 @@ def _outcome(name: str, process: subprocess.Popen[bytes], show_step: Show) -> di
         complaints = messages.result()
     if "target" in last:
         return last
-    if process.wait() == -signal.SIGKILL:
+    ended = process.wait()
+    if ended == -signal.SIGTERM:  # before it did anything
+        error = INTERRUPTED
+    elif ended == -signal.SIGKILL:
         error = "its process was killed: the board may be on, and its place acquired"
     else:
         lines = complaints.decode("utf-8", "replace").strip().splitlines() or ["it ended without a word"]

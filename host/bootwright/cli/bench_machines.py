@@ -14,6 +14,7 @@ from bootwright.common import paths
 from bootwright.common.abi import load as load_abi
 from bootwright.common.columns import aligned
 from bootwright.common.errors import SourceError
+from bootwright.common.terminal import printable
 from bootwright.lab import report as lab_report
 
 IMAGE = "probe"
@@ -47,7 +48,7 @@ def _stored(target: str, machine: str, outcome: Mapping[str, Any]) -> dict[str, 
 
 
 def _what(one: Mapping[str, Any]) -> str:
-    return f"failed: {one['error']}" if one["error"] is not None else one["what"]
+    return printable(f"failed: {one['error']}" if one["error"] is not None else one["what"])
 
 
 def plan(lab: Lab, name: str, as_json: bool) -> bool:

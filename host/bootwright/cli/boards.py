@@ -17,13 +17,16 @@ from bootwright.lab import places
 
 @dataclass(frozen=True)
 class Lab:
-    """What is said of a lab: an environment of labgrid's, a coordinator, and which of it."""
+    """What is said of a lab: an environment of labgrid's, a coordinator, and which of it; sticks: the folder of what a
+    place's tag may name.
+    """
 
     environment: str = ""
     coordinator: str = ""
     names: Sequence[str] = ()
     tags: Sequence[str] = ()
     targets: Sequence[str] = ()
+    sticks: str = ""
 
     def address(self) -> str:
         """The coordinator's."""
@@ -87,10 +90,11 @@ def boards(lab: Lab, work: Path) -> list[Board]:
     for name in lab.targets:
         if name not in there:
             raise RunError(f"target: {none_of(name, there)}")
-    meant = dict.fromkeys(lab.targets) or there
+    meant = {name: there[name] for name in dict.fromkeys(lab.targets) or there}
+    machines = {} if lab.names or lab.tags else _machines(lab, [said["place"] for said in meant.values()])
     targets = [
-        Board(name, lab.environment, there[name]["place"], there[name]["place"] or name, there[name]["drivers"])
-        for name in meant
+        Board(name, lab.environment, said["place"], machines.get(said["place"], said["place"] or name), said["drivers"])
+        for name, said in meant.items()
     ]
     if lab.names or lab.tags:
         targets = _on_places(lab, targets, work)
@@ -98,6 +102,14 @@ def boards(lab: Lab, work: Path) -> list[Board]:
         raise RunError("which boards? --place takes a name, --tag a tag, --environment a file of labgrid's")
     _check_apart(targets)
     return targets
+
+
+def _machines(lab: Lab, used: Sequence[str]) -> dict[str, str]:
+    """The machine of each place, as its tag has it. None where the coordinator does not answer: each board says so."""
+    try:
+        return {place.name: place.machine for place in known(lab)} if any(used) else {}
+    except RunError:
+        return {}
 
 
 def _on_places(lab: Lab, targets: Sequence[Board], work: Path) -> list[Board]:
@@ -108,7 +120,7 @@ def _on_places(lab: Lab, targets: Sequence[Board], work: Path) -> list[Board]:
         if not on_it and not lab.targets:
             if any(board.name == place.name for board in targets):
                 raise RunError(f"{place.name}: is a target of {lab.environment}, and the name of another place")
-            made[place.name] = places.target(place)
+            made[place.name] = places.target(place, lab.sticks)
             on_it = [Board(place.name, str(file), place.name, place.machine, made[place.name]["drivers"])]
         found += [Board(one.name, one.environment, one.place, place.machine, one.drivers) for one in on_it]
     if not found:

@@ -9,6 +9,7 @@ Turns nothing into anything; each module is a word that the others speak in.
     utf8        text of a file: UTF-8, with or without a byte order mark
     words       command lines, word by word
     interrupts  what is done whole before an interruption is taken
+    children    processes that were started, ended where what wanted them was left
     json_shape  a JSON file held against what it has to look like
     messages    the lines that a boot prints, from stub/abi/messages.h and errors.h, and what finds them in a text
     excerpt     the line of a file that an error is about, with a mark

@@ -3,14 +3,11 @@
     for place in known("lab.example:20408"): ...
     hand("lab.example:20408", "rome", "acquire")
 
-labgrid is asked in processes of their own, since its threads would stay in this one:
+labgrid is asked by processes of their own (bootwright.labgrid), since its threads would stay in this one.
 
-    python -m bootwright.lab.places lab.example:20408       # one JSON document: a list of places
-
-    {"name": "rome", "tags": {"board": "epyc"}, "acquired": "desk/ann", "resources": ["NetworkSerialPort", ...]}
-
-A place's tag `stick` names a file or device, which this machine reaches, that its board boots from; `mac` is its
-address, and `machine` the name of its stored report, where that is not the place's own.
+A place's tag `stick` names what its board boots from, in a folder of this machine: by whom a tag was set is not known
+here, so that it is a name, and the folder says what may be written. `mac` is the board's address, and `machine` the
+name of its stored report, where that is not the place's own.
 """
 
 from __future__ import annotations
@@ -20,7 +17,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +28,8 @@ ADDRESS_VARIABLE, DEFAULT_ADDRESS = "LG_COORDINATOR", "127.0.0.1:20408"  # labgr
 _PACKAGE = Path(__file__).resolve().parents[2]
 _ASKING = 60  # seconds for an answer
 STICK, MAC, MACHINE = "stick", "mac", "machine"  # tags
+STICKS = "/dev/disk/by-id"  # where a name is one stick's and no other's
+_REMOVABLE = ("usb-", "mmc-")  # there, by udev's rules
 # Resources of labgrid's, and the driver for each.
 _POWER = {
     "NetworkPowerPort": "NetworkPowerDriver",
@@ -41,21 +40,21 @@ _POWER = {
     "NetworkYKUSHPowerPort": "YKUSHPowerDriver",
 }
 _CONSOLE = {"NetworkSerialPort": "SerialDriver"}
-_STORAGE = {"NetworkUSBMassStorage": "USBStorageDriver"}
 _MUX = {"NetworkUSBSDMuxDevice": "USBSDMuxDriver", "NetworkUSBSDWireDevice": "USBSDWireDriver"}
+_STORAGE = ("NetworkUSBMassStorage", *_MUX)  # a multiplexer is the storage that is behind it, too
 _PROVIDER = {"RemoteTFTPProvider": "TFTPProviderDriver", "RemoteHTTPProvider": "HTTPProviderDriver"}
 
 
 @dataclass(frozen=True)
 class Place:
-    """acquired: host/user who has it, None for nobody; resources: the classes of what it has; a line may
-    be there only while its board is on.
+    """acquired: host/user who has it, None for nobody; resources: the names of what it has, by class; a line may be
+    there only while its board is on.
     """
 
     name: str
     tags: Mapping[str, str]
     acquired: str | None
-    resources: Sequence[str]
+    resources: Mapping[str, Sequence[str]]
 
     @property
     def machine(self) -> str:
@@ -65,9 +64,9 @@ class Place:
     @property
     def medium(self) -> str:
         """What a board gets its image by: "disk", "pxe", or "" where nothing of it is known."""
-        if self.tags.get(STICK) or _chosen(_STORAGE, self.resources):
+        if self.tags.get(STICK) or any(one in self.resources for one in _STORAGE):
             return "disk"
-        return "pxe" if _chosen(_PROVIDER, self.resources) else ""
+        return "pxe" if _chosen(_PROVIDER, self) else ""
 
 
 def coordinator(said: str, environment: str = "") -> str:
@@ -98,11 +97,13 @@ def _has(place: Place, tag: str) -> bool:
     return key in place.tags and (not sign or place.tags[key] == value)
 
 
-def target(place: Place) -> dict[str, Any]:
-    """The place as a target of an environment. Raises RunError where it has nothing to switch or to listen to."""
+def target(place: Place, sticks: str = STICKS) -> dict[str, Any]:
+    """The place as a target of an environment. sticks: the folder of what its tag may name. Raises RunError where it
+    has nothing to switch or to listen to, or its stick is none of these.
+    """
     drivers: dict[str, Any] = {}
     for what, known in (("power", _POWER), ("console", _CONSOLE)):
-        if (driver := _chosen(known, place.resources)) is None:
+        if (driver := _chosen(known, place)) is None:
             there = ", ".join(place.resources) or "none"
             raise RunError(
                 f"place {place.name}: of its resources ({there}) none is for its {what}; {', '.join(known)} would be, "
@@ -110,16 +111,29 @@ def target(place: Place) -> dict[str, Any]:
             )
         drivers[driver] = {}
     drivers["BootwrightImage"] = {}
-    if stick := place.tags.get(STICK):
-        drivers["BootwrightStick"] = {"path": stick}
-    elif driver := _chosen(_STORAGE, place.resources):
-        drivers[driver] = {}
-        if mux := _chosen(_MUX, place.resources):
-            drivers[mux] = {}
-    elif driver := _chosen(_PROVIDER, place.resources):
+    storage = next((resource for resource in _STORAGE if resource in place.resources), None)
+    if name := place.tags.get(STICK):
+        drivers["BootwrightStick"] = {"path": _stick(place, name, sticks or STICKS)}
+    elif storage is not None:  # bound by its name: a multiplexer beside it would be another that it could be
+        drivers["USBStorageDriver"] = {"bindings": {"storage": place.resources[storage][0]}}
+    elif driver := _chosen(_PROVIDER, place):
         drivers |= {driver: {}, "BootwrightNetboot": {}}
+    if (mux := _chosen(_MUX, place)) and place.medium == "disk":
+        drivers[mux] = {}
     drivers["BootwrightStrategy"] = {}
     return {"resources": {"RemotePlace": {"name": place.name}}, "drivers": drivers}
+
+
+def _stick(place: Place, name: str, folder: str) -> str:
+    """The device or file that a place's tag names. Raises RunError."""
+    path = Path(folder) / name
+    where = f"place {place.name}: its tag {STICK}={name!r}"
+    if "/" in name or name in (".", "..") or (folder == STICKS and not name.startswith(_REMOVABLE)):
+        kind = f"of {' or '.join(_REMOVABLE)} " if folder == STICKS else ""
+        raise RunError(f"{where} is no name {kind}in {folder}; --sticks names a folder with links of your own")
+    if not path.exists():
+        raise RunError(f"{where} is not in {folder}")
+    return str(path.resolve())
 
 
 def environment(targets: Mapping[str, Any], address: str) -> dict[str, Any]:
@@ -128,19 +142,24 @@ def environment(targets: Mapping[str, Any], address: str) -> dict[str, Any]:
     return {"targets": dict(targets), "imports": ["bootwright.labgrid"], "options": options}
 
 
-def _chosen(drivers: Mapping[str, str], resources: Sequence[str]) -> str | None:
-    return next((drivers[resource] for resource in resources if resource in drivers), None)
+def _chosen(drivers: Mapping[str, str], place: Place) -> str | None:
+    return next((drivers[resource] for resource in place.resources if resource in drivers), None)
 
 
 def known(address: str) -> list[Place]:
     """The places that the coordinator at this address has. Raises RunError where it does not answer."""
-    done = ask(f"coordinator {address}", "bootwright.lab.places", address)
-    return [Place(**one) for one in json.loads(done)]
+    return [Place(**one) for one in _asked(f"coordinator {address}", address, "list")]
 
 
-def hand(address: str, place: str, what: str) -> None:
-    """Have a place acquired or released, by `what`, for this user. Raises RunError with what labgrid says of it."""
-    ask(f"place {place} cannot be {what}d", "labgrid.remote.client", "-x", address, "-p", place, what)
+def hand(address: str, place: str, what: str) -> bool:
+    """Have a place acquired or released, by `what`, for this user. False where this user had acquired it already.
+    Raises RunError with what the coordinator says of it.
+    """
+    return _asked(f"place {place} cannot be {what}d", address, what, place) is not False
+
+
+def _asked(subject: str, *arguments: str) -> Any:
+    return json.loads(ask(subject, "bootwright.labgrid.coordinator", *arguments))
 
 
 def with_us() -> dict[str, str]:
@@ -160,33 +179,8 @@ def ask(subject: str, module: str, *arguments: str) -> str:
             command, env=with_us(), capture_output=True, text=True, timeout=_ASKING, check=False, process_group=0
         )
     except subprocess.TimeoutExpired:
-        raise RunError(f"{subject}: no answer in {_ASKING} s") from None
+        raise RunError(f"{subject}: no answer in {_ASKING} s; what was asked may have been done all the same") from None
     if done.returncode:
         last = ((done.stderr or done.stdout).strip().splitlines() or ["it said nothing"])[-1]
         raise RunError(f"{subject}: {last}")
     return done.stdout
-
-
-def _places(address: str) -> list[Place]:
-    from labgrid.remote.client import start_session
-
-    session = start_session(address)
-    found = []
-    for name, place in sorted(session.places.items()):
-        resources = [
-            resource.cls
-            for exporter, groups in session.resources.items()
-            for group, members in groups.items()
-            for key, resource in members.items()
-            if place.hasmatch((exporter, group, resource.cls, key))
-        ]
-        found.append(Place(name, dict(place.tags), place.acquired or None, resources))
-    session.loop.run_until_complete(session.stop())
-    return found
-
-
-if __name__ == "__main__":
-    try:
-        print(json.dumps([asdict(place) for place in _places(sys.argv[1])]))
-    except Exception as error:  # gRPC's, labgrid's, the system's
-        sys.exit(f"{type(error).__name__}: {error}")

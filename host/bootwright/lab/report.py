@@ -286,7 +286,7 @@ def store(report: Report, name: str) -> Path:
     if path.exists():
         other, own = load(str(path)).names, report.names
         if any(other.get(key) != own.get(key) for key in ("manufacturer", "product", "serial")):
-            message = f"{name} is another machine ({_title(other)}); give this one a name of its own (--name)"
+            message = f"{name} is another machine ({_title(other)}); give this one a name of its own"
             raise SourceError(message, Where(paths.shown(path)))
     path.parent.mkdir(parents=True, exist_ok=True)
     text = _lines(report.document | {"entered": report.entered})

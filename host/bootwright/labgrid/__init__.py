@@ -3,6 +3,7 @@
     image        BootwrightImage, BootwrightStick, BootwrightNetboot: an image, built when it is asked for; put onto
                  what a board boots from, or given to a server
     strategy     BootwrightStrategy: a board off, booted, launched, and its shell; what the stub says becomes exceptions
+    coordinator  a lab's coordinator: its places, acquired and released
     environment  targets of an environment, as labgrid itself reads it
     fixtures     for pytest: the board in a state, and what it said where a test fails
     follow       one target of an environment, brought to a state by a process of its own

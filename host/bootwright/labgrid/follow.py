@@ -16,9 +16,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -35,7 +35,8 @@ from bootwright.labgrid import environment
 from bootwright.labgrid.strategy import BootFailed, BootwrightStrategy
 
 _PLACE = re.compile(r"Place\(name='([^']*)'.*reservation=[^)]*\)")
-_OURS = "You have already acquired place"  # labgrid's client 26.0, of a place that this user has on this machine
+_PORT = "20408"  # labgrid's
+_SPEAKING = (StrategyError, BootwrightError, ClientError, NoDriverFoundError, NoResourceFoundError)
 
 
 @dataclass(frozen=True)
@@ -69,41 +70,46 @@ class Outcome:
     seconds: float = 0.0
 
 
+Undo = Callable[[], None]
+
+
 def follow(asked: Asked) -> Outcome:
     """Bring a target to a state, and switch it as it was."""
-    found = Outcome(asked.target)
+    found, undo = Outcome(asked.target), list[Undo]()
     started = time.monotonic()
     try:
-        with _acquired(asked):
-            _follow(asked, found)
-    except (StrategyError, RunError) as error:
-        found.error = "; ".join(filter(None, [found.error, _sentence(error)]))
-    except KeyboardInterrupt:
+        try:
+            _follow(asked, found, undo)
+        finally:
+            _back(undo)
+    except KeyboardInterrupt:  # there is no second one
         found.error = found.error or INTERRUPTED
+        _back(undo)
     stage = explain.read(found.transcript).stage
     found.stage, found.seconds = stage.name if stage else None, round(time.monotonic() - started, 1)
     return found
 
 
-def _follow(asked: Asked, found: Outcome) -> None:
+def _back(undo: list[Undo]) -> None:
+    """All that is to be undone, the last first. What is interrupted is there to be done again."""
+    while undo:
+        undo[-1]()
+        undo.pop()
+
+
+def _follow(asked: Asked, found: Outcome, undo: list[Undo]) -> None:
     strategy: BootwrightStrategy | None = None
     try:
+        if asked.acquire:
+            _acquire(asked, found, undo)
         strategy = _strategy(asked)
         strategy.progress = _say
+        undo.append(partial(_restore, strategy, found))
         strategy.transition(asked.state)
     except BootFailed as error:
         found.error, found.number = _sentence(error), error.number
-    except (StrategyError, BootwrightError, ClientError, NoDriverFoundError, NoResourceFoundError) as error:
-        found.error = _sentence(error)
-    except KeyboardInterrupt:
-        found.error = INTERRUPTED
     except Exception as error:  # drivers of a switch, a line, a coordinator raise whatever they meet
-        found.error = printable(f"{type(error).__name__}: {error}")
-    finally:
-        if strategy is not None:
-            found.reached = strategy.status.name
-            found.transcript = strategy.transcript
-            found.error = _restored(strategy) or found.error
+        found.error = _sentence(error)
 
 
 def _strategy(asked: Asked) -> BootwrightStrategy:
@@ -127,65 +133,66 @@ def _sentence(error: Exception) -> str:
     """labgrid's errors have theirs in `msg`; of its client's some have a place with all that belongs to it. What the
     board said may be in it.
     """
-    return printable(_PLACE.sub(r"\1", str(getattr(error, "msg", None) or error)).removeprefix("Error: "))
+    said = _PLACE.sub(r"\1", str(getattr(error, "msg", None) or error)).removeprefix("Error: ")
+    return printable(said if isinstance(error, _SPEAKING) else f"{type(error).__name__}: {said}")
 
 
-def _restored(strategy: BootwrightStrategy) -> str | None:
+def _also(found: Outcome, error: str) -> None:
+    found.error = "; ".join(filter(None, [found.error, error]))
+
+
+def _restore(strategy: BootwrightStrategy, found: Outcome) -> None:
+    """Note how far the board has come, and switch it as it was."""
+    if not found.transcript:
+        found.reached, found.transcript = strategy.status.name, strategy.transcript
     try:
         strategy.restore()
-    except KeyboardInterrupt:  # the first one, of a board that was about to be switched anyway
-        return _restored(strategy)
     except Exception as error:
-        return f"it is not switched off: {_sentence(error)}"
-    return None
+        _also(found, f"it is not switched as it was: {_sentence(error)}")
 
 
-@contextmanager
-def _acquired(asked: Asked) -> Iterator[None]:
-    """The target's place is this user's meanwhile, if that is asked, and what it was afterwards. Raises RunError
-    where it is somebody else's, or in use by another run.
+def _acquire(asked: Asked, found: Outcome, undo: list[Undo]) -> None:
+    """The target's place is this user's until all is undone. Raises RunError where it is somebody else's, or in use by
+    another run.
     """
-    if not asked.acquire:
-        yield
-        return
     said = environment.read(asked.environment)
     place = said["targets"][asked.target]["place"]
     address = places.coordinator(asked.coordinator, said["coordinator"])
-    with _alone(address, place):
-        taken = False
+    undo.append(_alone(address, place).close)
+
+    def release() -> None:
         try:
             with held():
-                taken = _take(address, place)
-            yield
-        finally:
-            if taken:
-                with held():
-                    places.hand(address, place, "release")
+                places.hand(address, place, "release")
+        except RunError as error:
+            _also(found, str(error))
+
+    with held():
+        if places.hand(address, place, "acquire"):
+            undo.append(release)
 
 
-@contextmanager
-def _alone(address: str, place: str) -> Iterator[None]:
+def _alone(address: str, place: str) -> socket.socket:
     """To the coordinator two runs of one user are one: they are told apart here, by a name in the kernel that goes with
     its process (unix(7), abstract). Raises RunError.
     """
-    name = hashlib.sha256(f"{os.getuid()} {address} {place}".encode()).hexdigest()
-    with socket.socket(socket.AF_UNIX) as ours:
-        try:
-            ours.bind(f"\0bootwright-lab-{name}")
-        except OSError as error:
-            raise RunError(f"place {place} is used by another run of yours on this machine") from error
-        yield
-
-
-def _take(address: str, place: str) -> bool:
-    """Acquire a place; False where this user has it already. Raises RunError."""
+    name = hashlib.sha256(f"{os.getuid()} {_numeric(address)} {place}".encode()).hexdigest()
+    ours = socket.socket(socket.AF_UNIX)
     try:
-        places.hand(address, place, "acquire")
-    except RunError as error:
-        if _OURS not in str(error):
-            raise
-        return False
-    return True
+        ours.bind(f"\0bootwright-lab-{name}")
+    except OSError as error:
+        ours.close()
+        raise RunError(f"place {place} is used by another run of yours on this machine") from error
+    return ours
+
+
+def _numeric(address: str) -> str:
+    """A coordinator's address, however it was written; as it was where it is not known."""
+    host, _, port = address.partition(":")
+    try:
+        return str(socket.getaddrinfo(host, port or _PORT, type=socket.SOCK_STREAM)[0][4])
+    except OSError:
+        return address
 
 
 def _say(progress: str) -> None:
@@ -194,13 +201,24 @@ def _say(progress: str) -> None:
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
     """The first time: what is done then, switching the board as it was, is not interrupted again."""
-    for one in INTERRUPTIONS:
-        signal.signal(one, signal.SIG_IGN)
+    _deaf()
     raise KeyboardInterrupt
 
 
-if __name__ == "__main__":
+def _deaf() -> None:
+    for one in INTERRUPTIONS:
+        signal.signal(one, signal.SIG_IGN)
+
+
+def main(asked: Asked) -> None:
+    """Print what becomes of it."""
     for number in INTERRUPTIONS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupted)
-    print(json.dumps(asdict(follow(Asked(**json.loads(sys.argv[1])))), ensure_ascii=False))
+    found = follow(asked)
+    _deaf()
+    print(json.dumps(asdict(found)))
+
+
+if __name__ == "__main__":
+    main(Asked(**json.loads(sys.argv[1])))

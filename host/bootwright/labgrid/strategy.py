@@ -20,9 +20,12 @@ from labgrid.driver import Driver
 from labgrid.factory import target_factory
 from labgrid.step import step
 from labgrid.strategy import Strategy, StrategyError
+from labgrid.util.expect import PtxExpect
 from pexpect import EOF, TIMEOUT
 from serial import SerialException
 
+from bootwright.common.children import no_child_left
+from bootwright.common.errors import listed
 from bootwright.common.interrupts import held
 from bootwright.common.messages import failure_pattern, pattern, shown_build
 from bootwright.common.terminal import without_control
@@ -91,6 +94,7 @@ class BootwrightStrategy(Strategy):
     progress: Callable[[str], None] = attr.ib(default=lambda said: None, init=False)
     _failed: bool = attr.ib(default=False, init=False)
     _was_on: bool | None = attr.ib(default=None, init=False)
+    _switched: bool = attr.ib(default=False, init=False)
 
     @property
     def transcript(self) -> str:
@@ -105,6 +109,8 @@ class BootwrightStrategy(Strategy):
             raise StrategyError("unknown: is no state to bring a board to")
         if wanted is self.status and not self._failed:
             return
+        if wanted.value >= Status.booted.value and self.status in (Status.off, Status.unknown):
+            self._prepare()  # a board goes on with what it does while an image is built, or none can be
         if self._failed or wanted.value <= self.status.value or self.status is Status.unknown:
             self._off()
         self._failed = True  # until it has gone well: what failed on the way is not gone on with
@@ -121,25 +127,40 @@ class BootwrightStrategy(Strategy):
         if wanted is Status.shell:
             self._ready()
 
+    def _activate(self, driver: Driver) -> None:
+        """Raises StrategyError where what it needs went away with its exporter: to labgrid that is a KeyError."""
+        try:
+            self.target.activate(driver)
+        except KeyError as error:
+            entries = {type(one).__name__: getattr(one, "_remote_entry", None) for one in self.target.resources}
+            lost = [name for name, entry in entries.items() if entry is not None and "params" not in entry.data]
+            if not lost:
+                raise
+            raise StrategyError(f"with the exporter that offered it went its {listed(lost)}") from error
+
     def restore(self) -> None:
-        """Switch the board off; on again where it was on before this strategy first touched it, as far as its power
-        driver can say that.
+        """Switch a board that this strategy has switched off; on again where it was on before that, as far as its power
+        driver can say it.
         """
+        if not self._switched:
+            return
         self.transition(Status.off)
         if self._was_on:
             self._switch("cycle")  # with the switch's own time between off and on
+            self.status, self._was_on = Status.unknown, None
+        self._switched = False
 
     def _off(self) -> None:
         for bound in (self.shell, self.console):
             if bound is not None:
                 self.target.deactivate(bound)
-        self.target.activate(self.power)
+        self._activate(self.power)
         if self._was_on is None:
             self._was_on = self._is_on()
         self._switch("off")
         self._said.clear()
-        if (reader := getattr(self.console, "_expect", None)) is not None:
-            reader.buffer = b""  # the next boot does not begin with the end of this one
+        if hasattr(self.console, "_expect"):  # the next boot does not begin with the end of this one
+            self.console._expect = PtxExpect(self.console)
         self.status, self._failed = Status.off, False
 
     def _switch(self, what: str) -> None:
@@ -148,6 +169,7 @@ class BootwrightStrategy(Strategy):
         """
         try:
             with held():
+                self._switched = True
                 getattr(self.power, what)()
         except Exception as error:  # most power drivers have errors of their own
             raise StrategyError(f"power {what}: {error}") from error
@@ -164,15 +186,27 @@ class BootwrightStrategy(Strategy):
         except Exception:  # each of those says that in its own way
             return None
 
+    def _prepare(self) -> None:
+        """The image with what the board boots from, built where it has not been. Raises as a build does."""
+        if self.image is None:
+            if self.storage is not None:
+                raise StrategyError("its target has a stick and no BootwrightImage that could be written to it")
+            return
+        self._activate(self.image)
+        if self.storage is not None:
+            self.image.path(self.medium)
+        if self.netboot is not None:
+            self.image.path("pxe")
+
     def _boot(self) -> None:
-        if self.image is not None:
-            self.target.activate(self.image)
+        self._prepare()
         if self.storage is not None:
             self._write()
         if self.netboot is not None:
             self.progress("staging")
-            self.target.activate(self.netboot)
-            self.netboot.stage()
+            self._activate(self.netboot)
+            with no_child_left():
+                self.netboot.stage()
         self.status = Status.unknown  # until the stub has said that it is there
         listens = self._listens()
         self.progress("power on")
@@ -187,7 +221,9 @@ class BootwrightStrategy(Strategy):
     def _listen(self) -> None:
         """Open the line, and record what is read from it by whatever driver. Raises StrategyError."""
         try:
-            self.target.activate(self.console)
+            self._activate(self.console)
+        except StrategyError:
+            raise
         except Exception as error:  # each console has errors of its own
             raise StrategyError(f"its console cannot be read: {error}") from error
         if not self._recorded:
@@ -209,14 +245,13 @@ class BootwrightStrategy(Strategy):
         return True
 
     def _write(self) -> None:
-        if self.image is None:
-            raise StrategyError("its target has a stick and no BootwrightImage that could be written to it")
-        image = str(self.image.path(self.medium))  # a build, perhaps
+        image = str(self.image.path(self.medium))
         self.progress(f"writing {self.medium}")
         with self._stick_here():
-            self.target.activate(self.storage)
+            self._activate(self.storage)
             try:
-                self.storage.write_image(image)
+                with no_child_left():
+                    self.storage.write_image(image)
             finally:
                 self.target.deactivate(self.storage)
 
@@ -226,7 +261,7 @@ class BootwrightStrategy(Strategy):
         if self.mux is None:
             yield
             return
-        self.target.activate(self.mux)
+        self._activate(self.mux)
         try:
             with held():
                 self.mux.set_mode("host")
@@ -249,7 +284,7 @@ class BootwrightStrategy(Strategy):
 
     def _shell(self) -> None:
         try:
-            self.target.activate(self.shell)
+            self._activate(self.shell)
         except (TIMEOUT, EOF, SerialException) as error:
             if self.fail and self.fail in self.transcript:
                 raise StrategyError(f"it showed {self.fail!r}, and no prompt of a shell") from error
@@ -264,16 +299,21 @@ class BootwrightStrategy(Strategy):
             left, wanted = deadline - time.monotonic(), f"come so far within {timeout:g} s"
             line = self._expect(["\n"], left, wanted).rstrip("\r\n")
             if re.search(failure, line):
-                raise BootFailed(explain.read(self.transcript).errors[-1], self.transcript)
+                raise self._failure(line)
             if match := next((match for one in patterns if (match := re.search(one, line))), None):
                 return match
+
+    def _failure(self, line: str) -> StrategyError:
+        """Of the stub's line; one that this version does not know is of an image that another has built."""
+        errors = explain.read(self.transcript).errors
+        return BootFailed(errors[-1], self.transcript) if errors else StrategyError(f"it said {line!r}")
 
     def _expect(self, patterns: list[str], timeout: float, wanted: str) -> str:
         """What the line said up to one of these, and that; timeout: in seconds. Raises StrategyError where it is over,
         or the line ends: it has not `wanted`.
         """
         try:
-            _, before, _, after = self.console.expect(patterns, timeout=max(timeout, 0))
+            _, before, _, after = self.console.expect([one.encode() for one in patterns], timeout=max(timeout, 0))
         except (TIMEOUT, EOF, SerialException) as error:
             raise self._late(error, wanted) from error
         text: str = (before + after).decode("utf-8", "replace")

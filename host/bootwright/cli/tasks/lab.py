@@ -20,7 +20,8 @@ from bootwright.cli.invoke_task import task
         "environment": "a YAML file of labgrid's with drivers for boards (docs/lab.md)",
         "target": "of the environment only this one; may be given again",
         "coordinator": "HOST:PORT of labgrid's coordinator (default: the environment's, LG_COORDINATOR)",
-        "state": "booted, launched or shell: what each is to reach",
+        "sticks": "folder in which a place's tag `stick` names a file (default: /dev/disk/by-id, of what is removable)",
+        "state": "booted, launched or shell: what each is to reach (default: shell if it can be told, or launched)",
         "expect": "text that each console must show to be up, in place of what the target says",
         "junit": "write a JUnit report to this file",
         "html": "write a page with transcripts and differences from the plan to this file",
@@ -36,6 +37,7 @@ def lab(
     environment: str = "",
     target: list[str] | None = None,
     coordinator: str = "",
+    sticks: str = "",
     state: str = "",
     expect: str = "",
     junit: str = "",
@@ -50,7 +52,7 @@ def lab(
 
     if what != "run" and (junit or html):
         raise RunError(f"lab {what}: a report (--junit, --html) is of lab run")
-    said = Lab(environment, coordinator, place or (), tag or (), target or ())
+    said = Lab(environment, coordinator, place or (), tag or (), target or (), sticks)
     if what == "run":
         wanted = bench.Wanted(name, state, expect)
         raise Exit(code=0 if bench.run(said, wanted, {"junit": junit, "html": html}, json) else 1)
