@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -282,13 +283,20 @@ def test_interrupted_it_says_which_board_is_on(lab: Lab, tmp_path: Path) -> None
 
 
 def test_two_runs_of_one_user_are_told_apart(lab: Lab, tmp_path: Path) -> None:
-    """The coordinator would give the place to both. The first is not disturbed."""
-    file = one_target(lab, tmp_path, "two")
-    first = begun(lab, "two", file)
-    done = invoke("lab", "run", "--environment", str(file))
-    assert done.returncode == 1 and "place two is used by another run of yours on this machine" in done.stdout, done
-    out, err = first.communicate(timeout=60)
-    assert first.returncode == 0, out + err
+    """The coordinator would give the place to both. The first, whose board says nothing yet, is not disturbed."""
+    pid = lab.folder / "two/pid"
+    power = {"cmd_on": f"touch {pid}", "cmd_off": f"rm -f {pid}", "delay": 0.1}
+    file = one_target(lab, tmp_path, "two", ExternalPowerDriver=power)
+    with socket.create_server(("127.0.0.1", lab.ports["two"])):
+        first = begun(lab, "two", file)
+        for address in (lab.address, lab.address.replace("127.0.0.1", "localhost")):  # the same one
+            done = invoke("lab", "run", "--environment", str(file), "--coordinator", address)
+            assert done.returncode == 1, done
+            assert "place two is used by another run of yours on this machine" in done.stdout, done
+        assert first.poll() is None and pid.exists()
+        first.terminate()
+        out, err = first.communicate(timeout=60)
+    assert first.returncode == 128 + signal.SIGTERM and not pid.exists(), out + err
 
 
 def test_it_goes_on_when_its_terminal_is_gone_and_it_was_told_to(lab: Lab, tmp_path: Path) -> None:

@@ -91,14 +91,14 @@ def follow(asked: Asked) -> Outcome:
 
 
 def _back(undo: list[Undo]) -> None:
-    """All that is to be undone, the last first. What is interrupted is there to be done again."""
+    """All that is to be undone, the last first, each whole. What an interruption kept from it is still there."""
     while undo:
-        undo[-1]()
-        undo.pop()
+        with held():
+            undo[-1]()
+            undo.pop()
 
 
 def _follow(asked: Asked, found: Outcome, undo: list[Undo]) -> None:
-    strategy: BootwrightStrategy | None = None
     try:
         if asked.acquire:
             _acquire(asked, found, undo)
@@ -162,8 +162,7 @@ def _acquire(asked: Asked, found: Outcome, undo: list[Undo]) -> None:
 
     def release() -> None:
         try:
-            with held():
-                places.hand(address, place, "release")
+            places.hand(address, place, "release")
         except RunError as error:
             _also(found, str(error))
 
