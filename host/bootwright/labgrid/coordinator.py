@@ -15,10 +15,10 @@ import sys
 from typing import Any
 
 from grpc.aio import AioRpcError
-from labgrid.remote.client import ClientSession, UserError, start_session
+from labgrid.remote.client import ClientSession, Error, UserError, start_session
 from labgrid.remote.generated import labgrid_coordinator_pb2 as messages
 
-_REFUSED = (UserError, AioRpcError)
+_REFUSED = (Error, AioRpcError)
 
 
 def places(session: ClientSession) -> list[dict[str, Any]]:
