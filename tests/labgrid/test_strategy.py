@@ -208,29 +208,26 @@ def test_the_line_is_read_before_the_power_is_on(lab: Lab) -> None:
     before is not of the next one.
     """
     entry = line("M_ENTRY", "early", "6d6c4f7b", 0x100000, 0x185000, "EFI", "-")
-    on = lab.folder / "one/on"
+    on = lab.folder / "one/on"  # a line for each time
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as thread:
 
-        def wait(state: bool) -> None:
-            for _ in range(3000):
-                if on.exists() is state:
-                    return
-                time.sleep(0.01)
-            raise AssertionError(f"it is not {state}")
-
         def speak() -> None:
-            for text in (f"{entry}\r\nbootwright: E9999: of a later version\r\n{entry}\r\n", ""):
-                wait(True)
+            for number, text in enumerate((f"{entry}\r\nbootwright: E9999: of a later version\r\n{entry}\r\n", "")):
+                for _ in range(3000):
+                    if on.exists() and on.read_text().count("\n") > number:
+                        break
+                    time.sleep(0.01)
                 server.settimeout(0)
                 with server.accept()[0] as connected:
+                    connected.settimeout(30)
                     connected.sendall(text.encode())
-                    wait(False)
+                    assert connected.recv(1) == b""
 
         file = lab.environment("one", described(lab, "early"))
         told = yaml.safe_load(file.read_text())
         drivers = told["targets"]["main"]["drivers"]
         kept = {name: drivers[name] for name in ("SerialDriver", "ExternalPowerDriver", "BootwrightStrategy")}
-        kept["ExternalPowerDriver"] = {"cmd_on": f"touch {on}", "cmd_off": f"rm -f {on}", "delay": 0.1}
+        kept["ExternalPowerDriver"] = {"cmd_on": f"sh -c 'echo >>{on}'", "cmd_off": "true", "delay": 0.1}
         port = {"host": "127.0.0.1", "port": server.getsockname()[1], "protocol": "raw"}
         told["targets"]["main"] = {"resources": {"NetworkSerialPort": port}, "drivers": kept}
         file.write_text(yaml.safe_dump(told, sort_keys=False))

@@ -27,11 +27,19 @@ def off(folder: Path) -> None:
             os.kill(pid, number)
         except ProcessLookupError:
             break
-        for _ in range(50):
-            if not Path(f"/proc/{pid}").exists():
+        for _ in range(100):
+            if not _runs(pid):
                 break
-            time.sleep(0.05)
+            time.sleep(0.02)
     file.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    """One that has ended, and that init has not noticed yet, does not: proc_pid_stat(5)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def on(folder: Path, port: str, more: list[str]) -> None:
