@@ -83,7 +83,8 @@ def test(
         raise Exit(code=try_all())
     chosen = [path] * bool(path) + ["-k", k] * bool(k) + ["-m", "not slow"] * fast
     checks = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]]
-    parallel = ["-n", "auto", "--dist", "worksteal"]
+    # One more at a time than there are cpus: a board, a server, a power switch is waited for.
+    parallel = ["-n", str(len(os.sched_getaffinity(0)) + 1), "--dist", "worksteal"]
     whole = not (path or k)
     for command in [*checks * whole, ["pytest", *parallel * whole, *chosen]]:
         status = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode
