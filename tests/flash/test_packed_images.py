@@ -51,6 +51,21 @@ def test_a_packed_image_is_unpacked_on_its_way(how: str, tmp_path: Path) -> None
     assert to.path.read_bytes()[: len(CONTENT)] == CONTENT
 
 
+@pytest.mark.parametrize("how", ["xz", "zst"])
+def test_a_packed_disk_comes_onto_a_larger_stick_as_one_that_is_not(how: str, tmp_path: Path) -> None:
+    """The backup of its table goes to the stick's end, behind all that there is to unpack."""
+    made = for_sector(512)["disk"].make(make_built(tmp_path / "lab"), Settings()).path
+    packed = pack(tmp_path / "lab.img", made.read_bytes(), how)
+    size = made.stat().st_size + MIB
+    plain, other = stick(tmp_path / "plain", size), stick(tmp_path / "packed", size)
+    flash_write.write(made, plain, lambda *step: None, print)
+    flash_write.write(packed, other, lambda *step: None, print)
+    whole, tail = len(made.read_bytes()) - 33 * 512, 33 * 512
+    assert other.path.read_bytes()[-tail:] == plain.path.read_bytes()[-tail:]
+    assert other.path.read_bytes()[:MIB] == plain.path.read_bytes()[:MIB]
+    assert other.path.read_bytes()[2 * MIB : whole] == made.read_bytes()[2 * MIB : whole]
+
+
 @pytest.mark.parametrize(("how", "program"), [("xz", "xz"), ("zst", "zstd")])
 def test_what_the_usual_programs_pack(how: str, program: str, tmp_path: Path) -> None:
     if shutil.which(program) is None:

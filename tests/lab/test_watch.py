@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 from tasks_run import invoke
 
+import bootwright.lab.watch
 from bootwright.common.errors import DeviceError
 from bootwright.common.messages import BootFailure, line
 from bootwright.lab.watch import Power, watch
@@ -94,6 +96,37 @@ def test_the_power_is_switched_when_somebody_listens(bench: Line, tmp_path: Path
     found = json.loads(done.stdout)
     assert (done.returncode, found["outcome"], found["stage"]) == (0, "as_expected", "launch"), done.stderr
     assert said.read_text() == "cycle off "
+
+
+def test_a_machine_whose_line_cannot_be_had_is_not_switched(tmp_path: Path) -> None:
+    """It may be somebody else's."""
+    said = tmp_path / "said"
+    command = switch(tmp_path, f"open({str(said)!r}, 'a').write(sys.argv[-1] + ' ')")
+    done = invoke("watch", str(tmp_path / "none"), "--power", command, "--off")
+    assert done.returncode == 1 and "none" in done.stderr and not said.exists(), done
+
+
+def test_a_verdict_is_said_beside_a_switch_that_fails(bench: Line, tmp_path: Path) -> None:
+    command = switch(tmp_path, "sys.exit('no such outlet' if sys.argv[-1] == 'off' else 0)")
+    bench.says(ENTRY, LAUNCH, pause=0.5)
+    done = invoke("watch", str(bench.path), "--power", command, "--off", "--timeout", "30", "--json")
+    assert done.returncode == 1 and json.loads(done.stdout)["outcome"] == "as_expected"
+    assert "power off: " in done.stderr and "no such outlet" in done.stderr
+
+
+def test_what_a_switch_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it leaves running is its own affair; where it does not end, none of it switches later."""
+    begin = "import subprocess, time; sys.stdout.buffer.write(b'\\xff'); child = subprocess.Popen(['sleep', '30'])"
+    said = tmp_path / "said"
+    keep = f"; open({str(said)!r}, 'w').write(str(child.pid))"
+    Power(switch(tmp_path, begin + keep)).switch("on")
+    left = int(said.read_text())
+    os.kill(left, signal.SIGKILL)  # it was there
+    monkeypatch.setattr(bootwright.lab.watch, "_SWITCHING", 2)
+    with pytest.raises(DeviceError, match="has not ended after 2 s"):
+        Power(switch(tmp_path, f"{begin}{keep}; time.sleep(30)")).switch("on")
+    state = Path(f"/proc/{said.read_text()}/stat")
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def test_a_key_does_not_end_a_switch_halfway(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bootwright.cli import build, junit
 from bootwright.common import asciicast
+from bootwright.common.errors import DeviceError
 from bootwright.emulate.qemu import Outcome, Result
 from bootwright.lab import explain
 from bootwright.lab.watch import Power, watch
@@ -25,8 +26,8 @@ def run(
     report: str,
     as_json: bool,
     off: bool,
-) -> Outcome:
-    """Switch a machine on and watch it; as `run` does with QEMU."""
+) -> int:
+    """Switch a machine on and watch it; as `run` does with QEMU. Gives the status: 1 where it may be on in the end."""
     switch = Power(power) if power else None
     with asciicast.writing(Path(record), line) if record else nullcontext() as cast:
 
@@ -36,12 +37,21 @@ def run(
             if not as_json:
                 build.show(text)
 
+        begun = False
+
+        def begin() -> None:
+            nonlocal begun
+            if switch:
+                begun = True
+                switch.switch("cycle")
+
         try:
-            begin = (lambda: switch.switch("cycle")) if switch else (lambda: None)
             found = watch(Path(line), tuple(expect), tuple(fail), timeout, show, begin)
-        finally:
-            if switch and off:
-                switch.switch("off")
+        except BaseException:
+            if begun and off and (wrong := _off(switch)):
+                print(wrong, file=sys.stderr)
+            raise
+        wrong = _off(switch) if off else None
     outcome = Outcome[found.outcome.upper()]
     if report:
         result = Result(outcome, found.reason, found.transcript, found.seconds)
@@ -57,8 +67,22 @@ def run(
             "stage": reading.stage.name if reading.stage else None,
             "errors": [one.number for one in reading.errors],
             "transcript": found.transcript,
+            "power": str(wrong) if wrong else None,
         }
         print(json.dumps(said, indent=2, ensure_ascii=False))
     else:
         print(f"{found.reason} ({found.seconds:.1f} s)", file=sys.stderr)
+    if wrong:
+        print(wrong, file=sys.stderr)
+        return 1
     return outcome
+
+
+def _off(switch: Power | None) -> DeviceError | None:
+    """Gives the error where the machine may be on."""
+    try:
+        if switch:
+            switch.switch("off")
+    except DeviceError as error:
+        return error
+    return None

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bootwright.common.interrupts import held
+
 
 @contextmanager
 def no_child_left() -> Iterator[None]:
@@ -18,14 +20,18 @@ def no_child_left() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for child in _children() - before:
-            with suppress(ProcessLookupError, ChildProcessError):
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
+        with held():
+            for child in _children() - before:
+                with suppress(ProcessLookupError, ChildProcessError):
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
         raise
 
 
 def _children() -> set[int]:
     """By process id, from proc(5)."""
-    lists = Path("/proc/self/task").glob("*/children")
-    return {int(child) for path in lists for child in path.read_text(encoding="ascii").split()}
+    found = set[int]()
+    for path in Path("/proc/self/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended just now
+            found |= {int(child) for child in path.read_text(encoding="ascii").split()}
+    return found

@@ -107,17 +107,18 @@ def write(image: Path, to: Target, progress: Progress, warn: Callable[[str], Non
         except OSError as error:
             raise SourceError(f"cannot be read: {why(error)}", Where(str(image))) from error
         check_sectors(str(image), bytes(head), to)
-        mapped = _mapped(image, source)
+        mapped = _mapped(image, source, progress)
         return _write(image, source, bytes(head), mapped, to, progress, warn)
 
 
-def _mapped(image: Path, source: Source) -> tuple[bmap.Mapped, ...]:
+def _mapped(image: Path, source: Source, progress: Progress) -> tuple[bmap.Mapped, ...]:
     """What the image's block map says, checked before anything is written: what it leaves out is not."""
     file = bmap.path(image)
     if not file.exists():
         return ()
     found = bmap.read(file, source.size)
     buffer = memoryview(bytearray(CHUNK))
+    checked, total = 0, sum(one.range.size for one in found)
     for one in found:
         digest = hashlib.sha256()
         for offset, size in _chunks([one.range]):
@@ -126,6 +127,8 @@ def _mapped(image: Path, source: Source) -> tuple[bmap.Mapped, ...]:
             except OSError as error:
                 raise SourceError(f"cannot be read: {why(error)}", Where(str(image))) from error
             digest.update(buffer[:size])
+            checked += size
+            progress("checking the map", checked, total)
         if one.sha256 not in (None, digest.hexdigest()):
             message = f"{one.range} of {image.name} has another SHA-256 than this map says: it is that of another image"
             raise SourceError(f"{message}; remove it, or make it again", Where(str(file)))
@@ -316,7 +319,8 @@ class _Job:
         """
         self.doing, self.at, self.reads_source = "reading the image", offset, True
         held = max(0, min(size, self._size - offset))
-        self._source.fill(self._buffer[:held], offset)
+        if held:  # what lies behind the image's end is the table's backup alone
+            self._source.fill(self._buffer[:held], offset)
         end = align_up(size, self._block)
         self._buffer[held:end] = bytes(end - held)
         for start, content in self._instead:

@@ -10,7 +10,9 @@ import codecs
 import os
 import select
 import shlex
+import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from pathlib import Path
 from bootwright.common.errors import DeviceError, counted, listed, why
 from bootwright.common.interrupts import held
 from bootwright.common.messages import failure_pattern, pattern
-from bootwright.common.terminal import split_cut, without_control
+from bootwright.common.terminal import printable, split_cut, without_control
 from bootwright.lab import serial
 
 _SWITCHING = 60  # seconds that a power switch may take
@@ -37,25 +39,26 @@ class Power:
         """Raises DeviceError where the command is not there, fails, or does not come back."""
         try:
             words = [*shlex.split(self.command), what]
-            with held():
-                done = subprocess.run(
-                    words,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    timeout=_SWITCHING,
-                    check=False,
-                    process_group=0,  # half of a cycle would leave the machine off
-                )
         except ValueError as error:
             raise DeviceError(f"power {self.command!r}: {error}") from error
-        except OSError as error:
-            raise DeviceError(f"power {what}: {self.command!r} cannot be run: {why(error)}") from error
-        except subprocess.TimeoutExpired:
-            raise DeviceError(f"power {what}: {self.command!r} has not ended after {_SWITCHING} s") from None
-        if done.returncode:
-            last = ((done.stderr or done.stdout).strip().splitlines() or ["it said nothing"])[-1]
-            raise DeviceError(f"power {what}: {self.command!r} ended with status {done.returncode}: {last}")
+        # Not a pipe: what the command leaves running may keep one open, and it has switched all the same.
+        with held(), tempfile.TemporaryFile() as said:
+            try:
+                # A group of its own: half of a cycle would leave the machine off.
+                process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=said, stderr=said, process_group=0)
+            except OSError as error:
+                raise DeviceError(f"power {what}: {self.command!r} cannot be run: {why(error)}") from error
+            try:
+                status = process.wait(_SWITCHING)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)  # all of it: none of it is to switch later
+                process.wait()
+                raise DeviceError(f"power {what}: {self.command!r} has not ended after {_SWITCHING} s") from None
+            said.seek(0)
+            text = said.read().decode("utf-8", "replace")
+        if status:
+            last = printable((text.strip().splitlines() or ["it said nothing"])[-1])
+            raise DeviceError(f"power {what}: {self.command!r} ended with status {status}: {last}")
 
 
 @dataclass(frozen=True)
