@@ -84,6 +84,15 @@ def test_a_usb_stick(fake: Fake) -> None:
     assert block_devices.refusal(disk, 512 << 20) is None
 
 
+def test_a_stick_without_a_serial_number_has_not_its_hub_s(fake: Fake) -> None:
+    """Several behind one hub would be called the same."""
+    fake.add(USB, "8:16", removable="1", diskseq="7")
+    usb = fake.system.sys / "devices/pci0/usb1"
+    (usb / "serial").write_text("0000:00:14.0\n")
+    (usb / "1-2/idVendor").write_text("0781\n")
+    assert (fake.found()["sdb"].serial, fake.found()["sdb"].sequence) == ("", 7)
+
+
 def test_names_and_transports(fake: Fake) -> None:
     fake.add("pci0/ata1/host0/block/sda", "8:0", device__vendor="ATA", device__model="Samsung SSD")
     fake.add("pci0/nvme/nvme0/nvme0n1", "259:0", device__model="WD Black", device__serial="21")

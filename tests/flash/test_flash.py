@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
 import shutil
@@ -375,6 +376,20 @@ def test_a_device_that_someone_else_holds(loop: Path, image: Path) -> None:
             write(image, to)
     finally:
         os.close(holder)
+    assert loop.read_bytes() == b"\x55" * (16 * MIB)
+
+
+def test_another_stick_by_the_same_name(loop: Path, image: Path) -> None:
+    """What was looked at and confirmed was pulled, and the next one is what the kernel calls so now."""
+    to = flash_write.target(loop, SIZE)
+    losetup = str(shutil.which("losetup", path=f"{os.environ['PATH']}:/usr/sbin:/sbin"))
+    if not (to.disk and to.disk.sequence):
+        pytest.skip("this kernel counts no media: before 5.15")
+    (backing,) = json.loads(subprocess.check_output([losetup, "-J", "-O", "BACK-FILE", loop]))["loopdevices"]
+    subprocess.run([losetup, "-d", loop], check=True)
+    subprocess.run([losetup, loop, backing["back-file"]], check=True)
+    with pytest.raises(DeviceError, match="is another medium than the one that was there a moment ago"):
+        write(image, to)
     assert loop.read_bytes() == b"\x55" * (16 * MIB)
 
 

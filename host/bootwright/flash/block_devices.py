@@ -43,7 +43,8 @@ class Disk:
     the device does not say; transport: usb, sata, nvme, virtio, mmc, loop or ""; by_id: paths in
     /dev/disk/by-id. whole: None, or the device of which this is a partition. mounts: mount points and
     SWAP, of the device and of all that is on it; holders: devices that are made of it (dm-0, md127);
-    parts: devices that it is made of.
+    parts: devices that it is made of. sequence: counts the media that the kernel has met, 0 where it does not say it:
+    the next stick by the same name has another.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class Disk:
     mounts: tuple[str, ...] = ()
     holders: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    sequence: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -141,6 +143,7 @@ def _read(system: System, name: str, uses: Mapping[str, tuple[str, ...]]) -> Dis
         mounts=tuple(dict.fromkeys(mounts)),
         holders=holders,
         parts=tuple(sorted(part.name for part in _listed(place / "slaves"))),
+        sequence=int(_line(whole / "diskseq") or 0),
     )
 
 
@@ -168,6 +171,8 @@ def _serial(system: System, place: Path) -> str:
             break
         if serial := _line(holder / "serial"):
             return serial
+        if (holder / "idVendor").exists():  # what is above is the hub's
+            break
     return ""
 
 

@@ -23,6 +23,7 @@ import fcntl
 import hashlib
 import mmap
 import os
+import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ ISO_SIGNATURE_AT, ISO_SIGNATURE = 0x8001, b"CD001"  # ISO 9660 (ECMA-119), 8.1
 SYNC_EVERY = 8  # chunks between two flushes where there is a cache
 BLKFLSBUF = 0x1261  # linux/fs.h
 BLKRRPART = 0x125F
+BLKGETDISKSEQ = 0x80081280
 
 Progress = Callable[[str, int, int], None]
 """progress(what, done, total): what is "writing" or "reading back", in bytes."""
@@ -371,7 +373,20 @@ def _opened(to: Target) -> Iterator[tuple[int, bool]]:
         reason = "it is in use, by a file system, LVM, RAID or ZFS" if error.errno == errno.EBUSY else error.strerror
         raise DeviceError(f"{to.path} cannot be opened: {reason}") from error
     with _closing(device):
+        _check_same(device, to)
         yield device, bool(direct)
+
+
+def _check_same(device: int, to: Target) -> None:
+    """Raises DeviceError where another medium has come to this name since it was looked at, and confirmed."""
+    if to.disk is None or not to.disk.sequence:
+        return
+    try:
+        (sequence,) = struct.unpack("Q", fcntl.ioctl(device, BLKGETDISKSEQ, bytes(8)))
+    except OSError:  # a kernel before 5.15
+        return
+    if sequence != to.disk.sequence:
+        raise DeviceError(f"{to.path} is another medium than the one that was there a moment ago")
 
 
 @contextlib.contextmanager
