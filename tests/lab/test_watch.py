@@ -106,6 +106,14 @@ def test_a_machine_whose_line_cannot_be_had_is_not_switched(tmp_path: Path) -> N
     assert done.returncode == 1 and "none" in done.stderr and not said.exists(), done
 
 
+@pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf", "1e12"])
+def test_a_time_that_is_none_is_said_before_anything_is_switched(timeout: str, bench: Line, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    command = switch(tmp_path, f"open({str(said)!r}, 'w')")
+    done = invoke("watch", str(bench.path), "--power", command, f"--timeout={timeout}")
+    assert done.returncode == 1 and "timeout: " in done.stderr and not said.exists(), done
+
+
 def test_a_verdict_is_said_beside_a_switch_that_fails(bench: Line, tmp_path: Path) -> None:
     command = switch(tmp_path, "sys.exit('no such outlet' if sys.argv[-1] == 'off' else 0)")
     bench.says(ENTRY, LAUNCH, pause=0.5)

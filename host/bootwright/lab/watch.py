@@ -22,6 +22,7 @@ from bootwright.common.errors import DeviceError, counted, listed, why
 from bootwright.common.interrupts import held
 from bootwright.common.messages import failure_pattern, pattern
 from bootwright.common.terminal import printable, split_cut, without_control
+from bootwright.description.values import MAX_WAIT
 from bootwright.lab import serial
 
 _SWITCHING = 60  # seconds that a power switch may take
@@ -86,6 +87,8 @@ def watch(
     begin: what is done once somebody listens, as switching the power; timeout: in seconds, for all of it. Raises
     DeviceError for a line that cannot be opened or goes away, and what begin raises.
     """
+    if not 0 < timeout <= MAX_WAIT:  # said before the power is on
+        raise DeviceError(f"timeout: {timeout:g} must be more than 0, and at most {MAX_WAIT} seconds")
     decoder, raw, text, failed = codecs.getincrementaldecoder("utf-8")("replace"), b"", "", 0.0
     with serial.opened(path) as line:
         begin()

@@ -106,8 +106,8 @@ def _follow(
     show: Callable[[str], None],
     log: Callable[[str], None],
 ) -> tuple[_Lines, str]:
-    """Read until one of the servers ends; gives which, and the last line that was read."""
-    last = "it said nothing"
+    """Read until one of the servers ends; gives which, and the last line that it said."""
+    last: dict[_Lines, str] = {}
     with selectors.DefaultSelector() as selector:
         for lines, understood in reading.items():
             selector.register(lines.pipe, selectors.EVENT_READ, (lines, understood))
@@ -115,9 +115,9 @@ def _follow(
             for key, _ in selector.select(_TURN):
                 lines, understood = key.data
                 if (new := lines.read()) is None:
-                    return lines, last
+                    return lines, last.get(lines, "it said nothing")
                 for line in new:
-                    last = line
+                    last[lines] = line
                     log(line)
                     for said in understood(line):
                         show(said)
