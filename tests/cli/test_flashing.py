@@ -9,7 +9,8 @@ import pytest
 
 from bootwright.cli import flash as cli_flash
 from bootwright.common.errors import BootwrightError, DeviceError
-from bootwright.flash import block_devices, write
+from bootwright.flash import block_devices
+from bootwright.flash.target import Target
 
 MIB = 1 << 20
 SIZE = 9 * MIB + 700
@@ -22,9 +23,9 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
-def stick(**more: object) -> write.Target:
+def stick(**more: object) -> Target:
     disk = block_devices.Disk(Path("/dev/sdz"), 16 * 10**9, model="Ultra Fit", serial="4C53", transport="usb", **more)  # type: ignore[arg-type]
-    return write.Target(disk.path, disk, disk.size, disk.names)
+    return Target(disk.path, disk, disk.size, disk.names)
 
 
 @pytest.mark.parametrize("typed", ["Ultra Fit", "4C53", "  Ultra   Fit "])
@@ -54,7 +55,7 @@ def test_without_a_terminal_yes_has_to_be_said(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     with pytest.raises(DeviceError, match="nobody is there to confirm it; say --yes"):
         cli_flash.confirm(stick(), pytest.fail)
-    cli_flash.confirm(write.Target(Path("new"), None, None, ()), pytest.fail)
+    cli_flash.confirm(Target(Path("new"), None, None, ()), pytest.fail)
 
 
 def test_the_list_has_what_may_be_written_to_first() -> None:

@@ -13,6 +13,7 @@ from bootwright.cli import flash as cli_flash
 from bootwright.common.errors import BootwrightError, DeviceError
 from bootwright.flash import block_devices, write
 from bootwright.flash.block_devices import Disk
+from bootwright.flash.target import Target
 from bootwright.flash.watch import Rule, arrivals
 
 MIB = 1 << 20
@@ -39,7 +40,7 @@ def test_one_that_fails_does_not_keep_the_others(
     sticks = [tmp_path / f"stick{number}" for number in range(3)]
     good = write.write
 
-    def writes(file: Path, to: write.Target, *rest: object) -> write.Figures:
+    def writes(file: Path, to: Target, *rest: object) -> write.Figures:
         if to.path == sticks[1]:
             raise DeviceError(f"{to.path}: writing at byte 0x0 failed: Input/output error")
         return good(file, to, *rest)  # type: ignore[arg-type]

@@ -426,7 +426,7 @@ OPENED = {
     "emulate.secure_boot.write_variables": "certificate",
     "flash.block_devices._text": "disks",
     "flash.source.open_source": "packed image",
-    "flash.write._opened": BYTES,
+    "flash.target.opened": BYTES,
     "image.built.add_medium": "map",
     "image.built.load": "map",
     "image.efi_image._verify": "application",

@@ -24,6 +24,7 @@ from bootwright.common.errors import DeviceError, SourceError, ToolError
 from bootwright.emulate import qemu
 from bootwright.flash import block_devices
 from bootwright.flash import write as flash_write
+from bootwright.flash.target import Target, target
 from bootwright.image import built
 from bootwright.media import Settings, bmap, for_sector
 from bootwright.media.qemu_drives import Device, arguments
@@ -40,7 +41,7 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
-def write(image: Path, to: flash_write.Target, progress: flash_write.Progress = lambda what, done, total: None) -> str:
+def write(image: Path, to: Target, progress: flash_write.Progress = lambda what, done, total: None) -> str:
     """Write; gives what was said on an interruption."""
     said: list[str] = []
     with contextlib.suppress(KeyboardInterrupt):
@@ -48,8 +49,8 @@ def write(image: Path, to: flash_write.Target, progress: flash_write.Progress = 
     return "".join(said)
 
 
-def file(path: Path, size: int = SIZE) -> flash_write.Target:
-    return flash_write.target(path, size)
+def file(path: Path, size: int = SIZE) -> Target:
+    return target(path, size)
 
 
 # --- plain files ---
@@ -98,7 +99,7 @@ def test_what_is_no_target(name: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "small").write_bytes(bytes(1000))
     before = sorted(tmp_path.iterdir())
     with pytest.raises(DeviceError) as caught:
-        flash_write.target(tmp_path / name, SIZE)
+        target(tmp_path / name, SIZE)
     assert message in str(caught.value)
     assert sorted(tmp_path.iterdir()) == before
 
@@ -112,14 +113,14 @@ def test_an_image_that_cannot_be_read(tmp_path: Path) -> None:
 # --- what ends early ---
 
 
-def fresh(path: Path, size: int = 16 * MIB) -> flash_write.Target:
+def fresh(path: Path, size: int = 16 * MIB) -> Target:
     """A stick that boots something else now."""
     path.write_bytes(b"\x55\xaa" * (size // 2))
     return file(path)
 
 
 def test_a_full_device_is_unfinished(image: Path) -> None:
-    full = flash_write.Target(Path("/dev/full"), None, None, ())
+    full = Target(Path("/dev/full"), None, None, ())
     with pytest.raises(DeviceError) as caught:
         write(image, full)
     assert str(caught.value) == ("/dev/full: writing at byte 0x0 failed: No space left on device; nothing was written")
@@ -128,8 +129,8 @@ def test_a_full_device_is_unfinished(image: Path) -> None:
 def test_a_device_that_ends_in_the_middle(image: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code = (
-        "import sys; from pathlib import Path; from bootwright.flash import write as flash\n"
-        f"flash.write(Path({str(image)!r}), flash.target(Path({str(out)!r}), 1), lambda *_: None, print)"
+        "import sys; from pathlib import Path; from bootwright.flash import write as flash, target\n"
+        f"flash.write(Path({str(image)!r}), target.target(Path({str(out)!r}), 1), lambda *_: None, print)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -298,11 +299,11 @@ def test_a_byte_of_the_moved_backup_that_reads_back_wrong(tmp_path: Path, monkey
 # --- sectors of another size ---
 
 
-def disk_with(path: Path, sector: int) -> flash_write.Target:
+def disk_with(path: Path, sector: int) -> Target:
     """A file that passes for a device with such sectors."""
     path.write_bytes(bytes(16))
     disk = block_devices.Disk(path, 1 << 30, block_size=sector, model="Ultra Fit")
-    return flash_write.Target(path, disk, disk.size, disk.names)
+    return Target(path, disk, disk.size, disk.names)
 
 
 @pytest.mark.parametrize(
@@ -340,14 +341,14 @@ def loop(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 def test_a_loop_device(loop: Path, image: Path, tmp_path: Path) -> None:
-    to = flash_write.target(loop, SIZE)
+    to = target(loop, SIZE)
     assert to.limit == 16 * MIB and to.names == ("backing",)
     assert to.disk is not None and to.disk.transport == "loop"
     assert loop in [disk.path for disk in block_devices.disks()]
     write(image, to)
     assert loop.read_bytes()[: SIZE + 324] == image.read_bytes() + bytes(324)
     with pytest.raises(DeviceError, match="is too small: it has 16,777,216 bytes"):
-        flash_write.target(loop, 16 * MIB + 1)
+        target(loop, 16 * MIB + 1)
 
 
 @pytest.mark.parametrize("loop", [512, 4096], indirect=True)
@@ -369,7 +370,7 @@ def test_flash_makes_what_the_sectors_of_the_device_need(
 
 
 def test_a_device_that_someone_else_holds(loop: Path, image: Path) -> None:
-    to = flash_write.target(loop, SIZE)
+    to = target(loop, SIZE)
     holder = os.open(loop, os.O_RDONLY | os.O_EXCL)
     try:
         with pytest.raises(DeviceError, match="cannot be opened: it is in use, by a file system, LVM, RAID or ZFS"):
@@ -381,7 +382,7 @@ def test_a_device_that_someone_else_holds(loop: Path, image: Path) -> None:
 
 def test_another_stick_by_the_same_name(loop: Path, image: Path) -> None:
     """What was looked at and confirmed was pulled, and the next one is what the kernel calls so now."""
-    to = flash_write.target(loop, SIZE)
+    to = target(loop, SIZE)
     losetup = str(shutil.which("losetup", path=f"{os.environ['PATH']}:/usr/sbin:/sbin"))
     if not (to.disk and to.disk.sequence):
         pytest.skip("this kernel counts no media: before 5.15")
@@ -406,7 +407,7 @@ def test_a_flashed_stick_boots(medium: str, sector: int, firmware: str, demo: bu
     stick.write_bytes(b"\xaa" * MIB)
     os.truncate(stick, 400 * MIB)
     file = for_sector(sector)[medium].make(demo, Settings()).path
-    write(file, flash_write.target(stick, file.stat().st_size))
+    write(file, target(stick, file.stat().st_size))
     drive = arguments(stick, Device.USB if sector == 512 else Device.USB_4K)
     command = qemu.command(qemu.Machine(300 << 20, firmware=firmware), drive)
     result = qemu.run(command, expect="demo: powering off", timeout=60, show=lambda text: None)

@@ -16,6 +16,7 @@ from bootwright.common.errors import SourceError
 from bootwright.common.ranges import Range
 from bootwright.flash import write as flash_write
 from bootwright.flash.source import open_source
+from bootwright.flash.target import Target, target
 from bootwright.media import Settings, bmap, for_sector
 
 MIB = 1 << 20
@@ -23,10 +24,10 @@ CONTENT = os.urandom(3 * MIB) + bytes(4 * MIB) + os.urandom(MIB + 700)
 OLD = b"\x55\xaa" * 512
 
 
-def stick(path: Path, size: int) -> flash_write.Target:
+def stick(path: Path, size: int) -> Target:
     """One that has something else on it all over."""
     path.write_bytes(OLD * (size // len(OLD)))
-    return flash_write.target(path, 1)
+    return target(path, 1)
 
 
 def pack(path: Path, data: bytes, how: str) -> Path:
@@ -119,7 +120,7 @@ def test_a_map_of_small_blocks_on_a_device_of_large_ones(tmp_path: Path, monkeyp
     image, to = mapped(tmp_path), stick(tmp_path / "stick", 16 * MIB)
     parts = tuple(bmap.Mapped(Range(start, end), None) for start, end in ((0, 3 * MIB - 512), (3 * MIB + 512, 8 * MIB)))
     monkeypatch.setattr(bmap, "read", lambda file, size: parts)
-    monkeypatch.setattr(flash_write.Target, "sector", property(lambda to: 4096))
+    monkeypatch.setattr(Target, "sector", property(lambda to: 4096))
     monkeypatch.setattr(flash_write, "check_sectors", lambda *_: None)
     flash_write.write(image, to, lambda *step: None, print)
     assert to.path.read_bytes()[: 8 * MIB] == CONTENT[: 8 * MIB]

@@ -223,7 +223,7 @@ def test_an_image_that_cannot_be_built_is_said_before_a_board_is_touched(
     assert message in str(raised.value)
 
 
-def test_what_each_board_is_to_reach(lab: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_each_board_is_to_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shell where one can be told."""
     drivers = {
         "one": "{SerialDriver: {}}",

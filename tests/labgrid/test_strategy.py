@@ -160,6 +160,8 @@ try:
     strategy.transition("booted")
 except Exception as error:
     assert "none.toml" in str(error), error
+else:
+    raise AssertionError("it went well")
 strategy.restore()
 """
     scripted(lab, "two", lab.folder / "none.toml", body)

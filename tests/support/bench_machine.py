@@ -28,13 +28,13 @@ def off(folder: Path) -> None:
         except ProcessLookupError:
             break
         for _ in range(100):
-            if not _runs(pid):
+            if not runs(pid):
                 break
             time.sleep(0.02)
     file.unlink(missing_ok=True)
 
 
-def _runs(pid: int) -> bool:
+def runs(pid: int) -> bool:
     """One that has ended, and that init has not noticed yet, does not: proc_pid_stat(5)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

@@ -105,7 +105,7 @@ def boards(lab: Lab, work: Path) -> list[Board]:
 
 
 def _machines(lab: Lab, used: Sequence[str]) -> dict[str, str]:
-    """The machine of each place, as its tag has it. None where the coordinator does not answer: each board says so."""
+    """The machine of each place, as its tag has it. Empty where the coordinator does not answer: each board says so."""
     try:
         return {place.name: place.machine for place in known(lab)} if any(used) else {}
     except RunError:

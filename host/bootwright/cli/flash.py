@@ -15,8 +15,9 @@ from bootwright.common import paths
 from bootwright.common.columns import aligned
 from bootwright.common.errors import BootwrightError, DeviceError, ToolError, counted, one_or_all
 from bootwright.common.words import none_of
-from bootwright.flash import block_devices, write
+from bootwright.flash import block_devices
 from bootwright.flash.source import SUFFIXES, open_source
+from bootwright.flash.target import Target, target
 from bootwright.flash.watch import Rule, arrivals
 from bootwright.media import for_sector, gpt
 from bootwright.media.medium import ensure
@@ -54,14 +55,14 @@ def run(name: str, device: str, medium: str, yes: bool, watch: str = "") -> None
 
 def _jobs(name: str, devices: Sequence[Path], medium: str) -> list[Job]:
     # What is wrong with a device should not wait for a build.
-    sectors = [write.target(device, 0).sector or gpt.SECTOR for device in devices]
+    sectors = [target(device, 0).sector or gpt.SECTOR for device in devices]
     real = [os.path.realpath(device) for device in devices]
     if twice := next((device for device, path in zip(devices, real, strict=True) if real.count(path) > 1), None):
         raise DeviceError(f"{twice}: named twice")
     files = {sector: find(name, medium, sector) for sector in dict.fromkeys(sectors)}
     sizes = {file: _size(file) for file in dict.fromkeys(files.values())}
     return [
-        Job(files[sector], sizes[files[sector]], write.target(device, sizes[files[sector]]))
+        Job(files[sector], sizes[files[sector]], target(device, sizes[files[sector]]))
         for device, sector in zip(devices, sectors, strict=True)
     ]
 
@@ -154,17 +155,17 @@ def size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
-def confirm(target: write.Target, ask: Callable[[str], str] = input) -> None:
+def confirm(to: Target, ask: Callable[[str], str] = input) -> None:
     """Have the device's model or serial number typed. Raises DeviceError where that is not what is typed."""
-    if not target.names:
+    if not to.names:
         return
     if not sys.stdin.isatty():
-        raise DeviceError(f"{target.path}: nobody is there to confirm it; say --yes if it is to be overwritten")
-    disk = target.disk
+        raise DeviceError(f"{to.path}: nobody is there to confirm it; say --yes if it is to be overwritten")
+    disk = to.disk
     if disk:
         what = f"{disk.path}: {disk.model or 'no model'}, serial {disk.serial or 'unknown'}, {size(disk.size)}"
         print(f"{what}{', ' + disk.transport if disk.transport else ''}", file=sys.stderr)
-    print(f"everything on {target.path} will be lost", file=sys.stderr)
-    typed = " ".join(ask(f"type {' or '.join(repr(name) for name in target.names)} to go on: ").split())
-    if typed not in target.names:
-        raise DeviceError(f"{target.path}: {typed!r} is not what it is called; nothing was written")
+    print(f"everything on {to.path} will be lost", file=sys.stderr)
+    typed = " ".join(ask(f"type {' or '.join(repr(name) for name in to.names)} to go on: ").split())
+    if typed not in to.names:
+        raise DeviceError(f"{to.path}: {typed!r} is not what it is called; nothing was written")

@@ -13,6 +13,7 @@ from pathlib import Path
 from bootwright.common import paths
 from bootwright.common.ranges import MIB
 from bootwright.flash import write
+from bootwright.flash.target import Target
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Job:
 
     file: Path
     size: int
-    to: write.Target
+    to: Target
 
     def write(self, step: write.Progress) -> str:
         """Do it, and say what was done. Raises BootwrightError."""
@@ -95,7 +96,7 @@ def shown() -> Iterator[write.Progress]:
         yield step
 
 
-def summary(file: Path, target: write.Target, figures: write.Figures) -> str:
+def summary(file: Path, target: Target, figures: write.Figures) -> str:
     """The line that says what was done, and at what rate."""
 
     def rate(seconds: float) -> str:

@@ -21,6 +21,7 @@ import re
 import shutil
 import signal
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Done:
     stderr: bytes
 
 
-class Needed:
+class Needed(ABC):
     """Something of another package.
 
     name: what sentences call it, and of a program the name that it is called by; package: Debian's; does: what it is
@@ -57,9 +58,9 @@ class Needed:
     does: ClassVar[str]
     optional: ClassVar[bool] = False
 
+    @abstractmethod
     def is_installed(self) -> bool:
         """Whether it is there."""
-        raise NotImplementedError
 
     def missing(self) -> str:
         """The sentence where it is not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,7 +31,7 @@ Owner = OfDomain | OfHypervisor
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class Table(ABC):
     """A table of a description: where it starts, and where the value of each key that is there is written."""
 
     where: Where | None = field(default=None, compare=False)
@@ -41,9 +42,9 @@ class Table:
         return self.places.get(key, self.where)
 
     @property
+    @abstractmethod
     def subject(self) -> str:
         """What an error calls it."""
-        raise NotImplementedError
 
     def error(self, key: str, message: str) -> DescriptionError:
         """The error `message` about the value of `key`; about the table itself where that is ""."""

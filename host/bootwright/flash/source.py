@@ -99,7 +99,7 @@ class _Packed:
         if offset < self._at:
             self._restart()
         done = 0
-        while self._at < offset or done < len(view):
+        while done < len(view):
             skips = self._at < offset
             data = self._read(min(_BLOCK, offset - self._at if skips else len(view) - done))
             if not data:

@@ -1,7 +1,6 @@
 """Writes a medium to a device, so that it is either what was meant or boots nothing.
 
-    to = target(Path("/dev/sdb"), size)         # refuses what must not be written over
-    write(image, to, progress, warn)            # Figures: seconds of writing and of reading back
+    write(image, to, progress, warn)    # Figures: seconds of writing and of reading back; to: a Target
 
 The first MiB, with everything that a firmware starts from, is cleared first and written last, when all the
 rest has been read back and is right; of that MiB the boot sector comes last, and is cleared again if it reads
@@ -18,12 +17,10 @@ no firmware would find it.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import mmap
 import os
-import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,8 +28,8 @@ from pathlib import Path
 
 from bootwright.common.errors import DeviceError, SourceError, Where, why
 from bootwright.common.ranges import Range, align_up
-from bootwright.flash import block_devices
 from bootwright.flash.source import Source, open_source
+from bootwright.flash.target import Target, opened
 from bootwright.media import bmap, gpt
 
 CHUNK = 4 << 20  # bytes of one write: large enough for any stick's own blocks
@@ -43,27 +40,9 @@ ISO_SIGNATURE_AT, ISO_SIGNATURE = 0x8001, b"CD001"  # ISO 9660 (ECMA-119), 8.1
 SYNC_EVERY = 8  # chunks between two flushes where there is a cache
 BLKFLSBUF = 0x1261  # linux/fs.h
 BLKRRPART = 0x125F
-BLKGETDISKSEQ = 0x80081280
 
 Progress = Callable[[str, int, int], None]
 """progress(what, done, total): what is "writing" or "reading back", in bytes."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where to write: a disk, or a plain file (disk None). limit: bytes it holds, None for a file that may
-    grow. names: what may be typed to confirm it; empty where nothing can be lost.
-    """
-
-    path: Path
-    disk: block_devices.Disk | None
-    limit: int | None
-    names: tuple[str, ...]
-
-    @property
-    def sector(self) -> int | None:
-        """Bytes of one of its sectors; None for a file, which has none."""
-        return self.disk.block_size if self.disk else None
 
 
 @dataclass(frozen=True)
@@ -73,25 +52,6 @@ class Figures:
     size: int
     writing: float
     reading: float
-
-
-def target(path: Path, size: int, system: block_devices.System = block_devices.System()) -> Target:  # noqa: B008
-    """The device or file at `path`, if `size` bytes may be written over it. Raises DeviceError."""
-    if path.is_block_device():
-        disk = block_devices.find(path, system)
-        if reason := block_devices.refusal(disk, size):
-            raise DeviceError(f"{path} {reason}")
-        return Target(path, disk, disk.size, disk.names or (path.name,))
-    if path.is_dir() or (path.exists() and not path.is_file()):
-        raise DeviceError(f"{path} is neither a block device nor a plain file")
-    if path.absolute().is_relative_to(system.dev):
-        raise DeviceError(f"{path} is not there" if not path.exists() else f"{path} is no block device")
-    if not path.parent.is_dir():
-        raise DeviceError(f"{path}: there is no folder {path.parent}")
-    held = path.stat().st_size if path.exists() else 0
-    if held and held < size:
-        raise DeviceError(f"{path} is too small: it has {held:,} bytes, and {size:,} are to be written")
-    return Target(path, None, held or None, (path.name,) if held else ())
 
 
 def write(image: Path, to: Target, progress: Progress, warn: Callable[[str], None], size: int | None = None) -> Figures:
@@ -157,7 +117,7 @@ def _write(
     progress: Progress,
     warn: Callable[[str], None],
 ) -> Figures:
-    with _opened(to) as (device, direct):
+    with opened(to) as (device, direct):
         job = _Job(source, device, direct, mapped, to, progress)
         job.fit(head)
         try:
@@ -321,8 +281,7 @@ class _Job:
         """
         self.doing, self.at, self.reads_source = "reading the image", offset, True
         held = max(0, min(size, self._size - offset))
-        if held:  # what lies behind the image's end is the table's backup alone
-            self._source.fill(self._buffer[:held], offset)
+        self._source.fill(self._buffer[:held], offset)
         end = align_up(size, self._block)
         self._buffer[held:end] = bytes(end - held)
         for start, content in self._instead:
@@ -353,46 +312,3 @@ def _chunks(parts: Iterable[Range]) -> Iterator[tuple[int, int]]:
     for part in parts:
         for offset in range(part.start, part.end, CHUNK):
             yield offset, min(CHUNK, part.end - offset)
-
-
-@contextlib.contextmanager
-def _opened(to: Target) -> Iterator[tuple[int, bool]]:
-    """The target's descriptor, and whether it is written past the cache. Raises DeviceError."""
-    flags = os.O_RDWR | os.O_CLOEXEC
-    # A block device is opened for ourselves alone: that fails for whatever else has it, ZFS for one.
-    flags |= os.O_EXCL if to.disk else os.O_CREAT
-    direct = os.O_DIRECT if to.disk else 0
-    try:
-        try:
-            device = os.open(to.path, flags | direct, 0o644)
-        except OSError:
-            if not direct:
-                raise
-            device, direct = os.open(to.path, flags), 0
-    except OSError as error:
-        reason = "it is in use, by a file system, LVM, RAID or ZFS" if error.errno == errno.EBUSY else error.strerror
-        raise DeviceError(f"{to.path} cannot be opened: {reason}") from error
-    with _closing(device):
-        _check_same(device, to)
-        yield device, bool(direct)
-
-
-def _check_same(device: int, to: Target) -> None:
-    """Raises DeviceError where another medium has come to this name since it was looked at, and confirmed."""
-    if to.disk is None or not to.disk.sequence:
-        return
-    try:
-        (sequence,) = struct.unpack("Q", fcntl.ioctl(device, BLKGETDISKSEQ, bytes(8)))
-    except OSError:  # a kernel before 5.15
-        return
-    if sequence != to.disk.sequence:
-        raise DeviceError(f"{to.path} is another medium than the one that was there a moment ago")
-
-
-@contextlib.contextmanager
-def _closing(descriptor: int) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):  # of a device that was pulled; that has been said
-            os.close(descriptor)

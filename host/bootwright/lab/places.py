@@ -24,7 +24,7 @@ from typing import Any
 from bootwright.common.errors import RunError
 from bootwright.common.words import none_of
 
-ADDRESS_VARIABLE, DEFAULT_ADDRESS = "LG_COORDINATOR", "127.0.0.1:20408"  # labgrid's
+ADDRESS_VARIABLE, DEFAULT_PORT = "LG_COORDINATOR", "20408"  # labgrid's
 _PACKAGE = Path(__file__).resolve().parents[2]
 _ASKING = 60  # seconds for an answer
 STICK, MAC, MACHINE = "stick", "mac", "machine"  # tags
@@ -71,7 +71,7 @@ class Place:
 
 def coordinator(said: str, environment: str = "") -> str:
     """The coordinator's address: as said, as an environment has it, or as labgrid takes it."""
-    return said or environment or os.environ.get(ADDRESS_VARIABLE, DEFAULT_ADDRESS)
+    return said or environment or os.environ.get(ADDRESS_VARIABLE, f"127.0.0.1:{DEFAULT_PORT}")
 
 
 def chosen(places: Sequence[Place], names: Sequence[str], tags: Sequence[str]) -> list[Place]:

@@ -35,7 +35,6 @@ from bootwright.labgrid import environment
 from bootwright.labgrid.strategy import BootFailed, BootwrightStrategy
 
 _PLACE = re.compile(r"Place\(name='([^']*)'.*reservation=[^)]*\)")
-_PORT = "20408"  # labgrid's
 _SPEAKING = (StrategyError, BootwrightError, ClientError, NoDriverFoundError, NoResourceFoundError)
 
 
@@ -189,7 +188,7 @@ def _numeric(address: str) -> str:
     """A coordinator's address, however it was written; as it was where it is not known."""
     host, _, port = address.partition(":")
     try:
-        return str(socket.getaddrinfo(host, port or _PORT, type=socket.SOCK_STREAM)[0][4])
+        return str(socket.getaddrinfo(host, port or places.DEFAULT_PORT, type=socket.SOCK_STREAM)[0][4])
     except OSError:
         return address
 

@@ -12,6 +12,7 @@ from labgrid.step import step
 
 from bootwright.flash import write
 from bootwright.flash.source import open_source
+from bootwright.flash.target import target
 from bootwright.library.image import Image, build
 
 
@@ -65,7 +66,7 @@ class BootwrightStick(Driver):
         image = Path(filename)
         with open_source(image) as source:
             size = source.size
-        write.write(image, write.target(Path(self.path), size), lambda *said: None, self.logger.warning, size)
+        write.write(image, target(Path(self.path), size), lambda *said: None, self.logger.warning, size)
 
 
 @target_factory.reg_driver
